@@ -1,0 +1,60 @@
+"""aecodec: a learned image codec.
+
+    data = aecodec.encode("photo.png", quality=60)      bytes of an .aec file
+    pixels = aecodec.decode(data)                       uint8 [H, W, 3]
+    picture = aecodec.open("photo.aec")                 PIL.Image
+    facts = aecodec.info("photo.aec")                   dict; loads no model
+
+Names are loaded when they are first used: `import aecodec` itself loads no numpy, Pillow or onnxruntime.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aecodec import errors as errors
+    from aecodec.codec import Codec as Codec
+    from aecodec.codec import decode as decode
+    from aecodec.codec import encode as encode
+    from aecodec.codec import open as open
+    from aecodec.describe import info as info
+    from aecodec.errors import AecodecError as AecodecError
+    from aecodec.limits import Limits as Limits
+    from aecodec.pillow_plugin import register as register
+
+    __version__: str
+
+_HOME = {
+    "AecodecError": "errors",
+    "Codec": "codec",
+    "Limits": "limits",
+    "decode": "codec",
+    "encode": "codec",
+    "info": "describe",
+    "open": "codec",
+    "register": "pillow_plugin",
+}
+
+__all__ = ["AecodecError", "Codec", "Limits", "decode", "encode", "errors", "info", "open", "register"]
+
+
+def __getattr__(name: str) -> object:
+    value: object
+    if name == "errors":
+        return import_module("aecodec.errors")
+    if name in _HOME:
+        value = getattr(import_module(f"aecodec.{_HOME[name]}"), name)
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("aecodec")
+    else:
+        raise AttributeError(f"module 'aecodec' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, "__version__"])

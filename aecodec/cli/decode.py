@@ -1,0 +1,81 @@
+"""Decompress an .aec file into a picture.
+
+OUT's suffix chooses the format (.png, .jpg, .tif, .webp, ...); for '-' it is PNG. Colour profile, EXIF
+(with the orientation) and XMP are written where the format takes them; pixels are as stored.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from aecodec.cli import common, files
+from aecodec.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+HELP = ".aec -> picture"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "AVIF": {"quality": 95},
+}
+WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="IN", help=".aec file, or - for stdin")
+    parser.add_argument("output", metavar="OUT", help="picture, or - for PNG on stdout")
+    common.add_runtime_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+
+
+def run(args: argparse.Namespace) -> int:
+    files.check_output(args.input, args.output, args.force)
+    form = _format_of(args.output)
+    from aecodec.codec import Codec
+
+    codec = Codec(args.model, args.device, args.threads)
+    image = codec.open(files.read_input(args.input))
+    files.write_output(args.output, _pack(image, form), args.force)
+    return 0
+
+
+def _format_of(output: str) -> str:
+    """Pillow's name of the format that OUT's suffix asks for."""
+    from PIL import Image
+
+    if output == files.PIPE:
+        return "PNG"
+    suffix = os.path.splitext(output)[1].lower()
+    form = Image.registered_extensions().get(suffix)
+    if form is None or form not in Image.SAVE or form == "AEC":
+        raise UsageError(f"{output!r}: no format has the suffix {suffix!r}; use .png, .jpg, .tif or .webp")
+    return form
+
+
+def _pack(image: Image.Image, form: str) -> bytes:
+    options: dict[str, Any] = dict(OPTIONS.get(form, {}))
+    if form in WITH_EXIF:
+        options |= {key: image.info[key] for key in ("exif", "icc_profile", "xmp") if key in image.info}
+    elif image.getexif().get(0x0112, 1) != 1:
+        common.note(f"{form} cannot say that the picture is to be shown turned or mirrored")
+    if form == "PNG" and "xmp" in options:
+        options["pnginfo"] = _png_xmp(options.pop("xmp"))
+    out = BytesIO()
+    try:
+        image.save(out, form, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"cannot write mode {image.mode} as {form}: {error}; use .png") from None
+    return out.getvalue()
+
+
+def _png_xmp(xmp: bytes) -> object:
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+    return info

@@ -1,0 +1,99 @@
+"""Reading and writing for the commands: '-' is a pipe; nothing is overwritten unasked or half written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import tempfile
+
+from aecodec.errors import OutputError, UsageError
+from aecodec.source import read_bytes
+
+PIPE = "-"
+
+
+def read_input(name: str) -> bytes:
+    """The contents of a file, or of stdin for '-'."""
+    return read_bytes(sys.stdin.buffer if name == PIPE else name)
+
+
+def check_output(source: str, target: str, force: bool) -> None:
+    """Before any work: refuses what write_output would have to refuse at the end."""
+    if target == PIPE:
+        if sys.stdout and sys.stdout.isatty():
+            raise UsageError("stdout is a terminal; send the output to a file or a pipe")
+        return
+    if not target:
+        raise UsageError("the output's name is empty")
+    exist = os.path.exists(target) and os.path.exists(source)
+    if source != PIPE and exist and os.path.samefile(source, target):
+        raise UsageError(f"input and output are the same file, {target!r}")
+    folder = os.path.dirname(os.path.realpath(target))
+    if os.path.isdir(target):
+        raise OutputError(f"cannot write {target!r}: it is a folder")
+    if not os.path.isdir(folder):
+        raise OutputError(f"cannot write {target!r}: there is no folder {folder!r}")
+    if os.path.exists(target) and _is_regular(target) and not force:
+        raise OutputError(f"{target!r} exists; use --force to replace it")
+
+
+def write_output(target: str, data: bytes, force: bool) -> None:
+    """All of data or nothing: written beside the target under another name, then renamed."""
+    if target == PIPE:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        if os.path.exists(target) and not _is_regular(target):  # a device or a named pipe
+            with open(target, "wb") as stream:
+                stream.write(data)
+        else:
+            _replace(os.path.realpath(target), data, force)
+    except OSError as error:
+        if error.errno == errno.EEXIST:
+            raise OutputError(f"{target!r} exists; use --force to replace it") from None
+        raise OutputError(f"cannot write {target!r}: {error.strerror or error}") from None
+
+
+def _is_regular(path: str) -> bool:
+    return stat.S_ISREG(os.stat(path).st_mode)
+
+
+def _replace(path: str, data: bytes, force: bool) -> None:
+    handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, _mode(path))
+        if not force:
+            _link(temporary, path)
+        else:
+            os.replace(temporary, path)
+    finally:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+
+
+def _link(temporary: str, path: str) -> None:
+    """A rename that fails where the name was taken meanwhile; where links do not exist, a check must do."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+        os.replace(temporary, path)
+
+
+def _mode(path: str) -> int:
+    """Of the file that is replaced, or what open() would give a new one."""
+    if os.path.exists(path):
+        return stat.S_IMODE(os.stat(path).st_mode)
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask

@@ -1,0 +1,131 @@
+"""`aecodec COMMAND ...`: arguments -> a command's run() -> exit code; errors as one line on stderr.
+
+Nothing heavy is imported here: help, info and usage errors come at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from aecodec.cli import decode, doctor, encode, info, train
+from aecodec.errors import AecodecError, LimitError, UsageError
+
+COMMANDS = (encode, decode, info, doctor, train)
+
+EPILOG = """\
+exit codes:
+  0  done
+  1  unexpected error (set AECODEC_DEBUG=1 to see where)
+  2  usage: a command line that makes no sense
+  3  input: the picture cannot be read or is of an unsupported kind
+  4  format: not an aec file, or made by a newer version
+  5  corrupt: the aec file is damaged
+  6  limit: the picture is larger than what is accepted
+  7  model: the model bundle is missing, unknown or damaged
+  8  device: no onnxruntime, or the device asked for does not work
+  9  output: cannot be written, or exists already (see --force)
+  130  interrupted
+  141  the program that read the output went away
+
+environment:
+  AECODEC_MODEL_PATH  folders with more model bundles
+  AECODEC_DEBUG=1     tracebacks instead of one-line errors
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors as exceptions, so that they too are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = Parser(
+        prog="aecodec",
+        description="A learned image codec.",
+        epilog=EPILOG,
+        formatter_class=raw,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for module in COMMANDS:
+        name = module.__name__.rpartition(".")[2]
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.__doc__,
+            epilog="Exit codes: see `aecodec --help`.",
+            formatter_class=raw,
+            allow_abbrev=False,
+        )
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def run(argv: Sequence[str]) -> int:
+    if argv[:1] == ["train"]:  # its options belong to aecodec.training
+        return train.forward(argv[1:])
+    parser = build_parser()
+    args = parser.parse_args(argv)
+    if args.version:
+        from importlib.metadata import version
+
+        print(f"aecodec {version('aecodec')}")
+        return 0
+    if args.command is None:
+        parser.error("a command is needed: " + ", ".join(m.__name__.rpartition(".")[2] for m in COMMANDS))
+    code: int = args.run(args)
+    if sys.stdout:
+        sys.stdout.flush()
+    return code
+
+
+def _report(message: str) -> None:
+    line = " ".join(message.split())  # messages of libraries may have several lines
+    print(f"aecodec: {line}", file=sys.stderr)
+
+
+def _interrupted(signum: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The console script. Never shows a traceback unless AECODEC_DEBUG is set."""
+    debug = os.environ.get("AECODEC_DEBUG", "") not in ("", "0")
+    try:
+        # Ended by a signal, the temporary file is removed as after Ctrl-C.
+        signal.signal(signal.SIGTERM, _interrupted)
+        return run(sys.argv[1:] if argv is None else list(argv))
+    except AecodecError as error:
+        if debug:
+            raise
+        _report(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _report("interrupted")
+        return 130
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit; that must not fail loudly.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except MemoryError:
+        _report("not enough memory for a picture of this size")
+        return LimitError.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        _report(f"unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

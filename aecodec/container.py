@@ -1,0 +1,280 @@
+"""Bytes of an .aec file <-> header, metadata sections and group payloads.
+
+    Header + sections + payloads --write_file--> bytes --read_file--> Parsed
+
+Works on bytes alone: no numpy, no model, no pixels. The parsing itself is in the C core; this module
+gives it names, limits and messages. See docs/format.md, sections 2 to 4.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from aecodec import _core
+from aecodec.errors import CorruptError, FormatError, LimitError, UsageError, from_core
+from aecodec.limits import DEFAULT_LIMITS, Limits
+
+HEADER_SIZE = 41
+GROUP_EDGE = 32
+METADATA_TAGS = ("iCCP", "eXIF", "xMPd", "ALPH")
+FLAG_ALPHA = 1
+_U32 = (1 << 32) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The fixed header. Sizes are the stored picture's, before its orientation is applied."""
+
+    width: int
+    height: int
+    channels: int
+    """1 grey, 3 RGB."""
+    bit_depth: int
+    """8 or 16."""
+    quality: int
+    """level * 256, level 0..63."""
+    model_id: bytes
+    """The first 8 bytes of the bundle's hash."""
+    symbols_crc: int = 0
+    orientation: int = 1
+    """1..8 as in EXIF."""
+    has_alpha: bool = False
+    """A section ALPH is there. write_file sets it from the sections."""
+    has_icc: bool = False
+    """A section iCCP is there. write_file sets it from the sections."""
+    group_edge: int = GROUP_EDGE
+    """Side of a group in latent positions of y (16 pixels each)."""
+    version: int = 1
+
+    @property
+    def level(self) -> int:
+        """Integer quality level 0..63 that selects tables: round half up."""
+        return (self.quality + 128) // 256
+
+    @property
+    def latent_size(self) -> tuple[int, int]:
+        """(height, width) of y: the picture padded to multiples of 64, over 16."""
+        return -(-self.height // 64) * 4, -(-self.width // 64) * 4
+
+    @property
+    def group_grid(self) -> tuple[int, int]:
+        """(rows, columns) of groups; groups are numbered in raster order."""
+        rows, columns = self.latent_size
+        return -(-rows // self.group_edge), -(-columns // self.group_edge)
+
+    @property
+    def n_groups(self) -> int:
+        rows, columns = self.group_grid
+        return rows * columns
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Where a section's payload lies in the file."""
+
+    tag: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A file taken apart. Views point into the caller's data; nothing is copied."""
+
+    header: Header
+    sections: dict[str, memoryview]
+    """Payloads by tag, GIDX and GDAT left out; unknown optional sections included."""
+    groups: list[memoryview]
+    """Payloads in raster order; empty for a damaged group (only when salvaging)."""
+    damaged: tuple[int, ...] = ()
+    """Groups that are cut off or fail their checksum (only when salvaging)."""
+
+
+def _core_error(error: _core.CoreError) -> Exception:
+    return from_core(error.name, str(error))
+
+
+def read_header(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Header:
+    """The header alone; the first 41 bytes suffice. FormatError, CorruptError or LimitError."""
+    try:
+        fields = _core.header_read(
+            data,
+            min(limits.max_pixels, (1 << 64) - 1),
+            min(limits.max_side, _U32),
+            min(limits.max_groups, _U32),
+        )
+    except _core.CoreError as error:
+        if error.name == "LIMIT":
+            raise LimitError(_limit_message(bytes(data[:18]), limits)) from None
+        raise _core_error(error) from None
+    version, flags, width, height, channels, depth, orientation, colour, quality = fields[:9]
+    model_id, crc, edge = fields[9:12]
+    return Header(
+        width=width,
+        height=height,
+        channels=channels,
+        bit_depth=depth,
+        quality=quality,
+        model_id=model_id,
+        symbols_crc=crc,
+        orientation=orientation,
+        has_alpha=bool(flags & FLAG_ALPHA),
+        has_icc=colour == 1,
+        group_edge=edge,
+        version=version,
+    )
+
+
+def _limit_message(head: bytes, limits: Limits) -> str:
+    width, height = int.from_bytes(head[10:14], "little"), int.from_bytes(head[14:18], "little")
+    return (
+        f"the picture has {width} x {height} pixels; the limits are {limits.max_pixels} pixels, "
+        f"sides of {limits.max_side} and {limits.max_groups} groups (pass larger limits to accept it)"
+    )
+
+
+def read_sections(
+    data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, salvage: bool = False
+) -> list[Section]:
+    """All sections in file order, their checksums verified (GDAT's not when salvaging)."""
+    try:
+        found = _core.sections_read(
+            data, HEADER_SIZE, min(limits.max_sections, _U32), min(limits.max_section_size, _U32), salvage
+        )
+    except _core.CoreError as error:
+        raise _core_error(error) from None
+    return [Section(*item) for item in found]
+
+
+def read_file(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, salvage: bool = False) -> Parsed:
+    """Takes a file apart and verifies every checksum. Pixels and symbols are not touched.
+
+    salvage: groups that are cut off or damaged are listed in Parsed.damaged instead of raising.
+    Everything else (header, metadata, group index) must be whole in any case.
+    """
+    view = memoryview(data).cast("B")
+    header = read_header(view, limits)
+    try:
+        sections = read_sections(view, limits, salvage)
+    except CorruptError as error:
+        raise CorruptError(_explain(view, header, limits) or str(error)) from None
+    where = {section.tag: section for section in sections}
+    _check_flags(header, where)
+    parts = _groups(view, header, where)
+    damaged = tuple(g for g, (end, crc, part) in enumerate(parts) if _damage(g, end, crc, part, len(view)))
+    if damaged and not salvage:
+        end, crc, part = parts[damaged[0]]
+        raise CorruptError(_damage(damaged[0], end, crc, part, len(view)))
+    groups = [view[:0] if g in set(damaged) else part for g, (_, _, part) in enumerate(parts)]
+    others = {s.tag: view[s.offset : s.offset + s.size] for s in sections if s.tag not in ("GIDX", "GDAT")}
+    return Parsed(header, others, groups, damaged)
+
+
+def _check_flags(header: Header, where: Mapping[str, Section]) -> None:
+    for tag, announced, field in (("ALPH", header.has_alpha, "flags"), ("iCCP", header.has_icc, "colour")):
+        if announced and tag not in where:
+            raise CorruptError(f"header: {field} announces a section {tag}, but the file has none")
+        if not announced and tag in where:
+            raise CorruptError(f"section {tag} is there, but the header's {field} does not announce it")
+
+
+def _groups(
+    view: memoryview, header: Header, where: Mapping[str, Section]
+) -> list[tuple[int, int, memoryview]]:
+    """(end of the payload in the file, its CRC, the part of it that the file holds) for each group."""
+    index, body = where["GIDX"], where["GDAT"]
+    try:
+        entries = _core.group_index_read(view[index.offset : index.offset + index.size], header.n_groups)
+    except _core.CoreError as error:
+        raise CorruptError(f"section GIDX: {error}; {header.n_groups} groups are needed") from None
+    total = sum(size for size, _ in entries)
+    if total != body.size:
+        raise CorruptError(f"section GDAT has {body.size} bytes, but the groups of GIDX have {total}")
+    parts = []
+    begin = body.offset
+    for size, crc in entries:
+        parts.append((begin + size, crc, view[begin : begin + size]))
+        begin += size
+    return parts
+
+
+def _damage(group: int, end: int, crc: int, part: memoryview, size: int) -> str:
+    """What is wrong with a group; empty when it is whole."""
+    if end > size:
+        return f"group {group} ends at byte {end}, but the file has {size} bytes; the file is cut short"
+    if _core.crc32c(part) != crc:
+        return f"group {group}, which ends at byte {end} of {size}, is damaged: its checksum does not match"
+    return ""
+
+
+def _explain(view: memoryview, header: Header, limits: Limits) -> str:
+    """A better message when the damage lies in GDAT: which group it hits. Empty when it does not."""
+    try:
+        where = {section.tag: section for section in read_sections(view, limits, salvage=True)}
+        parts = _groups(view, header, where)
+    except (CorruptError, FormatError, LimitError):
+        return ""
+    for group, (end, crc, part) in enumerate(parts):
+        if message := _damage(group, end, crc, part, len(view)):
+            return message
+    return ""
+
+
+def write_file(header: Header, sections: Mapping[str, bytes], groups: Sequence[bytes]) -> bytes:
+    """The whole file. sections are payloads by tag, in the order given, already packed.
+
+    has_alpha and has_icc of the header are set from the sections. UsageError when something does not
+    fit the format.
+    """
+    header = replace(header, has_alpha="ALPH" in sections, has_icc="iCCP" in sections)
+    if len(groups) != header.n_groups:
+        raise UsageError(f"{header.n_groups} groups are needed, {len(groups)} were given")
+    for tag in sections:
+        if tag in ("GIDX", "GDAT") or (tag not in METADATA_TAGS and not tag[:1].islower()):
+            raise UsageError(f"section {tag!r}: only metadata and optional sections can be added")
+    try:
+        parts = [_pack_header(header)]
+        parts += [_core.section_write(tag, payload) for tag, payload in sections.items()]
+        index = _core.group_index_write([len(g) for g in groups], [_core.crc32c(g) for g in groups])
+        parts.append(_core.section_write("GIDX", index))
+        parts.append(_core.section_write("GDAT", b"".join(groups)))
+    except (_core.CoreError, OverflowError) as error:
+        raise UsageError(str(error)) from None
+    return b"".join(parts)
+
+
+def _pack_header(header: Header) -> bytes:
+    return _core.header_write(
+        FLAG_ALPHA if header.has_alpha else 0,
+        header.width,
+        header.height,
+        header.channels,
+        header.bit_depth,
+        header.orientation,
+        1 if header.has_icc else 0,
+        header.quality,
+        header.model_id,
+        header.symbols_crc,
+        header.group_edge,
+    )
+
+
+def pack_metadata(data: bytes) -> bytes:
+    """The payload of iCCP, eXIF or xMPd: a zlib stream."""
+    return zlib.compress(data, 9)
+
+
+def unpack_metadata(tag: str, payload: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """The inflated payload; never more than limits.max_metadata bytes are produced."""
+    stream = zlib.decompressobj()
+    try:
+        data = stream.decompress(payload, limits.max_metadata + 1)
+    except zlib.error as error:
+        raise CorruptError(f"section {tag}: not a valid zlib stream ({error})") from None
+    if len(data) > limits.max_metadata:
+        raise LimitError(f"section {tag}: more than {limits.max_metadata} bytes after inflation")
+    if not stream.eof or stream.unused_data:
+        raise CorruptError(f"section {tag}: the zlib stream does not end where the section ends")
+    return data

@@ -1,0 +1,60 @@
+"""What an .aec file says about itself: bytes -> dict. No model, no numpy, no onnxruntime.
+
+Every checksum of the container is verified on the way; the pictures' symbols are not decoded.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from aecodec import _core, container, models
+from aecodec.errors import ModelError
+from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.source import Source, read_bytes
+
+LEVELS_PER_QUALITY = 0.63
+"""Quality 0..100 of the public interface -> level 0..63 of the file."""
+
+
+def model_name(model_id: bytes) -> str | None:
+    """The installed model's name, or None."""
+    try:
+        return models.find_id(model_id).name
+    except ModelError:
+        return None
+
+
+def info(source: Source, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
+    """Header, sections and checksums of a file (path, bytes or file object), ready for JSON.
+
+    Keys: format_version, width, height, channels, depth, alpha, orientation, quality (0..100), level,
+    model_id, model_name (None when it is not installed), group_edge, group_grid, groups [{size, crc32c}],
+    sections [{tag, size}], symbols_crc32c, header_crc32c (8 hex digits), bytes, bpp.
+    Raises FormatError, CorruptError, LimitError; InputError when the source cannot be read.
+    """
+    data = read_bytes(source)
+    parsed = container.read_file(data, limits)
+    header = parsed.header
+    return {
+        "file": os.fspath(source) if isinstance(source, str | os.PathLike) else None,
+        "format_version": header.version,
+        "width": header.width,
+        "height": header.height,
+        "channels": header.channels,
+        "depth": header.bit_depth,
+        "alpha": header.has_alpha,
+        "orientation": header.orientation,
+        "quality": round(header.quality / 256 / LEVELS_PER_QUALITY, 2),
+        "level": header.quality / 256,
+        "model_id": header.model_id.hex(),
+        "model_name": model_name(header.model_id),
+        "group_edge": header.group_edge,
+        "group_grid": list(header.group_grid),
+        "groups": [{"size": len(group), "crc32c": f"{_core.crc32c(group):08x}"} for group in parsed.groups],
+        "sections": [{"tag": s.tag, "size": s.size} for s in container.read_sections(data, limits)],
+        "symbols_crc32c": f"{header.symbols_crc:08x}",
+        "header_crc32c": f"{int.from_bytes(data[37:41], 'little'):08x}",
+        "bytes": len(data),
+        "bpp": 8 * len(data) / (header.width * header.height),
+    }

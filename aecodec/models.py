@@ -1,0 +1,171 @@
+"""Model bundles on disk: name, path or model id -> Bundle.
+
+A bundle is a folder with manifest.json, tables.bin and five graphs. Places, in order: the folders in
+AECODEC_MODEL_PATH (each a bundle or a folder of bundles), then the bundles of this package. Files are
+verified against the manifest's hashes when they are read. No numpy, no onnxruntime here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aecodec.errors import ModelError
+
+PATH_VARIABLE = "AECODEC_MODEL_PATH"
+PACKAGED = Path(__file__).parent / "bundles"
+FORMAT = 1
+GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
+FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A model's manifest and where its files are."""
+
+    name: str
+    path: Path
+    model_id: bytes
+    """8 bytes: what files that need this model carry in their header."""
+    n: int
+    """Channels of y."""
+    z: int
+    """Channels of z."""
+    group: int
+    """Side of a group in positions of y."""
+    skip: int
+    manifest: dict[str, Any] = field(repr=False, compare=False)
+
+    def read(self, name: str) -> bytes:
+        """One file of the bundle, verified. ModelError when it is missing or damaged."""
+        expected = self.manifest["files"][name]["sha256"]
+        try:
+            data = (self.path / name).read_bytes()
+        except OSError as error:
+            why = error.strerror
+            raise ModelError(f"model {self.name!r}: cannot read {self.path / name}: {why}") from None
+        if hashlib.sha256(data).hexdigest() != expected:
+            raise ModelError(f"model {self.name!r}: {self.path / name} is damaged (sha256); install it again")
+        return data
+
+
+def id_of(hashes: dict[str, str]) -> bytes:
+    """{file name: sha256 in hex} -> the model id."""
+    lines = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes))
+    return hashlib.sha256(lines.encode()).digest()[:8]
+
+
+def load(path: str | os.PathLike[str]) -> Bundle:
+    """The bundle in this folder; only its manifest is read. ModelError when that is not valid."""
+    folder = Path(path)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    except OSError as error:
+        raise ModelError(f"{folder} is no model bundle: manifest.json: {error.strerror}") from None
+    except ValueError as error:
+        raise ModelError(f"{folder / 'manifest.json'} is damaged: {error}") from None
+    try:
+        return _from_manifest(folder, manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"{folder / 'manifest.json'} is not a valid manifest: {error!r}") from None
+
+
+def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
+    if manifest["format"] != FORMAT:
+        raise ModelError(f"{folder}: bundle format {manifest['format']}; this release reads format {FORMAT}")
+    hashes = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
+    if missing := [name for name in FILES if name not in hashes]:
+        raise ModelError(f"{folder / 'manifest.json'} lacks {', '.join(missing)}")
+    model_id = bytes.fromhex(manifest["model_id"])
+    if model_id != id_of(hashes):
+        raise ModelError(f"{folder / 'manifest.json'}: the model id does not match the files' hashes")
+    return Bundle(
+        name=str(manifest["name"]),
+        path=folder,
+        model_id=model_id,
+        n=int(manifest["N"]),
+        z=int(manifest["Z"]),
+        group=int(manifest["group"]),
+        skip=int(manifest["skip"]),
+        manifest=manifest,
+    )
+
+
+def _folders() -> Iterator[Path]:
+    """Every folder that may be a bundle."""
+    places = [Path(p) for p in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if p]
+    for place in [*places, PACKAGED]:
+        if (place / "manifest.json").is_file():
+            yield place
+        elif place.is_dir():
+            yield from (f for f in sorted(place.iterdir()) if (f / "manifest.json").is_file())
+
+
+def installed() -> list[Bundle]:
+    """All valid bundles; damaged ones are left out (`problems` lists them)."""
+    return [bundle for bundle, _ in _scan() if bundle]
+
+
+def problems() -> list[str]:
+    """Why some folders could not be used as bundles."""
+    return [message for bundle, message in _scan() if not bundle]
+
+
+def _scan() -> Iterator[tuple[Bundle | None, str]]:
+    for folder in _folders():
+        try:
+            yield load(folder), ""
+        except ModelError as error:
+            yield None, str(error)
+
+
+def _names(bundles: list[Bundle]) -> str:
+    return ", ".join(f"{b.name} ({b.model_id.hex()})" for b in bundles) or "none"
+
+
+def default_name() -> str:
+    """The model that encodes when none is asked for: bundles/default.txt."""
+    try:
+        name = (PACKAGED / "default.txt").read_text("utf-8").strip()
+    except OSError:
+        name = ""
+    bundles = installed()
+    if name or not bundles:
+        return name
+    return bundles[0].name
+
+
+def find(model: str | os.PathLike[str] | None = None) -> Bundle:
+    """A bundle by name or folder; None is the default. ModelError names the installed ones."""
+    if isinstance(model, os.PathLike):
+        return load(model)
+    if model and (os.sep in model or Path(model, "manifest.json").is_file()):
+        return load(model)
+    name = model or default_name()
+    bundles = installed()
+    for bundle in bundles:
+        if bundle.name == name or bundle.path.name == name:
+            return bundle
+    if not model:
+        raise ModelError(f"no default model; installed: {_names(bundles)}. Install aecodec again")
+    raise ModelError(
+        f"no model {name!r}; installed: {_names(bundles)}. "
+        f"Give a bundle's folder, or add its place to {PATH_VARIABLE}"
+    )
+
+
+def find_id(model_id: bytes) -> Bundle:
+    """The bundle that a file needs. ModelError names the id and the installed ones."""
+    bundles = installed()
+    for bundle in bundles:
+        if bundle.model_id == model_id:
+            return bundle
+    raise ModelError(
+        f"the file needs model {model_id.hex()}, which is not installed; installed: {_names(bundles)}. "
+        f"Put its bundle into a folder named in {PATH_VARIABLE}"
+    )

@@ -1,0 +1,120 @@
+"""The many modes of Pillow -> L, LA, RGB or RGBA with 8 bits a channel; metadata in one form.
+
+Part of the first step of encoding; used by aecodec.pixels alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from aecodec.errors import InputError
+
+GREY = {"1": "L", "L": "L", "LA": "LA", "La": "LA"}
+COLOUR = {"RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "YCbCr": "RGB", "HSV": "RGB"}
+PORTABLE = (
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.Orientation,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+    ExifTags.Base.ImageDescription,
+)
+"""Tags of a TIFF's own directory that describe the picture and not the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    icc: bytes
+    exif: bytes
+    """Without the prefix."""
+    xmp: bytes
+    orientation: int
+
+
+def metadata_of(image: Image.Image) -> Metadata:
+    """What the opened file carries. EXIF that cannot be parsed is carried as it is."""
+    # Where EXIF names none, Pillow takes the orientation from XMP.
+    found = image.getexif()
+    orientation = found.get(ExifTags.Base.Orientation, 1)
+    exif = image.info.get("exif") or b""
+    if not exif and image.format in ("TIFF", "MPO"):
+        exif = _portable(found)
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return Metadata(
+        icc=image.info.get("icc_profile") or b"",
+        exif=bytes(exif).removeprefix(b"Exif\0\0"),
+        xmp=xmp.encode() if isinstance(xmp, str) else bytes(xmp),
+        orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
+    )
+
+
+def _portable(found: Image.Exif) -> bytes:
+    kept = Image.Exif()
+    for tag in PORTABLE:
+        if tag in found:
+            kept[tag] = found[tag]
+    return kept.tobytes() if len(kept) else b""
+
+
+def to_eight_bits(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes, tuple[str, ...]]:
+    """-> image of mode L, LA, RGB or RGBA, the ICC profile that fits it, notes for the user.
+
+    May load the image's pixels, and raises whatever its decoder raises.
+    """
+    deep = _is_deep(image)  # before loading, which forgets how the file stores its pixels
+    image.load()
+    mode = image.mode
+    if mode.startswith("I") or mode == "F":
+        return _wide_grey(image), icc, ("16 bits a channel reduced to 8",)
+    notes = ("16 bits a channel reduced to 8",) if deep else ()
+    if mode == "CMYK":
+        return *_from_cmyk(image, icc), (*notes, "CMYK converted to sRGB")
+    if mode in ("P", "PA"):
+        see_through = mode == "PA" or "transparency" in image.info
+        return image.convert("RGBA" if see_through else "RGB"), icc, notes
+    target = GREY.get(mode) or COLOUR.get(mode)
+    if target is None:
+        raise InputError(f"pictures of mode {mode} are not supported; convert the picture to RGB first")
+    if "transparency" in image.info and target in ("L", "RGB"):
+        target = {"L": "LA", "RGB": "RGBA"}[target]
+    return image if target == mode else _convert(image, target), icc, notes
+
+
+def _convert(image: Image.Image, target: str) -> Image.Image:
+    if image.mode == "La":  # Pillow unmultiplies to LA only
+        return image.convert("LA")
+    if target == "LA" and image.mode == "1":
+        image = image.convert("L")
+    return image.convert(target)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Pillow reads 16-bit colour by dropping the low byte; only the raw mode of the file tells."""
+    return any("16" in str(getattr(tile, "args", "")) for tile in getattr(image, "tile", ()))
+
+
+def _wide_grey(image: Image.Image) -> Image.Image:
+    """I;16, I (32-bit integers) or F -> L."""
+    values = np.asarray(image)
+    if image.mode == "F" or int(values.min()) < 0 or int(values.max()) > 65535:
+        raise InputError(f"mode {image.mode}: only integers in 0..65535 are supported; scale to 8 bits first")
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+
+
+def _from_cmyk(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
+    """Through the picture's own profile where it has one that works; Pillow's plain formula otherwise."""
+    try:
+        from PIL import ImageCms
+    except ImportError:  # Pillow built without LittleCMS
+        return image.convert("RGB"), b""
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(icc))
+        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (OSError, ImageCms.PyCMSError):  # no profile, or a broken one
+        converted = None
+    return converted or image.convert("RGB"), b""

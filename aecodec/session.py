@@ -1,0 +1,139 @@
+"""A graph's bytes -> something that runs it. The only importer of onnxruntime.
+
+onnxruntime is imported when the first session is made, so that everything that needs no network
+(info, help, errors) works without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any, Literal, Protocol, cast
+
+from aecodec.errors import DeviceError, ModelError, UsageError
+
+Device = Literal["auto", "cpu", "cuda"]
+DEVICES = ("auto", "cpu", "cuda")
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+WHEELS = ("onnxruntime", "onnxruntime-gpu")
+INSTALL = "pip install 'aecodec[cpu]'   or, with an NVIDIA GPU,   pip install 'aecodec[cuda]'"
+BOTH_WHEELS = (
+    "onnxruntime and onnxruntime-gpu are both installed and overwrite each other's files; "
+    "run: pip uninstall -y onnxruntime onnxruntime-gpu, then one of: " + INSTALL
+)
+
+_lock = threading.Lock()
+_ort: Any = None
+
+
+class Session(Protocol):
+    """The part of onnxruntime.InferenceSession that is used. run() may be called by several threads."""
+
+    def run(self, output_names: Sequence[str] | None, input_feed: Mapping[str, Any]) -> list[Any]: ...
+
+    def get_providers(self) -> list[str]: ...
+
+
+def wheels() -> dict[str, str]:
+    """The onnxruntime distributions that are installed: {name: version}."""
+    found = {}
+    for name in WHEELS:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def runtime() -> Any:
+    """The onnxruntime module, made quiet. DeviceError with both pip lines when it is not there."""
+    global _ort
+    with _lock:
+        if _ort is None:
+            if len(wheels()) > 1:
+                warnings.warn(BOTH_WHEELS, RuntimeWarning, stacklevel=2)
+            try:
+                import onnxruntime
+            except ImportError as error:
+                raise DeviceError(f"onnxruntime cannot be imported ({error}); run: {INSTALL}") from None
+            if not hasattr(onnxruntime, "InferenceSession"):
+                raise DeviceError(f"onnxruntime is broken: {BOTH_WHEELS}")
+            onnxruntime.set_default_logger_severity(4)
+            _ort = onnxruntime
+        return _ort
+
+
+def providers() -> list[str]:
+    """What this onnxruntime was built with; a provider may still fail to load."""
+    return list(runtime().get_available_providers())
+
+
+def _preload(ort: Any) -> None:
+    """Finds the CUDA libraries that pip installed. Its prints must not reach a piped stdout."""
+    if hasattr(ort, "preload_dlls"):
+        with _lock, contextlib.redirect_stdout(io.StringIO()):
+            ort.preload_dlls()
+
+
+def _options(ort: Any, threads: int | None, optimise: bool) -> Any:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    level = ort.GraphOptimizationLevel
+    options.graph_optimization_level = level.ORT_ENABLE_ALL if optimise else level.ORT_DISABLE_ALL
+    # Each session has its own threads: without this the last graph's spin while the next one runs.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    return options
+
+
+def open_session(
+    graph: bytes, device: Device = "auto", threads: int | None = None, optimise: bool = True
+) -> Session:
+    """A session for one ONNX graph.
+
+    device: "auto" takes CUDA where it works and the CPU otherwise; "cuda" fails rather than using the CPU.
+    threads: None leaves the number to onnxruntime. optimise: False switches graph optimisation off.
+    """
+    if device not in DEVICES:
+        raise UsageError(f"device {device!r} is unknown; use one of {', '.join(DEVICES)}")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be at least 1, not {threads}")
+    ort = runtime()
+    options = _options(ort, threads, optimise)
+    if device != "cpu" and CUDA in ort.get_available_providers():
+        _preload(ort)
+        session = _on_cuda(ort, graph, options)
+        if session is not None:
+            return session
+        if device == "cuda":
+            raise DeviceError(
+                "device 'cuda': onnxruntime could not load its CUDA provider (driver, CUDA or cuDNN "
+                "libraries are missing or of another version); see `aecodec doctor`, or use device 'cpu'"
+            )
+    elif device == "cuda":
+        raise DeviceError(
+            "device 'cuda': this onnxruntime has no CUDA provider; run: pip uninstall -y onnxruntime, "
+            "then: pip install 'aecodec[cuda]', or use device 'cpu'"
+        )
+    return _on_cpu(ort, graph, options)
+
+
+def _on_cuda(ort: Any, graph: bytes, options: Any) -> Session | None:
+    """None when the provider does not load: onnxruntime then leaves it out quietly, or raises."""
+    chosen = [(CUDA, {"use_tf32": "0"}), (CPU, {})]
+    try:
+        # enable_fallback=0: its own way back to the CPU prints to stdout.
+        session = cast(Session, ort.InferenceSession(graph, options, providers=chosen, enable_fallback=0))
+    except Exception:
+        return None
+    return session if CUDA in session.get_providers() else None
+
+
+def _on_cpu(ort: Any, graph: bytes, options: Any) -> Session:
+    try:
+        return cast(Session, ort.InferenceSession(graph, options, providers=[CPU]))
+    except Exception as error:  # onnxruntime raises its own types, which differ between versions
+        raise ModelError(f"onnxruntime {ort.__version__} cannot load a graph of the model: {error}") from None

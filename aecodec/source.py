@@ -1,0 +1,43 @@
+"""Where bytes come from: bytes-like, path or file object -> bytes.
+
+The first step of encoding a stored picture and of decoding. No numpy, no Pillow.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol, TypeAlias
+
+from aecodec.errors import InputError
+
+
+class Readable(Protocol):
+    def read(self) -> bytes: ...
+
+
+Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | Readable"
+
+
+def read_bytes(source: Source) -> bytes:
+    """The whole contents. A str is a path. InputError when it cannot be read."""
+    if isinstance(source, bytes):
+        return source
+    if isinstance(source, bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, str | os.PathLike):
+        return _read_file(os.fspath(source))
+    if hasattr(source, "read"):
+        data = source.read()
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise InputError("the file object gives text; open it in binary mode ('rb')")
+        return bytes(data)
+    raise InputError(f"bytes, a path or a binary file object is needed, not {type(source).__name__}")
+
+
+def _read_file(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"cannot read {path!r}: {reason}") from None

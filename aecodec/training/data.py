@@ -1,0 +1,103 @@
+"""Training pictures: folders or .tar shards -> uint8 tensors resident on the device -> random crops.
+
+Crops are a function of (seed, step, rank) alone, so a resumed run sees what it would have seen."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".ppm", ".tif", ".tiff"}
+
+
+def _files(source: Path) -> Iterator[tuple[str, bytes]]:
+    if source.is_dir():
+        for path in sorted(source.rglob("*")):
+            if path.suffix.lower() in SUFFIXES:
+                yield str(path), path.read_bytes()
+            elif path.suffix == ".tar":
+                yield from _files(path)
+    else:
+        with tarfile.open(source) as tar:
+            for member in sorted((m for m in tar if m.isfile()), key=lambda m: m.name):
+                if Path(member.name).suffix.lower() in SUFFIXES:
+                    stream = tar.extractfile(member)
+                    assert stream is not None
+                    yield f"{source}:{member.name}", stream.read()
+
+
+def load_pictures(sources: list[str], limit: int = 0) -> list[Tensor]:
+    """All pictures of the folders and shards as uint8 [3, H, W]; a picture that cannot be read is an error."""
+    pictures = []
+    for source in sources:
+        path = Path(source)
+        if not path.exists():
+            raise FileNotFoundError(f"training data {source}: no such file or folder")
+        for name, data in _files(path):
+            try:
+                with Image.open(io.BytesIO(data)) as picture:
+                    array = np.array(picture.convert("RGB"))
+            except Exception as error:
+                raise ValueError(f"training picture {name} cannot be read: {error}") from error
+            pictures.append(torch.from_numpy(array).permute(2, 0, 1).contiguous())
+            if limit and len(pictures) == limit:
+                return pictures
+    if not pictures:
+        raise ValueError(f"no pictures found in {', '.join(sources) or 'an empty data setting'}")
+    return pictures
+
+
+class Crops:
+    """Random flipped and transposed crops, pictures drawn in proportion to their area."""
+
+    def __init__(self, pictures: list[Tensor], device: torch.device, seed: int, rank: int = 0):
+        self.pictures = [p.to(device) for p in pictures]
+        area = torch.tensor([float(p.shape[1] * p.shape[2]) for p in pictures], dtype=torch.float64)
+        self.weights = area / area.sum()
+        self.seed, self.rank = seed, rank
+
+    def batch(self, step: int, size: int, count: int) -> Tensor:
+        """uint8 [count, 3, size, size]."""
+        rng = np.random.default_rng((self.seed, step, self.rank))
+        chosen = rng.choice(len(self.pictures), count, p=self.weights.numpy())
+        return torch.stack([self._crop(self.pictures[i], size, rng) for i in chosen])
+
+    @staticmethod
+    def _crop(picture: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+        _, height, width = picture.shape
+        if height < size or width < size:
+            repeat = (1, -(-size // height), -(-size // width))
+            picture = picture.repeat(repeat)
+            _, height, width = picture.shape
+        top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
+        crop = picture[:, top : top + size, left : left + size]
+        if rng.random() < 0.5:
+            crop = crop.flip(2)
+        if rng.random() < 0.5:
+            crop = crop.transpose(1, 2)
+        return crop
+
+
+def klt_basis(pictures: list[Tensor], count: int, patches: int = 40000, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """[count, 768] leading eigenvectors of the covariance of 16x16 RGB patches, pixel_unshuffle order,
+    and [count] the standard deviations along them (pixels in -0.5..0.5)."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in rng.choice(len(pictures), patches):
+        _, height, width = pictures[i].shape
+        if height < 16 or width < 16:
+            continue
+        top, left = rng.integers(height - 15), rng.integers(width - 15)
+        rows.append(pictures[i][:, top : top + 16, left : left + 16].reshape(-1))
+    data = torch.stack(rows).double().cpu() / 255 - 0.5
+    covariance = data.T @ data / len(data)
+    values, vectors = torch.linalg.eigh(covariance)
+    basis = vectors.flip(1)[:, :count].T.float().contiguous()
+    return basis, values.flip(0)[:count].sqrt().float()

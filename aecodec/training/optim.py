@@ -1,0 +1,71 @@
+"""Muon for matrices, Adam for the rest.
+
+Muon (Jordan et al., 2024): the momentum of each matrix is replaced by its nearest orthogonal matrix,
+found with a few Newton-Schulz steps.  Matrices of one shape are stacked and orthogonalised together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalise(g: Tensor, steps: int = 5) -> Tensor:
+    """g [K, rows, cols] -> matrices with the same singular vectors and singular values near 1."""
+    a, b, c = NEWTON_SCHULZ
+    wide = g.shape[1] <= g.shape[2]
+    x = (g if wide else g.mT).to(torch.bfloat16)
+    x = x / (x.float().norm(dim=(1, 2), keepdim=True) + 1e-7).to(x.dtype)
+    for _ in range(steps):
+        s = x @ x.mT
+        x = a * x + (b * s + c * (s @ s)) @ x
+    return (x if wide else x.mT).to(g.dtype)
+
+
+class Muon(torch.optim.Optimizer):
+    """lr is the spectral norm of a step (times sqrt(rows / cols) for tall matrices); Nesterov momentum.
+    weight_decay is decoupled: each step multiplies the weights by 1 - lr * weight_decay."""
+
+    def __init__(self, params: Iterable[Tensor], lr: float = 0.05, momentum: float = 0.95, weight_decay: float = 0.0):
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            by_shape: dict[tuple[int, int], list[Tensor]] = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is not None:
+                    by_shape[p.shape[0], p[0].numel()].append(p)
+            for (rows, cols), params in by_shape.items():
+                updates = []
+                for p in params:
+                    buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p.grad))
+                    buffer.lerp_(p.grad, 1 - group["momentum"])
+                    updates.append(p.grad.lerp(buffer, group["momentum"]).reshape(rows, cols))
+                step = orthogonalise(torch.stack(updates)) * max(1.0, rows / cols) ** 0.5
+                for p, update in zip(params, step, strict=True):
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(update.reshape(p.shape), alpha=-group["lr"])
+
+
+def make_optimisers(model: nn.Module, muon_lr: float, adam_lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+    """Muon on dense 1x1 weights, Adam on everything else; the KLT shortcut moves ten times slower,
+    since it starts as a good answer with small weights."""
+    matrices, slow, rest = [], [], []
+    for name, p in model.named_parameters():
+        if not p.requires_grad:
+            continue
+        if "shortcut" in name:
+            slow.append(p)
+        elif p.dim() == 4 and p.shape[2] == 1 and min(p.shape[0], p.shape[1]) > 1:
+            matrices.append(p)
+        else:
+            rest.append(p)
+    adam = torch.optim.Adam(
+        [{"params": rest, "lr": adam_lr}, {"params": slow, "lr": 0.1 * adam_lr}], betas=(0.9, 0.99), eps=1e-10
+    )
+    return [Muon(matrices, lr=muon_lr, weight_decay=weight_decay), adam]

@@ -1,0 +1,249 @@
+"""The training loop: config -> crops -> CodecModel -> checkpoints with EMA weights.
+
+Loss of a picture at quality q: bits per pixel + lambda(q) * MSE on the 0..255 scale, weighted so that
+every quality has its share.  Checkpoints hold everything a run needs to go on exactly where it was."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from .config import Config
+from .data import Crops, klt_basis, load_pictures
+from .evaluate import evaluate, save_samples
+from .layers import LEVELS
+from .model import SIZES, CodecModel, Output, lambda_of
+from .optim import make_optimisers
+
+
+def rd_loss(output: Output, x: Tensor, lmbda: Tensor, balance: float, middle: float) -> tuple[Tensor, Tensor, Tensor]:
+    """-> (loss, bpp [B], mse [B] on the 0..255 scale)."""
+    pixels = x.shape[2] * x.shape[3]
+    bpp = (output.y_bits + output.z_bits) / pixels
+    mse = (output.x_hat - x).square().mean((1, 2, 3)) * 255**2
+    weight = (lmbda / middle) ** -balance
+    return ((bpp + lmbda * mse) * weight).mean(), bpp, mse
+
+
+def schedule(step: int, done: float, cfg: Config) -> float:
+    """Learning rate factor: linear warm-up, constant share, linear to zero as `done` reaches 1."""
+    if step < cfg.warmup:
+        return (step + 1) / cfg.warmup
+    return min(1.0, max(0.0, (1 - done) / (1 - cfg.constant)))
+
+
+class Ema:
+    """Exponential moving average of the weights, its horizon growing from the first step."""
+
+    def __init__(self, model: torch.nn.Module, decay: float):
+        self.decay = decay
+        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: torch.nn.Module, step: int) -> None:
+        keep = min(self.decay, (step + 1) / (step + 10))
+        state = model.state_dict()
+        torch._foreach_lerp_(list(self.weights.values()), [state[k] for k in self.weights], 1 - keep)
+
+
+class Trainer:
+    """One run.  `resume()` continues from `out/last.pt`; `init` in the config warm-starts from weights."""
+
+    def __init__(self, cfg: Config):
+        self.cfg = cfg
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        device = cfg.device
+        if self.world > 1:
+            dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+            if device.startswith("cuda"):
+                device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
+        self.device = torch.device(device)
+        if cfg.threads:
+            torch.set_num_threads(cfg.threads)
+        torch.manual_seed(cfg.seed)
+        torch.backends.cuda.matmul.allow_tf32 = True
+        self.out = Path(cfg.out)
+        self.out.mkdir(parents=True, exist_ok=True)
+        pictures = load_pictures(cfg.data)
+        held_out = min(cfg.validation, len(pictures) - 1)
+        self.validation = pictures[:held_out]
+        self.crops = Crops(pictures[held_out:], self.device, cfg.seed, self.rank)
+        self.model = CodecModel(
+            SIZES[cfg.size], cfg.activation, cfg.expansion, cfg.shortcut, cfg.lambda_low, cfg.lambda_high,
+            cfg.float_scales,
+        )
+        if cfg.init:
+            self.model.load_state_dict(torch.load(cfg.init, map_location="cpu", weights_only=True)["model"])
+        elif cfg.shortcut:
+            self.model.start_from_klt(*klt_basis(pictures[held_out:], self.model.size.n))
+        self.model.to(self.device, memory_format=torch.channels_last)
+        self.optimisers = make_optimisers(self.model, cfg.muon_lr, cfg.adam_lr, cfg.weight_decay)
+        self.base_lr = [[g["lr"] for g in o.param_groups] for o in self.optimisers]
+        self.ema = Ema(self.model, cfg.ema)
+        self.forward: Any = torch.compile(self.model) if cfg.compile else self.model
+        self.step = 0
+        self.elapsed = 0.0
+        self.middle = float(lambda_of(31.5, cfg.lambda_low, cfg.lambda_high))
+
+    # -- checkpoints -----------------------------------------------------------------------------
+
+    def save(self) -> None:
+        if self.rank:
+            return
+        state = {
+            "model": self.model.state_dict(), "ema": self.ema.weights, "step": self.step, "elapsed": self.elapsed,
+            "optimisers": [o.state_dict() for o in self.optimisers], "config": vars(self.cfg),
+        }
+        self._write(state, "last.pt")
+        half = {k: v.to(torch.float16).cpu() if v.is_floating_point() else v for k, v in self.ema.weights.items()}
+        self._write({"model": half, "config": vars(self.cfg), "step": self.step}, "weights.pt")
+
+    def _write(self, state: dict[str, Any], name: str) -> None:
+        temporary = self.out / (name + ".part")
+        torch.save(state, temporary)
+        temporary.replace(self.out / name)
+
+    def resume(self) -> bool:
+        """Load `last.pt` of the output folder if it is there; says whether it was."""
+        path = self.out / "last.pt"
+        if not path.exists():
+            return False
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.model.load_state_dict(state["model"])
+        for key, value in state["ema"].items():
+            self.ema.weights[key].copy_(value)
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.step, self.elapsed = state["step"], state["elapsed"]
+        return True
+
+    # -- one step --------------------------------------------------------------------------------
+
+    def done(self) -> float:
+        """Share of the run behind us, by steps or, with `minutes` set, by training time."""
+        if self.cfg.minutes:
+            return min(1.0, self.elapsed / (60 * self.cfg.minutes))
+        return self.step / self.cfg.steps
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        on = self.cfg.amp and self.done() < self.cfg.float32_from
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=on)
+
+    def train_step(self) -> tuple[float, Tensor, Tensor]:
+        cfg = self.cfg
+        done = self.done()
+        factor = schedule(self.step, done, cfg)
+        for optimiser, rates in zip(self.optimisers, self.base_lr, strict=True):
+            for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+        frozen = done >= cfg.freeze_encoder_from
+        late = done >= cfg.final_from
+        crop, batch = (cfg.final_crop, cfg.final_batch) if late else (cfg.crop, cfg.batch)
+        for module in (self.model.g_a, self.model.h_a, self.model.gain, self.model.hyper_gain):
+            module.requires_grad_(not frozen)
+        # Noise too is a function of the step alone, so that a resumed run repeats it.
+        torch.manual_seed(cfg.seed * 1_000_003 + self.step * self.world + self.rank)
+        x = self.crops.batch(self.step, crop, batch).float().div_(255)
+        level = torch.randint(LEVELS, (batch,), device=self.device)
+        lmbda = lambda_of(level.float(), cfg.lambda_low, cfg.lambda_high)
+        with self.autocast():
+            output = self.forward(x, level, exact=done >= cfg.exact_from, hard=frozen)
+        loss, bpp, mse = rd_loss(output, x, lmbda, cfg.balance, self.middle)  # type: ignore[arg-type]
+        loss.backward()
+        self._share_gradients()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
+        if torch.isfinite(norm):
+            for optimiser in self.optimisers:
+                optimiser.step()
+        for optimiser in self.optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        self.ema.update(self.model, self.step)
+        self.step += 1
+        return float(loss.detach()), bpp.detach(), mse.detach()
+
+    def _share_gradients(self) -> None:
+        if self.world == 1:
+            return
+        grads = [p.grad for p in self.model.parameters() if p.grad is not None]
+        flat = torch.cat([g.flatten() for g in grads])
+        dist.all_reduce(flat)
+        flat /= self.world
+        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+            g.copy_(part.view_as(g))
+
+    # -- the loop --------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        cfg = self.cfg
+        log = (self.out / "log.jsonl").open("a", encoding="utf-8") if self.rank == 0 else None
+        board = None
+        if cfg.tensorboard and self.rank == 0:
+            from torch.utils.tensorboard import SummaryWriter
+
+            board = SummaryWriter(self.out)
+        started = saved = time.monotonic()
+        sums = {"loss": 0.0, "bpp": 0.0, "psnr": 0.0}
+        count = 0
+        while self.done() < 1:
+            before = time.monotonic()
+            loss, bpp, mse = self.train_step()
+            self.elapsed += time.monotonic() - before
+            sums["loss"] += loss
+            sums["bpp"] += float(bpp.mean())
+            sums["psnr"] += float((10 * torch.log10(255**2 / mse)).mean())
+            count += 1
+            if log and (self.step % cfg.log_every == 0 or self.done() >= 1):
+                row = {k: round(v / count, 5) for k, v in sums.items()}
+                left = self.elapsed * (1 / max(self.done(), 1e-9) - 1)
+                row |= {"step": self.step, "seconds": round(self.elapsed, 1)}
+                log.write(json.dumps(row) + "\n")
+                log.flush()
+                if board:
+                    for key in sums:
+                        board.add_scalar(key, row[key], self.step)
+                _progress(row, self.done(), left)
+                sums, count = dict.fromkeys(sums, 0.0), 0
+            if self.rank == 0 and (self.step % cfg.evaluate_every == 0 or self.done() >= 1):
+                self._evaluate(log)
+            if time.monotonic() - saved > 60 * cfg.save_minutes:
+                self.save()
+                saved = time.monotonic()
+            if cfg.stop_minutes and time.monotonic() - started > 60 * cfg.stop_minutes:
+                break
+        self.save()
+        if log:
+            log.close()
+        if self.world > 1:
+            dist.destroy_process_group()
+
+    def _evaluate(self, log: Any) -> None:
+        if not self.validation:
+            return
+        kept = {k: v.clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.ema.weights)
+        rows = evaluate(self.model, self.validation, self.device, self.cfg)
+        save_samples(self.model, self.validation[:2], self.device, self.out / f"samples-{self.step:07d}.png")
+        self.model.load_state_dict(kept)
+        if log:
+            log.write(json.dumps({"step": self.step, "validation": rows}) + "\n")
+            log.flush()
+            text = "  ".join(f"q{r['level']:.0f} {r['bpp']:.3f}bpp {r['psnr']:.2f}dB" for r in rows)
+            print(f"\nstep {self.step}: {text}  mean loss {math.fsum(r['loss'] for r in rows) / len(rows):.4f}", flush=True)
+
+
+def _progress(row: dict[str, float], share: float, left: float) -> None:
+    bar = "#" * int(20 * share)
+    print(
+        f"[{bar:<20}] step {row['step']:.0f} loss {row['loss']:.4f} bpp {row['bpp']:.3f} psnr {row['psnr']:.2f} "
+        f"{left / 60:.0f} min left",
+        flush=True,
+    )

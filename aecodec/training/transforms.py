@@ -1,0 +1,137 @@
+"""The float networks: g_a, g_s, h_a, h_s and the checkerboard context for the means.
+
+    x --unshuffle 8, 1x1--> C @1/8 --blocks, x gain--> unshuffle 2, 1x1 --> 2C @1/16 --block, 1x1--> y (N)
+    y --1x1--> H @1/16 --block--> unshuffle 2 --block--> unshuffle 2 --> z (Z @1/64)
+    z_hat --> H @1/32 --block--> H @1/16 --block--> phi;   phi --1x1--> mu of the first half
+    [phi, y_hat of the first half] --blocks, 1x1--> mu of the second half
+    y_hat --1x1--> 2C @1/16 --block--> C @1/8 --x gain, blocks--> 1x1, shuffle 8 --> x_hat
+
+A linear 16x16 patch transform runs beside g_a and g_s.  It starts as the Karhunen-Loeve transform of
+the training pictures, scaled to unit variance a channel, so training starts from a working transform
+codec and every network sees latents of the same size."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import Block, QualityVector, conv1
+
+PATCH = 16
+
+
+def _blocks(count: int, channels: int, expansion: int, activation: str) -> nn.Sequential:
+    return nn.Sequential(*[Block(channels, expansion, activation) for _ in range(count)])
+
+
+class Linear(nn.Module):
+    """scale * 1x1 convolution, in float32 whatever the autocast: latents of hundreds of quantiser
+    steps would lose their low bits in bfloat16.  `scale` keeps Muon's steps, whose size does not
+    depend on the gradient, small against what the layer's output means."""
+
+    def __init__(self, c_in: int, c_out: int, scale: float = 1.0, bias: bool = True):
+        super().__init__()
+        self.conv = conv1(c_in, c_out)
+        self.scale = scale
+        if not bias:
+            self.conv.bias = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast(x.device.type, enabled=False):
+            return self.conv(x.float()) * self.scale
+
+
+class Analysis(nn.Module):
+    """g_a: x [B, 3, H, W] in 0..1, level [B] -> y [B, N, H/16, W/16]."""
+
+    def __init__(self, c: int, blocks: int, n: int, expansion: int, activation: str, shortcut: bool):
+        super().__init__()
+        self.patch = conv1(192, c)
+        self.blocks = _blocks(blocks, c, expansion, activation)
+        self.gain = QualityVector(c)
+        self.down = conv1(4 * c, 2 * c)
+        self.deep = Block(2 * c, expansion, activation)
+        self.head = Linear(2 * c, n, 0.15 if shortcut else 0.5)
+        self.shortcut = Linear(3 * PATCH * PATCH, n, bias=False) if shortcut else None
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        h = self.patch(F.pixel_unshuffle(x - 0.5, 8))
+        h = self.blocks(h) * self.gain(level).to(h.dtype)
+        h = self.deep(self.down(F.pixel_unshuffle(h, 2)))
+        y = self.head(h)
+        if self.shortcut is not None:
+            y = y + self.shortcut(F.pixel_unshuffle(x - 0.5, PATCH))
+        return y
+
+
+class Synthesis(nn.Module):
+    """g_s: y_hat [B, N, H/16, W/16], level [B] -> x_hat [B, 3, H, W], not clipped."""
+
+    def __init__(self, c: int, blocks: int, n: int, expansion: int, activation: str, shortcut: bool):
+        super().__init__()
+        self.patch = conv1(n, 2 * c)
+        self.deep = Block(2 * c, expansion, activation)
+        self.up = conv1(2 * c, 4 * c)
+        self.gain = QualityVector(c)
+        self.blocks = _blocks(blocks, c, expansion, activation)
+        self.head = Linear(c, 192, 0.03 if shortcut else 0.1)
+        self.shortcut = Linear(n, 3 * PATCH * PATCH, bias=False) if shortcut else None
+
+    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        h = self.deep(self.patch(y_hat))
+        h = F.pixel_shuffle(self.up(h), 2)
+        h = self.blocks(h * self.gain(level).to(h.dtype))
+        x_hat = F.pixel_shuffle(self.head(h), 8) + 0.5
+        if self.shortcut is not None:
+            x_hat = x_hat + F.pixel_shuffle(self.shortcut(y_hat), PATCH)
+        return x_hat
+
+
+class HyperAnalysis(nn.Module):
+    """h_a: y [B, N, h, w] -> z [B, Z, h/4, w/4]."""
+
+    def __init__(self, n: int, width: int, z: int, activation: str):
+        super().__init__()
+        self.patch = conv1(n, width)
+        self.blocks1 = Block(width, 2, activation)
+        self.down1 = conv1(4 * width, width)
+        self.blocks2 = Block(width, 2, activation)
+        self.head = Linear(4 * width, z, 0.5)
+
+    def forward(self, y: Tensor) -> Tensor:
+        h = self.blocks1(self.patch(y))
+        h = self.blocks2(self.down1(F.pixel_unshuffle(h, 2)))
+        return self.head(F.pixel_unshuffle(h, 2))
+
+
+class HyperSynthesis(nn.Module):
+    """h_s: z_hat [B, Z, h/4, w/4], level [B] -> phi [B, width, h, w], mu of the first half [B, N, h, w]."""
+
+    def __init__(self, z: int, width: int, n: int, activation: str):
+        super().__init__()
+        self.up1 = conv1(z, 4 * width)
+        self.bias = QualityVector(width, log=False)
+        self.blocks1 = Block(width, 2, activation)
+        self.up2 = conv1(width, 4 * width)
+        self.blocks2 = Block(width, 2, activation)
+        self.head = Linear(width, n, 0.1)
+
+    def forward(self, z_hat: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+        h = F.pixel_shuffle(self.up1(z_hat), 2)
+        h = self.blocks1(h + self.bias(level).to(h.dtype))
+        phi = self.blocks2(F.pixel_shuffle(self.up2(h), 2))
+        return phi, self.head(phi)
+
+
+class Context(nn.Module):
+    """Means of the second half: phi [B, width, h, w], y_hat of the first half [B, N, h, w] -> mu [B, N, h, w]."""
+
+    def __init__(self, n: int, width: int, activation: str):
+        super().__init__()
+        self.patch = conv1(width + n, width)
+        self.blocks = _blocks(2, width, 2, activation)
+        self.head = Linear(width, n, 0.1)
+
+    def forward(self, phi: Tensor, y_hat_first: Tensor) -> Tensor:
+        return self.head(self.blocks(self.patch(torch.cat([phi, y_hat_first.to(phi.dtype)], 1))))

@@ -1,0 +1,1 @@
+"""Benchmarks of aecodec, run from the checkout. README.md says which command answers which question."""

@@ -1,0 +1,46 @@
+"""aecodec itself. `aecodec` is the default model, `aecodec:NAME` or `aecodec:FOLDER` another bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import aecodec
+from aecodec import models
+from aecodec.session import wheels
+from benchmarks.codecs.base import ImageCodec, Pixels
+
+QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
+
+
+def source_hash() -> str:
+    """8 hex digits of the package's Python files: a changed codec must not inherit old rows."""
+    digest = hashlib.sha256()
+    folder = Path(aecodec.__file__).parent
+    for path in sorted(folder.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
+class Aecodec:
+    def __init__(self, name: str, model: str | None, threads: int | None) -> None:
+        self.codec = aecodec.Codec(model=model, device="cpu", threads=threads)
+        bundle = self.codec.bundle
+        self.name, self.qualities, self.model_id = name, QUALITIES, bundle.model_id.hex()
+        runtime = " ".join(f"{wheel} {version}" for wheel, version in wheels().items())
+        self.version = f"model {bundle.name} {self.model_id}, source {source_hash()}, {runtime}"
+
+    def encode(self, image: Image.Image, quality: float) -> bytes:
+        return self.codec.encode(image, quality)
+
+    def decode(self, data: bytes) -> Pixels:
+        return np.asarray(self.codec.decode(data))
+
+
+def make(name: str, threads: int | None) -> ImageCodec:
+    _, _, model = name.partition(":")
+    short = f"aecodec:{models.find(model).name}" if model else "aecodec"
+    return Aecodec(short, model or None, threads)

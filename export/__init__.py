@@ -1,0 +1,1 @@
+"""Checkpoint -> five ONNX graphs, integer tables, manifest: a bundle.  `python -m export --help`."""

@@ -1,0 +1,45 @@
+"""python -m export CHECKPOINT FOLDER --data PICTURES [--name NAME] [--verify-only]"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from aecodec.training.data import load_pictures
+
+from .bundle import load_checkpoint, write_bundle
+from .tables import fit_tables
+from .verify import check_exact, check_floats
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    parser.add_argument("checkpoint", help="weights.pt or last.pt of a training run")
+    parser.add_argument("folder", type=Path, help="where the bundle is written, e.g. aecodec/bundles/nano")
+    parser.add_argument("--data", nargs="+", required=True, help="pictures or shards the coding tables are fitted to")
+    parser.add_argument("--pictures", type=int, default=384, help="how many of them (default 384)")
+    parser.add_argument("--name", help="name of the bundle (default: the folder's)")
+    parser.add_argument("--verify-only", action="store_true", help="check an existing bundle, write nothing")
+    args = parser.parse_args(argv)
+    try:
+        model, cfg = load_checkpoint(args.checkpoint)
+        pictures = load_pictures(args.data, 1 if args.verify_only else args.pictures)
+        if not args.verify_only:
+            tables = fit_tables(model, pictures)
+            manifest = write_bundle(model, cfg, tables, args.name or args.folder.name, args.folder)
+            print(f"wrote {args.folder}: model {manifest['model_id']}")
+        check_exact(model, args.folder, print)
+        height, width = (min(512, s // 64 * 64) for s in pictures[0].shape[1:])
+        picture = pictures[0][None, :, :height, :width].numpy().astype(np.float32) / 255
+        check_floats(model, args.folder, picture, print)
+    except (OSError, ValueError) as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

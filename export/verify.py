@@ -1,0 +1,120 @@
+"""Proof that a bundle computes what was trained, and that its exact networks are exact.
+
+Indices: torch, ONNX Runtime with 1 and n threads, graph optimisation off and on, CUDA when present, and
+an int64 numpy reference must agree in every value, on realistic and on extreme inputs.  Float graphs
+must agree with torch within a stated tolerance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+
+from aecodec.training.layers import checkerboard
+from aecodec.training.model import CodecModel
+
+from . import reference
+from .graphs import GROUP
+
+Array = np.ndarray
+PIXEL_TOLERANCE = 0.5 / 255
+LATENT_TOLERANCE = 2e-3
+
+
+def sessions(path: Path) -> Iterator[tuple[str, ort.InferenceSession]]:
+    """The same graph under every setting that could change the order of its sums."""
+    levels = ort.GraphOptimizationLevel
+    settings = [("CPUExecutionProvider", t, o) for t in (1, 2, 5) for o in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL)]
+    if "CUDAExecutionProvider" in ort.get_available_providers():
+        settings += [("CUDAExecutionProvider", 1, o) for o in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL)]
+    for provider, threads, optimisation in settings:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.graph_optimization_level = optimisation
+        options.log_severity_level = 3
+        chosen = (provider, {"use_tf32": "0"}) if provider.startswith("CUDA") else provider
+        session = ort.InferenceSession(str(path), options, providers=[chosen])
+        yield f"{provider} threads={threads} {optimisation.name}", session
+
+
+def _inputs(model: CodecModel, rng: np.random.Generator) -> Iterator[tuple[Array, Array, int, int, int]]:
+    """z_hat [Z, a, b], first-half symbols [N, 4a, 4b], level, a, b: ordinary, sparse and extreme values."""
+    n, z = model.size.n, model.size.z
+    for case, (a, b) in enumerate([(8, 8), (8, 8), (8, 5), (3, 8), (1, 1), (8, 8)]):
+        spread = (1.0, 4.0, 20.0, 60.0, 127.0, 0.3)[case]
+        z_hat = np.clip(np.rint(rng.normal(0, spread, (z, a, b))), -127, 127)
+        if case == 4:
+            z_hat = rng.choice([-127.0, 127.0], (z, a, b))
+        symbols = np.rint(rng.standard_t(2, (n, 4 * a, 4 * b)) * spread / 4).clip(-32767, 32767)
+        first = checkerboard(n, 4 * a, 4 * b, torch.device("cpu"))[0].numpy()
+        yield z_hat, symbols * first, int(rng.integers(64)), a, b
+
+
+def _pad(array: Array, side: int) -> Array:
+    _, h, w = array.shape
+    return np.pad(array, ((0, 0), (0, side - h), (0, side - w)))[None].astype(np.float32)
+
+
+def check_exact(model: CodecModel, folder: Path, say: Callable[[str], None], rounds: int = 2) -> int:
+    """Compare every implementation of the scale networks; returns how many indices were compared.
+
+    Raises ValueError naming the setting, layer output and first differing value."""
+    rng = np.random.default_rng(7)
+    first_sessions, second_sessions = (list(sessions(folder / f"scales_{x}.onnx")) for x in ("first", "second"))
+    compared = 0
+    for _ in range(rounds):
+        for z_hat, symbols, level, a, b in _inputs(model, rng):
+            h, w = 4 * a, 4 * b
+            first_half = checkerboard(model.size.n, h, w, torch.device("cpu"))[0].numpy()
+            want_1, features = reference.first(model, z_hat.astype(np.int64), level)
+            want_2 = reference.second(model, features, symbols.astype(np.int64), level)
+            wants = (want_1 * first_half, features, want_2 * (1 - first_half))
+            with torch.no_grad():
+                q = torch.tensor([level])
+                t1, tf = model.scales.first(torch.from_numpy(z_hat[None]).float(), q, True)
+                t2 = model.scales.second(tf, torch.from_numpy(symbols[None]).float(), q, True)
+            _same("torch", (t1[0].numpy() * first_half, tf[0].numpy(), t2[0].numpy() * (1 - first_half)), wants)
+            mask = _pad(np.ones((1, a, b)), GROUP // 4)
+            for (name, s1), (_, s2) in zip(first_sessions, second_sessions, strict=True):
+                feed = {"z_hat": _pad(z_hat, GROUP // 4), "mask": mask, "level": np.array([level])}
+                i1, f1 = s1.run(None, feed)
+                feed = {"features": f1, "symbols_first": _pad(symbols, GROUP), "mask": mask, "level": np.array([level])}
+                (i2,) = s2.run(None, feed)
+                _same(name, tuple(x[0, :, :h, :w] for x in (i1, f1, i2)), wants)
+                if any(x[0, :, h:].any() or x[0, :, :, w:].any() for x in (i1, i2)):
+                    raise ValueError(f"{name}: an index outside the picture is not 0")
+                compared += i1.size + i2.size
+    say(f"exact networks: {compared} indices equal under {len(first_sessions)} settings, torch and int64 numpy")
+    return compared
+
+
+def _same(name: str, found: tuple[Array, ...], wanted: tuple[Array, ...]) -> None:
+    for what, got, want in zip(("index_first", "features", "index_second"), found, wanted, strict=True):
+        if not np.array_equal(got.astype(np.int64), want):
+            at = tuple(int(v) for v in np.argwhere(got.astype(np.int64) != want)[0])
+            raise ValueError(f"{name}: {what}{list(at)} is {got[at]:g}, the int64 reference says {want[at]:g}")
+
+
+def check_floats(model: CodecModel, folder: Path, picture: Array, say: Callable[[str], None]) -> None:
+    """y, z_hat and x_hat against torch; picture float32 [1, 3, H, W] with sides multiples of 64."""
+    run = {
+        n: ort.InferenceSession(str(folder / f"{n}.onnx"), providers=["CPUExecutionProvider"])
+        for n in ("analysis", "synthesis")
+    }
+    for level in (0.0, 20.4, 63.0):
+        quality = np.array([level], np.float32)
+        y, z_hat = run["analysis"].run(None, {"x": picture, "quality": quality})
+        with torch.no_grad():
+            out = model(torch.from_numpy(picture), torch.tensor([level]), exact=True, hard=True)
+            gain = model.gain(torch.tensor([level]))
+            latent_error = float(np.abs(y - (out.y * gain).numpy()).max() / max(1.0, np.abs(y).max()))
+            feed = {"symbols": out.symbols.numpy(), "z_hat": out.z_hat.numpy(), "quality": quality}
+            (x_hat,) = run["synthesis"].run(None, feed)
+        pixel_error = float(np.abs(x_hat - out.x_hat.clamp(0, 1).numpy()).max())
+        z_error = float((z_hat != out.z_hat.numpy()).mean())
+        say(f"level {level}: y within {latent_error:.1e}, z_hat differs in {z_error:.1%}, x_hat within {pixel_error * 255:.3f} / 255")
+        if latent_error > LATENT_TOLERANCE or pixel_error > PIXEL_TOLERANCE or z_error > 0.01:
+            raise ValueError(f"level {level}: the exported float graphs disagree with torch")
