@@ -37,7 +37,7 @@ class Metadata:
 
 
 def metadata_of(image: Image.Image) -> Metadata:
-    """What the opened file carries. EXIF that cannot be parsed is carried as it is."""
+    """What the file carries. Asked after loading: Pillow turns TIFFs upright then."""
     # Where EXIF names none, Pillow takes the orientation from XMP.
     found = image.getexif()
     orientation = found.get(ExifTags.Base.Orientation, 1)
@@ -61,13 +61,8 @@ def _portable(found: Image.Exif) -> bytes:
     return kept.tobytes() if len(kept) else b""
 
 
-def to_eight_bits(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes, tuple[str, ...]]:
-    """-> image of mode L, LA, RGB or RGBA, the ICC profile that fits it, notes for the user.
-
-    May load the image's pixels, and raises whatever its decoder raises.
-    """
-    deep = _is_deep(image)  # before loading, which forgets how the file stores its pixels
-    image.load()
+def to_eight_bits(image: Image.Image, icc: bytes, deep: bool) -> tuple[Image.Image, bytes, tuple[str, ...]]:
+    """-> image of mode L, LA, RGB or RGBA, the ICC profile that fits it, notes for the user."""
     mode = image.mode
     if mode.startswith("I") or mode == "F":
         return _wide_grey(image), icc, ("16 bits a channel reduced to 8",)
@@ -93,8 +88,8 @@ def _convert(image: Image.Image, target: str) -> Image.Image:
     return image.convert(target)
 
 
-def _is_deep(image: Image.Image) -> bool:
-    """Pillow reads 16-bit colour by dropping the low byte; only the raw mode of the file tells."""
+def is_deep(image: Image.Image) -> bool:
+    """Does the file hold 16-bit colour? Pillow drops the low byte and forgets about it when it loads."""
     return any("16" in str(getattr(tile, "args", "")) for tile in getattr(image, "tile", ()))
 
 

@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, ImageFile, PngImagePlugin
 
 from aecodec.errors import AecodecError, CorruptError, InputError, LimitError
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.modes import metadata_of, to_eight_bits
+from aecodec.modes import is_deep, metadata_of, to_eight_bits
 from aecodec.source import Readable, Source, read_bytes
 
 Pixels = NDArray[np.uint8]
@@ -59,7 +59,7 @@ def read_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS) -> Picture:
         return _from_array(image, limits)
     if isinstance(image, Image.Image):
         return from_pil(image, limits)
-    where = repr(os.fspath(image)) if isinstance(image, str | os.PathLike) else "the input"
+    where = f"{os.fspath(image)!r}: " if isinstance(image, str | os.PathLike) else ""
     with _opened(read_bytes(image), where) as opened:
         picture = from_pil(opened, limits, where)
         frames = getattr(opened, "n_frames", 1)
@@ -112,7 +112,7 @@ def _opened(data: bytes, where: str) -> Iterator[ImageFile.ImageFile]:
             tried.add(name)
             image = image or _try_format(name, stream, data[:16])
     if image is None:
-        raise InputError(f"{where}: no picture that Pillow can read ({len(data)} bytes); try PNG")
+        raise InputError(f"{where}no picture that Pillow can read ({len(data)} bytes); try PNG")
     with image:
         yield image
 
@@ -131,19 +131,21 @@ def _try_format(name: str, stream: BytesIO, prefix: bytes) -> ImageFile.ImageFil
         return None
 
 
-def from_pil(image: Image.Image, limits: Limits = DEFAULT_LIMITS, where: str = "the picture") -> Picture:
+def from_pil(image: Image.Image, limits: Limits = DEFAULT_LIMITS, where: str = "") -> Picture:
     """A Pillow image (its current frame) -> Picture. The image itself is not changed."""
     check_size(*image.size, limits)
     try:
+        deep = is_deep(image)
+        image.load()
         metadata = metadata_of(image)
-        converted, icc, notes = to_eight_bits(image, metadata.icc)
+        converted, icc, notes = to_eight_bits(image, metadata.icc, deep)
     except AecodecError:
         raise
     except MemoryError:
         raise
     except Exception as error:  # decoders raise many types for damaged files
         text = str(error) or type(error).__name__
-        raise InputError(f"{where}: cannot be read: {text}; the picture is damaged or cut short") from None
+        raise InputError(f"{where}the picture is damaged or cut short: {text}") from None
     picture = _from_array(np.asarray(converted), limits)
     return replace(
         picture, icc=icc, exif=metadata.exif, xmp=metadata.xmp, orientation=metadata.orientation, notes=notes

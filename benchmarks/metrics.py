@@ -27,10 +27,15 @@ MS_SSIM_SIDE = TAPS << (len(WEIGHTS) - 1)
 """176: the shortest side that still holds one window at the coarsest scale."""
 
 
+def _check(what: str, a: Pixels, b: Pixels) -> None:
+    if a.shape != b.shape or a.dtype != np.uint8 or b.dtype != np.uint8:
+        have = f"{a.dtype} {a.shape} and {b.dtype} {b.shape}"
+        raise ValueError(f"{what}: two uint8 arrays of one shape are needed, not {have}")
+
+
 def psnr(a: Pixels, b: Pixels) -> float:
     """dB between two uint8 arrays of one shape; infinite for equal ones."""
-    if a.shape != b.shape or a.dtype != np.uint8 or b.dtype != np.uint8:
-        raise ValueError(f"psnr: uint8 of one shape is needed, not {a.dtype} {a.shape} and {b.dtype} {b.shape}")
+    _check("psnr", a, b)
     difference = a.astype(np.int32) - b
     mse = float(np.mean(difference * difference, dtype=np.float64))
     return 10 * math.log10(255 * 255 / mse) if mse else math.inf
@@ -100,8 +105,7 @@ def _ms_ssim_plane(x: Plane, y: Plane) -> float:
 
 def ms_ssim(a: Pixels, b: Pixels) -> float:
     """0..1 between two uint8 arrays [H, W] or [H, W, C]. Both sides must be at least 176."""
-    if a.shape != b.shape or a.dtype != np.uint8 or b.dtype != np.uint8:
-        raise ValueError(f"ms_ssim: uint8 of one shape is needed, not {a.dtype} {a.shape}, {b.dtype} {b.shape}")
+    _check("ms_ssim", a, b)
     if min(a.shape[:2]) < MS_SSIM_SIDE:
         raise ValueError(f"ms_ssim: both sides must be at least {MS_SSIM_SIDE}, not {a.shape[:2]}")
     x, y = np.atleast_3d(a).astype(np.float32), np.atleast_3d(b).astype(np.float32)
@@ -168,7 +172,7 @@ def bd_rate(
     bpp: Sequence[float],
     quality: Sequence[float],
 ) -> float | None:
-    """Mean difference of rate at equal quality (PSNR in dB), in percent; negative: fewer bytes than the anchor.
+    """Mean difference of rate at equal quality (PSNR in dB), in percent; negative: fewer bytes.
 
     Over the range of quality that both curves cover; None where they share none or have under two points.
     """

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".ppm"}
@@ -17,7 +18,8 @@ def find(place: Path) -> list[Path]:
         return [place]
     found = sorted(path for path in place.glob("*") if path.suffix.lower() in SUFFIXES)
     if not found:
-        raise ValueError(f"{place}: no picture found ({', '.join(sorted(SUFFIXES))}); give a folder of pictures")
+        kinds = ", ".join(sorted(SUFFIXES))
+        raise ValueError(f"{place}: no picture found ({kinds}); give a folder of pictures")
     return found
 
 
@@ -39,3 +41,12 @@ def tiled(image: Image.Image, width: int, height: int) -> Image.Image:
     a = np.concatenate([a, a[::-1]], axis=0)
     a = np.tile(a, (-(-height // a.shape[0]), -(-width // a.shape[1]), 1))
     return Image.fromarray(np.ascontiguousarray(a[:height, :width]))
+
+
+def blank(width: int, height: int) -> Image.Image:
+    return Image.new("RGB", (width, height), (90, 120, 150))
+
+
+def pixels(image: Image.Image) -> NDArray[np.uint8]:
+    """-> uint8 [H, W, 3]"""
+    return np.asarray(image)

@@ -36,6 +36,8 @@ class PlainBar:
 
 def bar(total: int, label: str) -> Bar:
     """Something with update(n) and close()."""
+    if not sys.stderr.isatty():
+        return PlainBar(total, label)
     try:
         from tqdm import tqdm
     except ImportError:

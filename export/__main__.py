@@ -19,7 +19,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     parser.add_argument("checkpoint", help="weights.pt or last.pt of a training run")
     parser.add_argument("folder", type=Path, help="where the bundle is written, e.g. aecodec/bundles/nano")
-    parser.add_argument("--data", nargs="+", required=True, help="pictures or shards the coding tables are fitted to")
+    parser.add_argument(
+        "--data", nargs="+", required=True, help="pictures or shards the coding tables are fitted to"
+    )
     parser.add_argument("--pictures", type=int, default=384, help="how many of them (default 384)")
     parser.add_argument("--name", help="name of the bundle (default: the folder's)")
     parser.add_argument("--verify-only", action="store_true", help="check an existing bundle, write nothing")

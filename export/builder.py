@@ -56,14 +56,18 @@ class GraphBuilder:
             self.nodes.append(helper.make_node("Identity", [internal], [public]))
             infos.append(helper.make_tensor_value_info(public, kind, shape))
         graph = helper.make_graph(self.nodes, self.name, self.inputs, infos, self.weights)
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="aecodec")
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="aecodec"
+        )
         model.ir_version = IR_VERSION
         onnx.checker.check_model(model, full_check=True)
         return model
 
     # -- float layers ----------------------------------------------------------------------------
 
-    def conv(self, x: str, weight: Array, bias: Array | None, stride: int = 1, pad: int = 0, groups: int = 1) -> str:
+    def conv(
+        self, x: str, weight: Array, bias: Array | None, stride: int = 1, pad: int = 0, groups: int = 1
+    ) -> str:
         names = [x, self.const(weight)]
         if bias is not None:
             names.append(self.const(bias))

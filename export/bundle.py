@@ -24,7 +24,12 @@ def load_checkpoint(path: str) -> tuple[CodecModel, dict[str, Any]]:
     if cfg.get("float_scales"):
         raise ValueError(f"{path} was trained with float_scales; only integer scale networks can be exported")
     model = CodecModel(
-        SIZES[cfg["size"]], cfg["activation"], cfg["expansion"], cfg["shortcut"], cfg["lambda_low"], cfg["lambda_high"]
+        SIZES[cfg["size"]],
+        cfg["activation"],
+        cfg["expansion"],
+        cfg["shortcut"],
+        cfg["lambda_low"],
+        cfg["lambda_high"],
     )
     weights = state["ema"] if "ema" in state else state["model"]
     model.load_state_dict({k: v.float() for k, v in weights.items()})
@@ -37,7 +42,9 @@ def model_id(files: dict[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
-def write_bundle(model: CodecModel, cfg: dict[str, Any], tables: Tables, name: str, folder: Path) -> dict[str, Any]:
+def write_bundle(
+    model: CodecModel, cfg: dict[str, Any], tables: Tables, name: str, folder: Path
+) -> dict[str, Any]:
     """Write all files of the bundle; returns the manifest.  ValueError when the 2^24 bound can be broken."""
     graphs = all_graphs(model, cfg["activation"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,7 +67,10 @@ def write_bundle(model: CodecModel, cfg: dict[str, Any], tables: Tables, name: s
         "precision": "fp32",
         "opset": OPSET,
         "onnx": onnx.__version__,
-        "trained": {k: cfg[k] for k in ("steps", "step", "minutes", "batch", "crop", "lambda_low", "lambda_high", "seed")},
+        "trained": {
+            k: cfg[k]
+            for k in ("steps", "step", "minutes", "batch", "crop", "lambda_low", "lambda_high", "seed")
+        },
         "files": files,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

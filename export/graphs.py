@@ -51,22 +51,24 @@ def analysis(m: CodecModel, act: str) -> onnx.ModelProto:
     g = GraphBuilder("analysis")
     x = g.input("x", F32, [1, 3, "H", "W"])
     quality = g.input("quality", F32, [1])
-    h = g.patches(x, m.g_a.patch, 8, offset=-0.5)                      # C, H/8
+    h = g.patches(x, m.g_a.patch, 8, offset=-0.5)  # C, H/8
     h = g.op("Mul", g.blocks(h, m.g_a.blocks, act), g.by_quality(quality, m.g_a.gain))
-    h = g.block(g.patches(h, m.g_a.down, 2), m.g_a.deep, act)          # 2C, H/16
-    y = g.conv1(h, m.g_a.head.conv, m.g_a.head.scale)                  # N, H/16
+    h = g.block(g.patches(h, m.g_a.down, 2), m.g_a.deep, act)  # 2C, H/16
+    y = g.conv1(h, m.g_a.head.conv, m.g_a.head.scale)  # N, H/16
     if m.g_a.shortcut is not None:
         y = g.op("Add", y, g.patches(x, m.g_a.shortcut.conv, 16, m.g_a.shortcut.scale, offset=-0.5))
     h = g.op("Mul", y, g.by_quality(quality, m.hyper_gain))
     h = g.block(g.conv1(h, m.h_a.patch), m.h_a.blocks1, act)
-    h = g.block(g.patches(h, m.h_a.down1, 2), m.h_a.blocks2, act)      # H/32
-    z = g.patches(h, m.h_a.head.conv, 2, m.h_a.head.scale)             # Z, H/64
+    h = g.block(g.patches(h, m.h_a.down1, 2), m.h_a.blocks2, act)  # H/32
+    z = g.patches(h, m.h_a.head.conv, 2, m.h_a.head.scale)  # Z, H/64
     z_hat = g.op("Round", g.op("Clip", z, g.const(-float(Z_MAX)), g.const(float(Z_MAX))))
     y = g.op("Mul", y, g.by_quality(quality, m.gain))
-    return g.finish({
-        "y": (y, F32, [1, m.size.n, "h", "w"]),
-        "z_hat": (z_hat, F32, [1, m.size.z, "zh", "zw"]),
-    })
+    return g.finish(
+        {
+            "y": (y, F32, [1, m.size.n, "h", "w"]),
+            "z_hat": (z_hat, F32, [1, m.size.z, "zh", "zw"]),
+        }
+    )
 
 
 def _hyper_synthesis(g: GraphBuilder, m: CodecModel, act: str, z_hat: str, quality: str) -> tuple[str, str]:
@@ -120,8 +122,8 @@ def synthesis(m: CodecModel, act: str) -> onnx.ModelProto:
     y_hat_2 = g.op("Mul", g.op("Add", mu_2, symbols), second)
     y_hat = g.op("Add", y_hat_1, y_hat_2)
     y_hat = g.op("Mul", y_hat, g.by_quality(quality, m.inverse_gain))  # N, H/16
-    h = g.block(g.conv1(y_hat, m.g_s.patch), m.g_s.deep, act)          # 2C, H/16
-    h = g.shuffle(g.conv1(h, m.g_s.up), 2)                             # C, H/8
+    h = g.block(g.conv1(y_hat, m.g_s.patch), m.g_s.deep, act)  # 2C, H/16
+    h = g.shuffle(g.conv1(h, m.g_s.up), 2)  # C, H/8
     h = g.blocks(g.op("Mul", h, g.by_quality(quality, m.g_s.gain)), m.g_s.blocks, act)
     x_hat = g.shuffle(g.conv1(h, m.g_s.head.conv, m.g_s.head.scale), 8)
     if m.g_s.shortcut is not None:
@@ -173,10 +175,12 @@ def scales_first(m: CodecModel) -> onnx.ModelProto:
     features = _integer_layer(g, _integer_layer(g, a, s.f4, level), s.f5, level)
     index = _integer_layer(g, features, s.head_first, level)
     index = g.op("Mul", g.op("Mul", index, g.const(_half_mask(m.size.n, True))), mask32)
-    return g.finish({
-        "index_first": (g.op("Cast", index, to=U8), U8, ["G", m.size.n, GROUP, GROUP]),
-        "features": (features, F32, ["G", m.size.scale_width, GROUP, GROUP]),
-    })
+    return g.finish(
+        {
+            "index_first": (g.op("Cast", index, to=U8), U8, ["G", m.size.n, GROUP, GROUP]),
+            "features": (features, F32, ["G", m.size.scale_width, GROUP, GROUP]),
+        }
+    )
 
 
 def scales_second(m: CodecModel) -> onnx.ModelProto:

@@ -27,7 +27,11 @@ LATENT_TOLERANCE = 2e-3
 def sessions(path: Path) -> Iterator[tuple[str, ort.InferenceSession]]:
     """The same graph under every setting that could change the order of its sums."""
     levels = ort.GraphOptimizationLevel
-    settings = [("CPUExecutionProvider", t, o) for t in (1, 2, 5) for o in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL)]
+    settings = [
+        ("CPUExecutionProvider", t, o)
+        for t in (1, 2, 5)
+        for o in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL)
+    ]
     if "CUDAExecutionProvider" in ort.get_available_providers():
         settings += [("CUDAExecutionProvider", 1, o) for o in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL)]
     for provider, threads, optimisation in settings:
@@ -63,7 +67,9 @@ def check_exact(model: CodecModel, folder: Path, say: Callable[[str], None], rou
 
     Raises ValueError naming the setting, layer output and first differing value."""
     rng = np.random.default_rng(7)
-    first_sessions, second_sessions = (list(sessions(folder / f"scales_{x}.onnx")) for x in ("first", "second"))
+    first_sessions, second_sessions = (
+        list(sessions(folder / f"scales_{x}.onnx")) for x in ("first", "second")
+    )
     compared = 0
     for _ in range(rounds):
         for z_hat, symbols, level, a, b in _inputs(model, rng):
@@ -76,18 +82,26 @@ def check_exact(model: CodecModel, folder: Path, say: Callable[[str], None], rou
                 q = torch.tensor([level])
                 t1, tf = model.scales.first(torch.from_numpy(z_hat[None]).float(), q, True)
                 t2 = model.scales.second(tf, torch.from_numpy(symbols[None]).float(), q, True)
-            _same("torch", (t1[0].numpy() * first_half, tf[0].numpy(), t2[0].numpy() * (1 - first_half)), wants)
+            _same(
+                "torch", (t1[0].numpy() * first_half, tf[0].numpy(), t2[0].numpy() * (1 - first_half)), wants
+            )
             mask = _pad(np.ones((1, a, b)), GROUP // 4)
             for (name, s1), (_, s2) in zip(first_sessions, second_sessions, strict=True):
                 feed = {"z_hat": _pad(z_hat, GROUP // 4), "mask": mask, "level": np.array([level])}
                 i1, f1 = s1.run(None, feed)
-                feed = {"features": f1, "symbols_first": _pad(symbols, GROUP), "mask": mask, "level": np.array([level])}
+                feed = {
+                    "features": f1,
+                    "symbols_first": _pad(symbols, GROUP),
+                    "mask": mask,
+                    "level": np.array([level]),
+                }
                 (i2,) = s2.run(None, feed)
                 _same(name, tuple(x[0, :, :h, :w] for x in (i1, f1, i2)), wants)
                 if any(x[0, :, h:].any() or x[0, :, :, w:].any() for x in (i1, i2)):
                     raise ValueError(f"{name}: an index outside the picture is not 0")
                 compared += i1.size + i2.size
-    say(f"exact networks: {compared} indices equal under {len(first_sessions)} settings, torch and int64 numpy")
+    settings = len(first_sessions)
+    say(f"exact networks: {compared} indices equal under {settings} settings, torch and int64 numpy")
     return compared
 
 
@@ -95,7 +109,7 @@ def _same(name: str, found: tuple[Array, ...], wanted: tuple[Array, ...]) -> Non
     for what, got, want in zip(("index_first", "features", "index_second"), found, wanted, strict=True):
         if not np.array_equal(got.astype(np.int64), want):
             at = tuple(int(v) for v in np.argwhere(got.astype(np.int64) != want)[0])
-            raise ValueError(f"{name}: {what}{list(at)} is {got[at]:g}, the int64 reference says {want[at]:g}")
+            raise ValueError(f"{name}: {what}{list(at)} is {got[at]:g}, int64 says {want[at]:g}")
 
 
 def check_floats(model: CodecModel, folder: Path, picture: Array, say: Callable[[str], None]) -> None:
@@ -115,6 +129,9 @@ def check_floats(model: CodecModel, folder: Path, picture: Array, say: Callable[
             (x_hat,) = run["synthesis"].run(None, feed)
         pixel_error = float(np.abs(x_hat - out.x_hat.clamp(0, 1).numpy()).max())
         z_error = float((z_hat != out.z_hat.numpy()).mean())
-        say(f"level {level}: y within {latent_error:.1e}, z_hat differs in {z_error:.1%}, x_hat within {pixel_error * 255:.3f} / 255")
+        say(
+            f"level {level}: y within {latent_error:.1e}, z_hat differs in {z_error:.1%}, "
+            f"x_hat within {pixel_error * 255:.5f} / 255"
+        )
         if latent_error > LATENT_TOLERANCE or pixel_error > PIXEL_TOLERANCE or z_error > 0.01:
             raise ValueError(f"level {level}: the exported float graphs disagree with torch")

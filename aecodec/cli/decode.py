@@ -23,6 +23,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "WEBP": {"lossless": True},
     "AVIF": {"quality": 95},
 }
+XMP_TAG = 700
+"""Of TIFF."""
 WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
 
 
@@ -39,7 +41,9 @@ def run(args: argparse.Namespace) -> int:
     from aecodec.codec import Codec
 
     codec = Codec(args.model, args.device, args.threads)
-    image = codec.open(files.read_input(args.input))
+    data = files.read_input(args.input)
+    with files.about(args.input):
+        image = codec.open(data)
     files.write_output(args.output, _pack(image, form), args.force)
     return 0
 
@@ -63,8 +67,8 @@ def _pack(image: Image.Image, form: str) -> bytes:
         options |= {key: image.info[key] for key in ("exif", "icc_profile", "xmp") if key in image.info}
     elif image.getexif().get(0x0112, 1) != 1:
         common.note(f"{form} cannot say that the picture is to be shown turned or mirrored")
-    if form == "PNG" and "xmp" in options:
-        options["pnginfo"] = _png_xmp(options.pop("xmp"))
+    if "xmp" in options and form in ("PNG", "TIFF"):
+        _place_xmp(options, form)
     out = BytesIO()
     try:
         image.save(out, form, **options)
@@ -73,9 +77,17 @@ def _pack(image: Image.Image, form: str) -> bytes:
     return out.getvalue()
 
 
-def _png_xmp(xmp: bytes) -> object:
+def _place_xmp(options: dict[str, Any], form: str) -> None:
+    """Two of Pillow's writers have no option for XMP."""
+    from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    info = PngInfo()
-    info.add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-    return info
+    xmp = options.pop("xmp")
+    if form == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        return
+    exif = Image.Exif()
+    exif.load(options.get("exif", b""))
+    exif[XMP_TAG] = xmp
+    options["exif"] = exif

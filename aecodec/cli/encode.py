@@ -33,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
 
     codec = Codec(args.model, args.device, args.threads)
     source = files.read_input(args.input)
-    picture = pixels.read_picture(source, codec.limits)
+    with files.about(args.input):
+        picture = pixels.read_picture(source, codec.limits)
     began = time.perf_counter()
     data = codec.encode_picture(picture, args.quality)
     seconds = time.perf_counter() - began

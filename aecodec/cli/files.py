@@ -7,8 +7,10 @@ import os
 import stat
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from aecodec.errors import OutputError, UsageError
+from aecodec.errors import CorruptError, FormatError, InputError, LimitError, OutputError, UsageError
 from aecodec.source import read_bytes
 
 PIPE = "-"
@@ -17,6 +19,16 @@ PIPE = "-"
 def read_input(name: str) -> bytes:
     """The contents of a file, or of stdin for '-'."""
     return read_bytes(sys.stdin.buffer if name == PIPE else name)
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Errors that the contents of an input cause begin with its name."""
+    try:
+        yield
+    except (InputError, FormatError, CorruptError, LimitError) as error:
+        where = "stdin" if name == PIPE else repr(name)
+        raise type(error)(f"{where}: {error}") from None
 
 
 def check_output(source: str, target: str, force: bool) -> None:

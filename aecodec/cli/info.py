@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from aecodec.describe import info
 
-    facts = info(files.read_input(args.input)) | {"file": args.input}
+    data = files.read_input(args.input)
+    with files.about(args.input):
+        facts = info(data) | {"file": args.input}
     if args.json:
         print(json.dumps(facts))
     else:

@@ -13,8 +13,12 @@ def main(argv: list[str] | None = None) -> int:
     """Train a model; 0 when the run ended or stopped on time, 2 for a bad configuration."""
     parser = argparse.ArgumentParser(prog="aecodec train", description="Train a model.")
     parser.add_argument("config", nargs="?", help="TOML file; without one, the defaults")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting")
-    parser.add_argument("--fresh", action="store_true", help="start again although the output folder has a checkpoint")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override one setting"
+    )
+    parser.add_argument(
+        "--fresh", action="store_true", help="start again although the output folder has a checkpoint"
+    )
     args = parser.parse_args(argv)
     try:
         trainer = Trainer(Config.load(args.config, args.set))

@@ -81,13 +81,16 @@ class Config:
     @classmethod
     def _checked(cls, values: dict[str, Any]) -> Config:
         defaults = cls()
+        known = [f.name for f in dataclasses.fields(cls)]
         for key, value in values.items():
-            if not hasattr(defaults, key):
-                known = ", ".join(f.name for f in dataclasses.fields(cls))
-                raise ValueError(f"unknown setting {key!r}; known settings: {known}")
+            if key not in known:
+                raise ValueError(f"unknown setting {key!r}; known settings: {', '.join(known)}")
             wanted = type(getattr(defaults, key))
-            if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            if wanted is float and type(value) is int:
                 values[key] = float(value)
-            elif not isinstance(value, wanted):
+            elif type(value) is not wanted:  # not isinstance: true is no number
                 raise ValueError(f"setting {key!r} wants {wanted.__name__}, got {value!r}")
+        for key in ("crop", "final_crop"):
+            if (value := values.get(key, 64)) < 64 or value % 64:
+                raise ValueError(f"setting {key!r} wants a multiple of 64, got {value}")
         return dataclasses.replace(defaults, **values)

@@ -85,7 +85,9 @@ class Crops:
         return crop
 
 
-def klt_basis(pictures: list[Tensor], count: int, patches: int = 40000, seed: int = 0) -> tuple[Tensor, Tensor]:
+def klt_basis(
+    pictures: list[Tensor], count: int, patches: int = 40000, seed: int = 0
+) -> tuple[Tensor, Tensor]:
     """[count, 768] leading eigenvectors of the covariance of 16x16 RGB patches, pixel_unshuffle order,
     and [count] the standard deviations along them (pixels in -0.5..0.5)."""
     rng = np.random.default_rng(seed)

@@ -24,18 +24,23 @@ def pad_to(x: Tensor, multiple: int = 64) -> Tensor:
 
 
 @torch.no_grad()
-def evaluate(model: CodecModel, pictures: list[Tensor], device: torch.device, cfg: Config) -> list[dict[str, Any]]:
+def evaluate(
+    model: CodecModel, pictures: list[Tensor], device: torch.device, cfg: Config
+) -> list[dict[str, Any]]:
     """Per quality level: mean bpp (estimated from the model's densities), mean RGB PSNR, mean RD loss."""
     rows = []
     for level in EVALUATION_LEVELS:
         lmbda = float(lambda_of(float(level), cfg.lambda_low, cfg.lambda_high))
         found = [picture_rd(model, p, level, device) for p in pictures]
         bpp, mse = np.array(found).T
-        rows.append({
-            "level": level, "bpp": round(float(bpp.mean()), 5),
-            "psnr": round(float((10 * np.log10(255**2 / mse)).mean()), 4),
-            "loss": round(float((bpp + lmbda * mse).mean()), 5),
-        })
+        rows.append(
+            {
+                "level": level,
+                "bpp": round(float(bpp.mean()), 5),
+                "psnr": round(float((10 * np.log10(255**2 / mse)).mean()), 4),
+                "loss": round(float((bpp + lmbda * mse).mean()), 5),
+            }
+        )
     return rows
 
 

@@ -21,11 +21,16 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def _zero_bias(layer: nn.Conv2d) -> None:
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+
+
 def conv1(c_in: int, c_out: int, gain: float = 1.0) -> nn.Conv2d:
     """1x1 convolution, weights ~ N(0, gain^2 / c_in), zero bias."""
     layer = nn.Conv2d(c_in, c_out, 1)
     nn.init.normal_(layer.weight, std=gain * c_in**-0.5)
-    nn.init.zeros_(layer.bias)
+    _zero_bias(layer)
     return layer
 
 
@@ -35,7 +40,7 @@ def depthwise3(channels: int) -> nn.Conv2d:
     nn.init.normal_(layer.weight, std=0.1)
     with torch.no_grad():
         layer.weight[:, :, 1, 1] += 1.0
-    nn.init.zeros_(layer.bias)
+    _zero_bias(layer)
     return layer
 
 
@@ -65,7 +70,9 @@ class QualityVector(nn.Module):
     result [B, C, 1, 1].  Exported as a [64, C] table that is interpolated again at run time, so
     fractional levels mean the same in training and in the codec (Cui et al., AsymGain, CVPR 2021)."""
 
-    def __init__(self, channels: int, knots: int = 9, start: float = 0.0, slope: float = 0.0, log: bool = True):
+    def __init__(
+        self, channels: int, knots: int = 9, start: float = 0.0, slope: float = 0.0, log: bool = True
+    ):
         super().__init__()
         self.knots = nn.Parameter(torch.zeros(knots, channels))
         self.start, self.slope, self.log = start, slope, log

@@ -1,9 +1,9 @@
 """The whole trainable codec: pixels -> latents -> bits and pixels.  docs/design.md draws it.
 
-    x -g_a-> y -x gain-> y_s -h_a-> z -round-> z_hat -h_s-> phi, mu_1
-    index_1, features = scales.first(z_hat);   s_1 = round(y_s - mu_1) on the first checkerboard half
-    mu_2 = context(phi, y_hat_1);   index_2 = scales.second(features, |s_1|);   s_2 = round(y_s - mu_2)
-    y_hat = mu + s -g_s-> x_hat"""
+x -g_a-> y -x gain-> y_s -h_a-> z -round-> z_hat -h_s-> phi, mu_1
+index_1, features = scales.first(z_hat);   s_1 = round(y_s - mu_1) on the first checkerboard half
+mu_2 = context(phi, y_hat_1);   index_2 = scales.second(features, |s_1|);   s_2 = round(y_s - mu_2)
+y_hat = mu + s -g_s-> x_hat"""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from . import transforms as T
-from .entropy_model import INDEX_STEP, HyperPrior, index_of, symbol_bits
-from .layers import LEVELS, QualityVector, checkerboard, ste_round
-from .scales import ScaleNetworks
+from .entropy_model import INDEX_COUNT, INDEX_STEP, HyperPrior, index_of, symbol_bits
+from .layers import LEVELS, QualityVector, checkerboard, conv1, ste_round
+from .scales import IntegerConv, ScaleNetworks
 
 SKIP = 3  # scale below 0.149: such a symbol is 0 and costs nothing
 Z_MAX = 127
@@ -94,11 +94,15 @@ class CodecModel(nn.Module):
         self.hyper_gain = QualityVector(n, start=-0.25 * slope * LEVELS, slope=0.5 * slope)
         self.hyper_prior = HyperPrior(size.z)
         self.scales = ScaleNetworks(
-            n, size.z, size.scale_width, size.scale_width_second,
-            start=index_of(0.5 * math.exp(start)), slope=slope / INDEX_STEP,
+            n,
+            size.z,
+            size.scale_width,
+            size.scale_width_second,
+            start=index_of(0.5 * math.exp(start)),
+            slope=slope / INDEX_STEP,
         )
         if float_scales:
-            self.float_first = T.conv1(width, n, 0.1)
+            self.float_first = conv1(width, n, 0.1)
             self.float_second = T.Context(n, width, activation)
 
     def forward(self, x: Tensor, level: Tensor, exact: bool = False, hard: bool = False) -> Output:
@@ -114,16 +118,15 @@ class CodecModel(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             index_1, features = self.scales.first(z_hat, level, exact)
             if self.float_scales:
-                index_1 = self.float_first(phi.float()).mul(8) + self.scales.head_first.level_bias(level) * 8
-                index_1 = index_1.clamp(0, 63)
+                index_1 = self._float_index(self.float_first(phi.float()), self.scales.head_first, level)
             mu_1 = mu_1 * gain
             s_1 = self._symbols(y_s - mu_1, index_1, exact) * first
             y_hat_1 = (mu_1 + s_1) * first
         mu_2 = self.context(phi, y_hat_1 / gain) * gain
         with torch.autocast(x.device.type, enabled=False):
             if self.float_scales:
-                index_2 = self.float_second(phi, y_hat_1 / gain) * 8 + self.scales.head_second.level_bias(level) * 8
-                index_2 = index_2.clamp(0, 63)
+                found = self.float_second(phi.float(), y_hat_1 / gain)
+                index_2 = self._float_index(found, self.scales.head_second, level)
             else:
                 index_2 = self.scales.second(features, s_1.detach(), level, exact)
             index = index_1 * first + index_2 * (1 - first)
@@ -136,13 +139,26 @@ class CodecModel(nn.Module):
         return Output(x_hat, y, y_hat, symbols, index, z_hat, y_bits, z_bits)
 
     @staticmethod
+    def _float_index(value: Tensor, head: IntegerConv, level: Tensor) -> Tensor:
+        """What the index would be without the demand for exactness; only for the comparison of the two."""
+        assert head.level_bias is not None
+        return ((value + head.level_bias(level)) * 8).clamp(0, INDEX_COUNT - 1)
+
+    @staticmethod
     def _symbols(residual: Tensor, index: Tensor, exact: bool) -> Tensor:
         symbols = ste_round(residual)
         return symbols * (index >= SKIP) if exact else symbols
 
     def _bits(
-        self, residual: Tensor, symbols: Tensor, index: Tensor, z: Tensor, z_hat: Tensor, level: Tensor,
-        exact: bool, hard: bool,
+        self,
+        residual: Tensor,
+        symbols: Tensor,
+        index: Tensor,
+        z: Tensor,
+        z_hat: Tensor,
+        level: Tensor,
+        exact: bool,
+        hard: bool,
     ) -> tuple[Tensor, Tensor]:
         if hard:
             y_value, z_value = symbols, z_hat
@@ -163,8 +179,8 @@ class CodecModel(nn.Module):
         assert self.g_a.shortcut is not None and self.g_s.shortcut is not None
         self.g_a.shortcut.conv.weight.copy_((basis / deviation[:, None])[:, :, None, None])
         self.g_s.shortcut.conv.weight.copy_((basis * deviation[:, None]).T[:, :, None, None])
-        self.gain.knots += deviation.log()
-        self.inverse_gain.knots -= deviation.log()
+        self.gain.knots.add_(deviation.log())
+        self.inverse_gain.knots.sub_(deviation.log())
         for head in (self.scales.head_first, self.scales.head_second):
             assert head.level_bias is not None
-            head.level_bias.knots += deviation.log() / (INDEX_STEP * 8)
+            head.level_bias.knots.add_(deviation.log() / (INDEX_STEP * 8))

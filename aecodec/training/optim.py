@@ -30,8 +30,18 @@ class Muon(torch.optim.Optimizer):
     """lr is the spectral norm of a step (times sqrt(rows / cols) for tall matrices); Nesterov momentum.
     weight_decay is decoupled: each step multiplies the weights by 1 - lr * weight_decay."""
 
-    def __init__(self, params: Iterable[Tensor], lr: float = 0.05, momentum: float = 0.95, weight_decay: float = 0.0):
+    def __init__(
+        self, params: Iterable[Tensor], lr: float = 0.05, momentum: float = 0.95, weight_decay: float = 0.0
+    ):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    def _nesterov(self, p: Tensor, momentum: float) -> Tensor:
+        assert p.grad is not None
+        if "momentum_buffer" not in self.state[p]:
+            self.state[p]["momentum_buffer"] = torch.zeros_like(p.grad)
+        buffer = self.state[p]["momentum_buffer"]
+        buffer.lerp_(p.grad, 1 - momentum)
+        return p.grad.lerp(buffer, momentum)
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -41,18 +51,16 @@ class Muon(torch.optim.Optimizer):
                 if p.grad is not None:
                     by_shape[p.shape[0], p[0].numel()].append(p)
             for (rows, cols), params in by_shape.items():
-                updates = []
-                for p in params:
-                    buffer = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p.grad))
-                    buffer.lerp_(p.grad, 1 - group["momentum"])
-                    updates.append(p.grad.lerp(buffer, group["momentum"]).reshape(rows, cols))
+                updates = [self._nesterov(p, group["momentum"]).reshape(rows, cols) for p in params]
                 step = orthogonalise(torch.stack(updates)) * max(1.0, rows / cols) ** 0.5
                 for p, update in zip(params, step, strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"])
                     p.add_(update.reshape(p.shape), alpha=-group["lr"])
 
 
-def make_optimisers(model: nn.Module, muon_lr: float, adam_lr: float, weight_decay: float) -> list[torch.optim.Optimizer]:
+def make_optimisers(
+    model: nn.Module, muon_lr: float, adam_lr: float, weight_decay: float
+) -> list[torch.optim.Optimizer]:
     """Muon on dense 1x1 weights, Adam on everything else; the KLT shortcut moves ten times slower,
     since it starts as a good answer with small weights."""
     matrices, slow, rest = [], [], []

@@ -20,12 +20,14 @@ from torch import Tensor
 from .config import Config
 from .data import Crops, klt_basis, load_pictures
 from .evaluate import evaluate, save_samples
-from .layers import LEVELS
+from .layers import ACTIVATIONS, LEVELS
 from .model import SIZES, CodecModel, Output, lambda_of
 from .optim import make_optimisers
 
 
-def rd_loss(output: Output, x: Tensor, lmbda: Tensor, balance: float, middle: float) -> tuple[Tensor, Tensor, Tensor]:
+def rd_loss(
+    output: Output, x: Tensor, lmbda: Tensor, balance: float, middle: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """-> (loss, bpp [B], mse [B] on the 0..255 scale)."""
     pixels = x.shape[2] * x.shape[3]
     bpp = (output.y_bits + output.z_bits) / pixels
@@ -60,6 +62,9 @@ class Trainer:
 
     def __init__(self, cfg: Config):
         self.cfg = cfg
+        for key, value, known in (("size", cfg.size, SIZES), ("activation", cfg.activation, ACTIVATIONS)):
+            if value not in known:
+                raise ValueError(f"setting {key!r}: {value!r} is unknown; known: {', '.join(known)}")
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         device = cfg.device
         if self.world > 1:
@@ -78,14 +83,19 @@ class Trainer:
         self.validation = pictures[:held_out]
         self.crops = Crops(pictures[held_out:], self.device, cfg.seed, self.rank)
         self.model = CodecModel(
-            SIZES[cfg.size], cfg.activation, cfg.expansion, cfg.shortcut, cfg.lambda_low, cfg.lambda_high,
+            SIZES[cfg.size],
+            cfg.activation,
+            cfg.expansion,
+            cfg.shortcut,
+            cfg.lambda_low,
+            cfg.lambda_high,
             cfg.float_scales,
         )
         if cfg.init:
             self.model.load_state_dict(torch.load(cfg.init, map_location="cpu", weights_only=True)["model"])
         elif cfg.shortcut:
             self.model.start_from_klt(*klt_basis(pictures[held_out:], self.model.size.n))
-        self.model.to(self.device, memory_format=torch.channels_last)
+        self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimisers = make_optimisers(self.model, cfg.muon_lr, cfg.adam_lr, cfg.weight_decay)
         self.base_lr = [[g["lr"] for g in o.param_groups] for o in self.optimisers]
         self.ema = Ema(self.model, cfg.ema)
@@ -100,11 +110,17 @@ class Trainer:
         if self.rank:
             return
         state = {
-            "model": self.model.state_dict(), "ema": self.ema.weights, "step": self.step, "elapsed": self.elapsed,
-            "optimisers": [o.state_dict() for o in self.optimisers], "config": vars(self.cfg),
+            "model": self.model.state_dict(),
+            "ema": self.ema.weights,
+            "step": self.step,
+            "elapsed": self.elapsed,
+            "optimisers": [o.state_dict() for o in self.optimisers],
+            "config": vars(self.cfg),
         }
         self._write(state, "last.pt")
-        half = {k: v.to(torch.float16).cpu() if v.is_floating_point() else v for k, v in self.ema.weights.items()}
+        half = {
+            k: v.to(torch.float16).cpu() if v.is_floating_point() else v for k, v in self.ema.weights.items()
+        }
         self._write({"model": half, "config": vars(self.cfg), "step": self.step}, "weights.pt")
 
     def _write(self, state: dict[str, Any], name: str) -> None:
@@ -180,6 +196,14 @@ class Trainer:
         for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
             g.copy_(part.view_as(g))
 
+    def _agreed(self, seconds: float) -> float:
+        """The first process's clock: all must follow one schedule and stop after the same step."""
+        if self.world == 1:
+            return seconds
+        shared = torch.tensor([seconds], dtype=torch.float64, device=self.device)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
     # -- the loop --------------------------------------------------------------------------------
 
     def run(self) -> None:
@@ -196,7 +220,7 @@ class Trainer:
         while self.done() < 1:
             before = time.monotonic()
             loss, bpp, mse = self.train_step()
-            self.elapsed += time.monotonic() - before
+            self.elapsed = self._agreed(self.elapsed + time.monotonic() - before)
             sums["loss"] += loss
             sums["bpp"] += float(bpp.mean())
             sums["psnr"] += float((10 * torch.log10(255**2 / mse)).mean())
@@ -217,7 +241,7 @@ class Trainer:
             if time.monotonic() - saved > 60 * cfg.save_minutes:
                 self.save()
                 saved = time.monotonic()
-            if cfg.stop_minutes and time.monotonic() - started > 60 * cfg.stop_minutes:
+            if cfg.stop_minutes and self._agreed(time.monotonic() - started) > 60 * cfg.stop_minutes:
                 break
         self.save()
         if log:
@@ -237,7 +261,10 @@ class Trainer:
             log.write(json.dumps({"step": self.step, "validation": rows}) + "\n")
             log.flush()
             text = "  ".join(f"q{r['level']:.0f} {r['bpp']:.3f}bpp {r['psnr']:.2f}dB" for r in rows)
-            print(f"\nstep {self.step}: {text}  mean loss {math.fsum(r['loss'] for r in rows) / len(rows):.4f}", flush=True)
+            print(
+                f"\nstep {self.step}: {text}  mean loss {math.fsum(r['loss'] for r in rows) / len(rows):.4f}",
+                flush=True,
+            )
 
 
 def _progress(row: dict[str, float], share: float, left: float) -> None:

@@ -39,7 +39,8 @@ class Linear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            return self.conv(x.float()) * self.scale
+            bias = None if self.conv.bias is None else self.conv.bias * self.scale
+            return F.conv2d(x.float(), self.conv.weight * self.scale, bias)
 
 
 class Analysis(nn.Module):
@@ -56,12 +57,13 @@ class Analysis(nn.Module):
         self.shortcut = Linear(3 * PATCH * PATCH, n, bias=False) if shortcut else None
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        h = self.patch(F.pixel_unshuffle(x - 0.5, 8))
+        x = x - 0.5
+        h = self.patch(F.pixel_unshuffle(x, 8))
         h = self.blocks(h) * self.gain(level).to(h.dtype)
         h = self.deep(self.down(F.pixel_unshuffle(h, 2)))
         y = self.head(h)
         if self.shortcut is not None:
-            y = y + self.shortcut(F.pixel_unshuffle(x - 0.5, PATCH))
+            y = y + self.shortcut(F.pixel_unshuffle(x, PATCH))
         return y
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.codecs import aecodec_codec, avif, jpeg, webp
-from benchmarks.codecs.base import ImageCodec
+from benchmarks.codecs.base import ImageCodec as ImageCodec
 
 Maker = Callable[[str, int | None], ImageCodec]
 

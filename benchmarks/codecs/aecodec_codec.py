@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,8 @@ class Aecodec:
     def __init__(self, name: str, model: str | None, threads: int | None) -> None:
         self.codec = aecodec.Codec(model=model, device="cpu", threads=threads)
         bundle = self.codec.bundle
-        self.name, self.qualities, self.model_id = name, QUALITIES, bundle.model_id.hex()
+        self.name, self.model_id = name, bundle.model_id.hex()
+        self.qualities: Sequence[float] = QUALITIES
         runtime = " ".join(f"{wheel} {version}" for wheel, version in wheels().items())
         self.version = f"model {bundle.name} {self.model_id}, source {source_hash()}, {runtime}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PIL import AvifImagePlugin, Image
+from PIL import AvifImagePlugin
 
 from benchmarks.codecs.base import ImageCodec, PillowCodec, Pixels
 from benchmarks.environment import cpus
@@ -18,7 +18,7 @@ class Avif(PillowCodec):
             name, "AVIF", "avif", QUALITIES, speed=speed, subsampling="4:4:4", max_threads=threads
         )
         self.threads = threads
-
+        self.version += f", {threads} threads"  # they change the bytes
 
     def decode(self, data: bytes) -> Pixels:
         AvifImagePlugin.DEFAULT_MAX_THREADS = self.threads  # Image.open takes no options

@@ -31,11 +31,13 @@ class ImageCodec(Protocol):
 class PillowCodec:
     """One of Pillow's formats with fixed options."""
 
-    def __init__(self, name: str, kind: str, library: str, qualities: Sequence[float], **options: Any) -> None:
+    def __init__(
+        self, name: str, kind: str, library: str, qualities: Sequence[float], **options: Any
+    ) -> None:
         if not features.check(library):
             raise ValueError(f"codec {name}: this Pillow was built without {library}")
         self.name, self.kind, self.qualities, self.options = name, kind, qualities, options
-        wrapped = features.version(library)
+        wrapped = features.version("libjpeg_turbo" if library == "jpg" else library)
         self.version = f"Pillow {features.version('pil')}, {library} {wrapped}"
 
     def encode(self, image: Image.Image, quality: float) -> bytes:

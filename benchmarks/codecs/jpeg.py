@@ -18,4 +18,4 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def make(name: str, threads: int | None) -> ImageCodec:
-    return PillowCodec(name, "JPEG", "libjpeg_turbo", QUALITIES, **VARIANTS[name])
+    return PillowCodec(name, "JPEG", "jpg", QUALITIES, **VARIANTS[name])

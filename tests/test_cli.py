@@ -1,0 +1,314 @@
+"""The command line: commands, pipes, exit codes, and what is left on disk when something fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import DATA, psnr
+from PIL import Image, ImageCms, features
+
+from aecodec.cli import files
+from aecodec.errors import OutputError
+
+CITY = DATA / "city.jpg"
+
+
+@pytest.fixture
+def aec(tmp_path, city_file):
+    path = tmp_path / "city.aec"
+    path.write_bytes(city_file)
+    return path
+
+
+def one_line_error(result, code, *words):
+    assert result.code == code, result
+    assert result.err.startswith("aecodec: ") and result.err.count("\n") == 1
+    for word in words:
+        assert word in result.err
+    return True
+
+
+def test_there_and_back(cli, tmp_path, city):
+    assert cli("encode", CITY, tmp_path / "a.aec", "-q", "75") == (0, b"", "")
+    assert cli("decode", tmp_path / "a.aec", tmp_path / "a.png") == (0, b"", "")
+    with Image.open(tmp_path / "a.png") as image:
+        assert psnr(np.asarray(image), city) > 20
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.aec", "a.png"]
+
+
+FORMATS = [(".jpg", "JPEG"), (".tif", "TIFF"), (".webp", "WEBP"), (".bmp", "BMP")]
+
+
+@pytest.mark.parametrize("suffix, form", FORMATS)
+def test_output_formats(cli, aec, tmp_path, suffix, form):
+    out = tmp_path / f"out{suffix}"
+    assert cli("decode", aec, out).code == 0
+    with Image.open(out) as image:
+        assert (image.format, image.size) == (form, (410, 300))
+
+
+def test_pipes(cli, city_file):
+    options = ("-q", "40", "--device", "cpu", "--threads", "2")
+    encoded = cli("encode", "-", "-", *options, stdin=CITY.read_bytes())
+    assert encoded.code == 0 and encoded.out == city_file
+    decoded = cli("decode", "-", "-", stdin=city_file)
+    assert decoded.code == 0 and decoded.out.startswith(b"\x89PNG")
+    assert json.loads(cli("info", "-", "--json", stdin=city_file).out)["bytes"] == len(city_file)
+
+
+def test_encode_json(cli, tmp_path):
+    result = cli("encode", CITY, tmp_path / "a.aec", "--json")
+    facts = json.loads(result.out)
+    assert facts["bytes"] == (tmp_path / "a.aec").stat().st_size
+    assert facts["file"] == str(tmp_path / "a.aec") and facts["input_bytes"] == CITY.stat().st_size
+    piped = cli("encode", CITY, "-", "--json")
+    assert len(piped.out) == facts["bytes"] and json.loads(piped.err)["bytes"] == facts["bytes"]
+
+
+def test_info(cli, aec, bundle, city_file):
+    facts = json.loads(cli("info", aec, "--json").out)
+    assert (facts["width"], facts["height"], facts["channels"], facts["depth"]) == (410, 300, 3, 8)
+    assert facts["model_id"] == bundle.model_id.hex() and facts["model_name"] == bundle.name
+    assert len(facts["symbols_crc32c"]) == 8 and int(facts["symbols_crc32c"], 16) >= 0
+    assert facts["quality"] == pytest.approx(40, abs=0.01)
+    assert facts["bpp"] == pytest.approx(8 * len(city_file) / (410 * 300))
+    assert sum(g["size"] for g in facts["groups"]) == facts["sections"][-1]["size"]
+    text = cli("info", aec).out.decode()
+    assert facts["symbols_crc32c"] in text and "410 x 300" in text
+
+
+def test_doctor(cli, bundle):
+    result = cli("doctor", "--json")
+    facts = json.loads(result.out)
+    assert result.code == 0 and facts["default_model"] == bundle.name
+    assert "CPUExecutionProvider" in facts["providers"]
+    assert b"no problems found" in cli("doctor").out
+
+
+def test_doctor_without_models(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr("aecodec.models.PACKAGED", tmp_path)
+    monkeypatch.setenv("AECODEC_MODEL_PATH", "")
+    result = cli("doctor")
+    assert result.code == 7 and b"no default model" in result.out
+
+
+def test_help_and_version(cli):
+    text = cli("--help").out.decode()
+    for code in ("0  done", "5  corrupt", "9  output", "130  interrupted"):
+        assert code in text
+    assert cli("encode", "--help").code == 0
+    assert cli("--version").out.startswith(b"aecodec 0.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["frobnicate"], ["encode"], ["encode", "a", "b", "-q", "101"], ["encode", "a", "b", "-q", "x"],
+     ["decode", "a", "b", "--threads", "0"], ["encode", "a", "b", "--device", "tpu"], ["info"]],
+)  # fmt: skip
+def test_usage_errors(cli, arguments):
+    assert one_line_error(cli(*arguments), 2)
+
+
+def test_refuses_to_overwrite(cli, aec, tmp_path):
+    before = aec.read_bytes()
+    assert one_line_error(cli("encode", CITY, aec), 9, "--force")
+    assert aec.read_bytes() == before
+    assert cli("encode", CITY, aec, "-q", "5", "--force").code == 0
+    assert aec.read_bytes() != before
+
+
+def test_same_file(cli, aec, tmp_path):
+    link = tmp_path / "link.aec"
+    link.symlink_to(aec)
+    for target in (aec, link):
+        assert one_line_error(cli("encode", aec, target, "--force"), 2, "same file")
+
+
+def test_input_errors(cli, tmp_path):
+    (tmp_path / "text.png").write_text("no picture at all")
+    (tmp_path / "cut.jpg").write_bytes(CITY.read_bytes()[:20000])
+    for name in ("missing.png", "text.png", "cut.jpg"):
+        assert one_line_error(cli("encode", tmp_path / name, tmp_path / "o.aec"), 3, name)
+    assert not (tmp_path / "o.aec").exists()
+
+
+def test_output_errors(cli, aec, tmp_path):
+    assert one_line_error(cli("encode", CITY, tmp_path / "no" / "o.aec"), 9, "no folder")
+    assert one_line_error(cli("encode", CITY, tmp_path), 9, "is a folder")
+    assert one_line_error(cli("decode", aec, tmp_path / "o.what"), 2, "'.what'")
+    assert one_line_error(cli("decode", aec, tmp_path / "o"), 2, "suffix")
+    assert one_line_error(cli("encode", CITY, tmp_path / "o.aec", "--model", "nope"), 7, "nope")
+    assert [p.name for p in tmp_path.iterdir()] == [aec.name]
+
+
+def test_names(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("-x", "--force", "a b", "\N{GRINNING FACE} é", "x" * 250):
+        (tmp_path / name).write_bytes(CITY.read_bytes())
+        out = name[:240] + ".aec"
+        assert cli("encode", "-q", "5", "--", name, out) == (0, b"", "")
+        assert cli("info", "--", out).code == 0
+        assert (tmp_path / out).stat().st_size > 100
+
+
+def test_orientation_is_written_back(cli, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(CITY) as image:
+        image.save(tmp_path / "turned.jpg", exif=exif)
+    assert cli("encode", tmp_path / "turned.jpg", tmp_path / "a.aec").code == 0
+    for suffix in ("png", "jpg", "tif", "webp"):
+        assert cli("decode", tmp_path / "a.aec", tmp_path / f"b.{suffix}").code == 0
+        with Image.open(tmp_path / f"b.{suffix}") as image:
+            exif = image.getexif()
+            assert exif[0x0112] == 6
+            image.load()  # turns a TIFF, and only that, upright
+            assert image.size == ((300, 410) if suffix == "tif" else (410, 300))
+    assert "turned" in cli("decode", tmp_path / "a.aec", tmp_path / "b.bmp").err
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "avif"])
+def test_metadata_comes_back(cli, tmp_path, suffix):
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    if suffix == "avif" and not features.check("avif"):
+        pytest.skip("this Pillow was built without AVIF")
+    with Image.open(CITY) as image:
+        image.save(tmp_path / "in.jpg", exif=exif, icc_profile=icc, xmp=b"<x>1</x>")
+    assert cli("encode", tmp_path / "in.jpg", tmp_path / "a.aec").code == 0
+    assert cli("decode", tmp_path / "a.aec", tmp_path / f"out.{suffix}") == (0, b"", "")
+    with Image.open(tmp_path / f"out.{suffix}") as image:
+        assert image.getexif()[0x010F] == "maker"
+        assert image.info["icc_profile"] == icc and image.info["xmp"] == b"<x>1</x>"
+
+
+def test_alpha_into_jpeg(cli, tmp_path):
+    Image.new("RGBA", (20, 20), (9, 9, 9, 9)).save(tmp_path / "a.png")
+    assert cli("encode", tmp_path / "a.png", tmp_path / "a.aec").code == 0
+    assert one_line_error(cli("decode", tmp_path / "a.aec", tmp_path / "a.jpg"), 9, "RGBA", ".png")
+    assert not (tmp_path / "a.jpg").exists()
+
+
+def test_note_on_stderr(cli, tmp_path):
+    Image.new("I;16", (20, 20), 999).save(tmp_path / "a.png")
+    result = cli("encode", tmp_path / "a.png", tmp_path / "a.aec")
+    assert result.code == 0 and "note: 16 bits" in result.err
+
+
+def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    for function in ("fsync", "link"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, function, fail)
+            if function == "link":
+                patch.setattr(os, "replace", fail)
+            with pytest.raises(OutputError, match="No space left"):
+                files.write_output(str(tmp_path / "a"), b"data", force=False)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_after_ctrl_c(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write_output(str(tmp_path / "a"), b"data", force=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_name_taken_meanwhile(tmp_path):
+    target = tmp_path / "a"
+    files.check_output("-", str(target), False)
+    target.write_bytes(b"somebody else's")
+    with pytest.raises(OutputError, match="--force"):
+        files.write_output(str(target), b"data", force=False)
+    assert target.read_bytes() == b"somebody else's" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_permissions_and_links_are_kept(tmp_path):
+    target, link = tmp_path / "a", tmp_path / "link"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    files.write_output(str(link), b"new", force=True)
+    assert link.is_symlink() and target.read_bytes() == b"new" and target.stat().st_mode & 0o777 == 0o640
+
+
+COMMAND = [sys.executable, "-m", "aecodec"]
+
+
+def test_sigint_and_sigterm(tmp_path):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        command = [*COMMAND, "encode", fifo, tmp_path / "o.aec"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        with open(fifo, "wb"):  # opens once the command reads: it is past its start
+            time.sleep(0.1)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=20)
+        assert (process.returncode, err) == (130, "aecodec: interrupted\n")
+        assert [p.name for p in tmp_path.iterdir()] == ["fifo"]
+
+
+def test_closed_pipe(aec):
+    process = subprocess.Popen([*COMMAND, "decode", aec, "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(20) == 141 and err == b""
+
+
+def test_unexpected_errors_are_one_line(aec, tmp_path):
+    code = (
+        "import sys, aecodec.describe\n"
+        "def broken(*_): raise RuntimeError('first\\nsecond')\n"
+        "aecodec.describe.info = broken\n"
+        "from aecodec.cli.main import main\n"
+        "sys.exit(main(['info', sys.argv[1]]))\n"
+    )
+    for debug in ("0", "1"):
+        run = subprocess.run(
+            [sys.executable, "-c", code, aec],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "AECODEC_DEBUG": debug},
+        )
+        assert run.returncode == 1
+        assert ("Traceback" in run.stderr) == (debug == "1")
+        if debug == "0":
+            message = "aecodec: unexpected RuntimeError: first second (AECODEC_DEBUG=1 shows where)\n"
+            assert run.stderr == message
+
+
+def test_no_onnxruntime_exit_code(tmp_path):
+    code = (
+        "import sys; sys.modules['onnxruntime'] = None\n"
+        "from aecodec.cli.main import main\n"
+        "sys.exit(main(['encode', sys.argv[1], sys.argv[2]]))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, CITY, tmp_path / "o.aec"], capture_output=True, text=True
+    )
+    assert run.returncode == 8 and "aecodec[cpu]" in run.stderr and "aecodec[cuda]" in run.stderr
+
+
+def test_train_without_torch(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from aecodec.cli.main import main\n"
+        "sys.exit(main(['train', '--help']))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 2 and "aecodec[train]" in run.stderr and "Traceback" not in run.stderr

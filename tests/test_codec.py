@@ -1,0 +1,211 @@
+"""The data path: every size, the quality dial, and the same symbols on every way of running."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import psnr
+
+import aecodec
+from aecodec import _core, container, entropy
+from aecodec import codec as codec_module
+from aecodec.codec import Codec
+from aecodec.errors import DeviceError, LimitError, ModelError, UsageError
+from aecodec.limits import Limits
+
+
+def tiled(picture, height, width):
+    """A cut of the photograph, mirrored as often as the size asks for."""
+    return np.pad(
+        picture,
+        ((0, max(0, height - picture.shape[0])), (0, max(0, width - picture.shape[1])), (0, 0)),
+        mode="reflect",
+    )[:height, :width]
+
+
+def symbols_of(codec, data):
+    """What the entropy decoder gives: y symbols, z_hat. Its checksum is verified on the way."""
+    parsed = container.read_file(data)
+    return codec_module._decode_symbols(codec._model_of(parsed.header), parsed.header, parsed.groups)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (63, 65), (64, 64), (500, 3), (513, 530)])
+def test_every_size_comes_back(codec, city, size):
+    picture = tiled(city, *size)
+    data = codec.encode(picture, 90)
+    decoded = codec.decode(data)
+    assert decoded.shape == picture.shape and decoded.dtype == np.uint8
+    assert psnr(decoded, picture) > 18
+    assert container.read_header(data).n_groups == (4 if size == (513, 530) else 1)
+
+
+def test_more_groups_than_a_batch(codec, city):
+    picture = tiled(city, 1100, 1600)
+    data = codec.encode(picture, 30)
+    assert container.read_header(data).n_groups == 12 > codec_module.BATCH
+    assert psnr(codec.decode(data), picture) > 18
+
+
+def test_quality_is_monotone(codec, city):
+    files = [codec.encode(city, q) for q in (0, 20, 40, 60, 80, 100)]
+    sizes = [len(f) for f in files]
+    quality = [psnr(codec.decode(f), city) for f in files]
+    assert sizes == sorted(sizes) and len(set(sizes)) == len(sizes)
+    assert all(b > a - 0.05 for a, b in zip(quality, quality[1:], strict=False))
+    assert quality[-1] > quality[0] + 2 and quality[3] > 24
+
+
+def test_fractional_quality(codec, budgie):
+    files = [codec.encode(budgie, q) for q in (50, 50.4, 50.8)]
+    assert len({container.read_header(f).quality for f in files}) == 3
+    assert len(files[0]) < len(files[2])
+    header = container.read_header(codec.encode(budgie, 60))
+    assert header.quality == round(37.8 * 256)
+    assert codec_module._level(header).tolist() == [38]  # rounded half up, as the tables of z
+
+
+@pytest.mark.parametrize("quality", [-1, 100.5, float("nan")])
+def test_quality_out_of_range(codec, budgie, quality):
+    with pytest.raises(UsageError, match="outside 0..100"):
+        codec.encode(budgie, quality)
+
+
+def test_encoding_is_repeatable(codec, city, city_file):
+    assert codec.encode(city, 40) == city_file
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("optimise", [True, False])
+def test_same_symbols_on_every_setting(codec, city, city_file, threads, optimise):
+    other = Codec(device="cpu", threads=threads, optimise=optimise)
+    for a, b in zip(symbols_of(codec, city_file), symbols_of(other, city_file), strict=True):
+        assert np.array_equal(a, b)
+    difference = codec.decode(city_file).astype(int) - other.decode(city_file)
+    assert np.abs(difference).max() <= 1
+    # The other way round: what this setting writes, the usual one reads.
+    written = other.encode(city, 70)
+    assert psnr(codec.decode(written), city) == pytest.approx(psnr(other.decode(written), city), abs=0.01)
+
+
+@pytest.mark.skipif(not _core.simd_available(), reason="this CPU has no AVX2: there is one path only")
+def test_scalar_and_avx2_are_the_same(codec, city, city_file, monkeypatch):
+    usual = symbols_of(codec, city_file)
+    for simd in (0, 1):
+        forced = SimpleNamespace(
+            CoreError=_core.CoreError,
+            crc32c=_core.crc32c,
+            encode_group=lambda *a, simd=simd: _core.encode_group(*a, simd=simd),
+            GroupDecoder=lambda *a, simd=simd: _core.GroupDecoder(*a, simd=simd),
+        )
+        monkeypatch.setattr(entropy, "_core", forced)
+        assert codec.encode(city, 40) == city_file
+        for a, b in zip(usual, symbols_of(codec, city_file), strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_another_process(codec, city, city_file, tmp_path):
+    (tmp_path / "a.aec").write_bytes(city_file)
+    code = (
+        "import sys, zlib, aecodec, numpy\n"
+        "print(zlib.crc32(aecodec.decode(sys.argv[1], 'cpu', 2).tobytes()))\n"
+        "print(aecodec.info(sys.argv[1])['symbols_crc32c'])\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.aec"], capture_output=True, text=True, check=True
+    )
+    crc, symbols = run.stdout.split()
+    assert int(crc) == zlib.crc32(codec.decode(city_file).tobytes())
+    assert symbols == f"{container.read_header(city_file).symbols_crc:08x}"
+
+
+def test_eight_threads_share_one_codec(city, budgie):
+    shared = Codec(device="cpu", threads=1)
+    jobs = [(picture, q) for q in (10, 50, 90) for picture in (city[:128, :200], budgie[:130, :70])] * 2
+    alone = Codec(device="cpu", threads=1)
+
+    def both(job):
+        data = shared.encode(*job)
+        return data, shared.decode(data)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(both, jobs))
+    for job, (data, decoded) in zip(jobs, results, strict=True):
+        assert data == alone.encode(*job)
+        assert np.array_equal(decoded, alone.decode(data))
+
+
+def test_module_functions(city, tmp_path):
+    data = aecodec.encode(city, quality=50, device="cpu", threads=1)
+    assert np.array_equal(aecodec.decode(data, "cpu", 1), Codec(device="cpu", threads=1).decode(data))
+    path = tmp_path / "a.aec"
+    path.write_bytes(data)
+    image = aecodec.open(path)
+    assert (image.mode, image.size) == ("RGB", (410, 300))
+    facts = aecodec.info(path)
+    assert facts["quality"] == pytest.approx(50, abs=0.01) and facts["bytes"] == len(data)
+
+
+def test_grey_and_alpha_shapes(codec, budgie):
+    grey = budgie[:, :, 1]
+    alpha = np.tile(np.arange(240, dtype=np.uint8), (200, 1))
+    decoded = codec.decode(codec.encode(grey, 90))
+    assert decoded.shape == grey.shape and psnr(decoded, grey) > 20
+    for colour in (grey[:, :, None], budgie):
+        decoded = codec.decode(codec.encode(np.dstack([colour, alpha]), 50))
+        assert decoded.shape == (200, 240, colour.shape[2] + 1)
+        assert np.array_equal(decoded[:, :, -1], alpha)
+
+
+def test_models(bundle, city, city_file, tmp_path, monkeypatch):
+    data = Codec(bundle.path, "cpu").encode(city, 40)
+    assert container.read_header(data).model_id == bundle.model_id
+    with pytest.raises(ModelError, match=f"no model 'nope'; installed: .*{bundle.model_id.hex()}"):
+        Codec("nope")
+    monkeypatch.setattr("aecodec.models.PACKAGED", tmp_path)
+    with pytest.raises(ModelError, match=f"needs model {bundle.model_id.hex()}.*installed: none"):
+        Codec(device="cpu").decode(city_file)
+    monkeypatch.setenv("AECODEC_MODEL_PATH", str(bundle.path.parent))
+    assert Codec(device="cpu").decode(city_file).shape == city.shape
+    assert Codec(bundle.name, "cpu").bundle.path == bundle.path
+
+
+def test_damaged_model_file(bundle, budgie, tmp_path):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for file in Path(bundle.path).iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    target = folder / "scales_first.onnx"
+    target.write_bytes(target.read_bytes()[:-1] + b"\0")
+    with pytest.raises(ModelError, match="scales_first.onnx is damaged"):
+        Codec(folder, "cpu").encode(budgie)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(bundle.model_id.hex(), "0" * 16))
+    with pytest.raises(ModelError, match="model id"):
+        Codec(folder, "cpu")
+
+
+def test_limits(city, city_file):
+    small = Codec(device="cpu", limits=Limits(max_pixels=1000))
+    with pytest.raises(LimitError):
+        small.encode(city)
+    with pytest.raises(LimitError):
+        small.decode(city_file)
+
+
+def test_device_errors(codec, city):
+    from aecodec import session
+
+    with pytest.raises(UsageError, match="device 'tpu'"):
+        Codec(device="tpu").encode(city)
+    with pytest.raises(UsageError, match="threads"):
+        Codec(device="cpu", threads=-1).encode(city)
+    if session.CUDA not in session.providers():
+        with pytest.raises(DeviceError, match=r"aecodec\[cuda\]"):
+            Codec(device="cuda").encode(city)

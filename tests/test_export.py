@@ -1,0 +1,161 @@
+"""Export: the exact scale networks everywhere the same, the 2^24 bound, the bundle on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+from aecodec import entropy, models  # noqa: E402
+from aecodec.training.config import Config  # noqa: E402
+from aecodec.training.model import SIZES, SKIP, CodecModel  # noqa: E402
+from aecodec.training.scales import SUM_LIMIT  # noqa: E402
+from export import reference, verify  # noqa: E402
+from export.bundle import write_bundle  # noqa: E402
+from export.graphs import all_graphs  # noqa: E402
+from export.tables import Tables, codes_of, fit_tables, quantise  # noqa: E402
+
+
+def fresh(seed: int = 3) -> CodecModel:
+    """A model as it is before training, with scale networks that do not rest at one value."""
+    torch.manual_seed(seed)
+    model = CodecModel(SIZES["tiny"]).eval()
+    with torch.no_grad():
+        for layer in model.scales.layers().values():
+            layer.bias += 0.2 * torch.randn_like(layer.bias)
+            if layer.level_bias is not None:
+                layer.level_bias.knots += 0.2 * torch.randn_like(layer.level_bias.knots)
+    return model
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[CodecModel, Path]:
+    model = fresh()
+    rng = np.random.default_rng(0)
+    pictures = [torch.from_numpy(rng.integers(0, 256, (3, 64, 64), np.uint8)) for _ in range(3)]
+    folder = tmp_path_factory.mktemp("bundle") / "fresh"
+    cfg: dict[str, Any] = {**vars(Config(size="tiny")), "step": 0}
+    write_bundle(model, cfg, fit_tables(model, pictures), "fresh", folder)
+    return model, folder
+
+
+def session(folder: Path, name: str) -> Any:
+    return ort.InferenceSession(str(folder / f"{name}.onnx"), providers=["CPUExecutionProvider"])
+
+
+def test_exact_networks_agree_everywhere(bundle: tuple[CodecModel, Path]) -> None:
+    said: list[str] = []
+    assert verify.check_exact(*bundle, said.append, rounds=1) > 100_000
+    assert "torch and int64 numpy" in said[0]
+
+
+def test_a_wrong_weight_is_found(bundle: tuple[CodecModel, Path]) -> None:
+    """The comparison can fail: one weight of one layer one too large."""
+    model, folder = bundle
+    for layer in (model.scales.f4, model.scales.s2):
+        kept = layer.weight.detach().clone()
+        try:
+            with torch.no_grad():
+                layer.weight[0, 0] += 2.0**-layer.weight_bits
+            with pytest.raises(ValueError, match="int64"):
+                verify.check_exact(model, folder, lambda _: None, rounds=1)
+        finally:
+            with torch.no_grad():
+                layer.weight.copy_(kept)
+
+
+def test_exact_networks_spread(bundle: tuple[CodecModel, Path]) -> None:
+    """An agreement of networks that say the same everywhere would prove nothing."""
+    model, _ = bundle
+    rng = np.random.default_rng(1)
+    index, features = reference.first(model, rng.integers(-20, 21, (16, 8, 8)), 30)
+    assert len(np.unique(index)) > 10 and len(np.unique(features)) > 10
+    other, _ = reference.first(model, np.zeros((16, 8, 8), np.int64), 60)
+    assert not np.array_equal(index, other)
+
+
+def test_padded_groups_equal_unpadded_ones(bundle: tuple[CodecModel, Path]) -> None:
+    """Partial groups, stacked and padded with a mask, against the network on the valid part alone."""
+    model, folder = bundle
+    rng = np.random.default_rng(2)
+    sizes = [(8, 8), (8, 3), (1, 8), (5, 2), (1, 1)]
+    z_hat, mask = np.zeros((5, 16, 8, 8), np.float32), np.zeros((5, 1, 8, 8), np.float32)
+    for g, (a, b) in enumerate(sizes):
+        z_hat[g, :, :a, :b] = rng.integers(-127, 128, (16, a, b))
+        mask[g, :, :a, :b] = 1
+    level = np.array([41])
+    index, features = session(folder, "scales_first").run(None, {"z_hat": z_hat, "mask": mask, "level": level})
+    assert index.dtype == np.uint8
+    for g, (a, b) in enumerate(sizes):
+        part = torch.from_numpy(z_hat[g : g + 1, :, :a, :b].copy())
+        with torch.no_grad():
+            want, want_features = model.scales.first(part, torch.tensor([41]), exact=True)
+        i, j = np.mgrid[: 4 * a, : 4 * b]
+        first = np.stack([(i + j) % 2 == (0 if c < 24 else 1) for c in range(48)])
+        np.testing.assert_array_equal(index[g, :, : 4 * a, : 4 * b], want[0].numpy() * first)
+        np.testing.assert_array_equal(features[g, :, : 4 * a, : 4 * b], want_features[0].numpy())
+        assert not index[g, :, 4 * a :].any() and not index[g, :, :, 4 * b :].any()
+
+
+def test_float_graphs_agree_with_torch(bundle: tuple[CodecModel, Path]) -> None:
+    rng = np.random.default_rng(3)
+    picture = rng.random((1, 3, 64, 128), np.float32)
+    verify.check_floats(*bundle, picture, lambda _: None)
+
+
+@pytest.mark.parametrize("name", ["f1", "f2", "f3", "f4", "f5", "head_first", "s1", "s2", "s3", "head_second"])
+def test_sums_beyond_float32_are_refused(name: str) -> None:
+    model = fresh()
+    layer = model.scales.layers()[name]
+    with torch.no_grad():
+        layer.bias[1] = -(2.0**24) / layer.bias_unit
+    with pytest.raises(ValueError, match=rf"layer {name}: .*2\^24"):
+        all_graphs(model, "relu")
+
+
+def test_the_bound_counts_weights_and_levels_exactly() -> None:
+    model = fresh()
+    layer = model.scales.f1
+    with torch.no_grad():
+        layer.weight.zero_()
+        layer.bias.zero_()
+        layer.level_bias.knots.zero_()
+        layer.weight[0, 0] = 1000  # is clipped to 127 / 64
+        assert layer.worst_case_sum() == 127 * 127
+        layer.level_bias.knots[8, 5] = (SUM_LIMIT - 64) / layer.bias_unit
+        assert layer.worst_case_sum() == SUM_LIMIT - 64
+        all_graphs(model, "relu")
+        layer.weight[5, 0] = 2.0**-6
+        with pytest.raises(ValueError, match="layer f1"):
+            all_graphs(model, "relu")
+
+
+def test_bundle_loads_and_its_hashes_hold(bundle: tuple[CodecModel, Path]) -> None:
+    model, folder = bundle
+    loaded = models.load(folder)
+    assert (loaded.n, loaded.z, loaded.group, loaded.skip) == (48, 16, 32, SKIP)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert sorted(manifest["files"]) == sorted(p.name for p in folder.iterdir() if p.name != "manifest.json")
+    for name, entry in manifest["files"].items():
+        data = (folder / name).read_bytes()
+        assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    tables = entropy.load_tables(loaded.read("tables.bin"))
+    assert len(tables.rows) == 64 + 48 and tables.z_row.min() >= 64 and tables.z_row.shape == (64, 16)
+
+
+def test_table_rows() -> None:
+    starts = quantise(np.array([1.0] + [0.0] * 15))
+    assert starts[0] == 0 and (np.diff(starts.astype(int)) >= 1).all() and starts[15] < 32768
+    symbols = np.array([0, 1, -1, 7, -7, 8, -8, 32767])
+    assert codes_of(symbols, 0).tolist() == [0, 1, 2, 13, 14, 15, 15, 15]
+    assert codes_of(np.array([-2, 1, 2, 5, 6, -3]), 2).tolist() == [0, 0, 1, 1, 3, 2]
+    one = Tables(starts[None], np.zeros(1, np.uint8), np.zeros((64, 2), np.uint8)).to_bytes()
+    assert one[:8] == b"AETB\x01\x00\x03\x02" and len(one) == 8 + 32 + 1 + 128 + 4

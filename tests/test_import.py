@@ -1,0 +1,134 @@
+"""Who may import whom, and what a plain `import aecodec` costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import aecodec
+from aecodec import session
+from aecodec.errors import DeviceError
+
+PACKAGE = Path(aecodec.__file__).parent
+BASE = {"errors", "limits"}
+PARTS = {"_core", "container", "describe", "entropy", "models", "networks", "pixels", "session", "source"}
+CODEC = BASE | PARTS
+
+LADDER: dict[str, set[str]] = {
+    "__init__": BASE | {"codec", "describe", "pillow_plugin"},
+    "__main__": {"cli"},
+    "errors": set(),
+    "limits": set(),
+    "source": BASE,
+    "container": BASE | {"_core"},
+    "entropy": BASE | {"_core"},
+    "models": BASE,
+    "describe": BASE | {"_core", "container", "models", "source"},
+    "modes": BASE,
+    "pixels": BASE | {"modes", "source"},
+    "session": BASE,
+    "networks": BASE | {"models", "session"},
+    "codec": CODEC,
+    "pillow_plugin": BASE | {"codec", "container", "pixels"},
+    "cli": CODEC | {"cli", "codec"},
+}
+HEAVY = {
+    "onnxruntime": {"session"},
+    "numpy": {"entropy", "modes", "pixels", "networks", "codec"},
+    "PIL": {"modes", "pixels", "codec", "pillow_plugin", "cli"},
+    "torch": set(),
+    "onnx": set(),
+}
+
+
+def runtime_files():
+    files = sorted(PACKAGE.rglob("*.py"))
+    return [p for p in files if p.relative_to(PACKAGE).parts[0] not in ("training", "core")]
+
+
+def unit(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """(top-level package, first part below aecodec or None) of every import, however deep in the file."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            yield parts[0], parts[1] if parts[0] == "aecodec" and len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("path", runtime_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_ladder(path):
+    allowed = LADDER[unit(path)]  # a new module has to be given its place
+    for package, below in imports(path):
+        assert package not in ("export", "benchmarks", "tests"), path
+        if package == "aecodec":
+            assert below in allowed | {unit(path)}, f"{path.name} must not import aecodec.{below}"
+        if package in HEAVY:
+            assert unit(path) in HEAVY[package], f"{path.name} must not import {package}"
+
+
+def test_ladder_sees_the_package():
+    assert {unit(p) for p in runtime_files()} == set(LADDER)
+    assert ("onnxruntime", None) in set(imports(PACKAGE / "session.py"))
+
+
+def loaded_after(code):
+    probe = "\nimport sys\nprint(*(n for n in ('numpy', 'PIL', 'onnxruntime', 'torch') if n in sys.modules))"
+    run = subprocess.run([sys.executable, "-c", code + probe], capture_output=True, text=True, check=True)
+    return run.stdout.splitlines()[-1].split() if run.stdout.strip() else []
+
+
+def test_import_is_light():
+    assert loaded_after("import aecodec; aecodec.errors.AecodecError; dir(aecodec)") == []
+
+
+def test_info_is_light(city_file, tmp_path):
+    (tmp_path / "a.aec").write_bytes(city_file)
+    assert loaded_after(f"import aecodec; aecodec.info({str(tmp_path / 'a.aec')!r})") == []
+
+
+def test_command_line_is_light():
+    assert loaded_after("from aecodec.cli.main import build_parser; build_parser()") == []
+
+
+def test_codec_loads_no_torch():
+    code = "import aecodec, numpy; aecodec.encode(numpy.zeros((8, 8), 'uint8'), device='cpu')"
+    assert loaded_after(code) == ["numpy", "PIL", "onnxruntime"]
+
+
+def test_public_names():
+    for name in aecodec.__all__:
+        assert getattr(aecodec, name) is not None
+    assert set(aecodec.__all__) <= set(dir(aecodec))
+    assert aecodec.__version__.count(".") == 2
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = aecodec.nonsense
+
+
+def test_without_onnxruntime(monkeypatch):
+    monkeypatch.setattr(session, "_ort", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(DeviceError) as caught:
+        session.runtime()
+    for extra in ("cpu", "cuda"):
+        assert f"pip install 'aecodec[{extra}]'" in str(caught.value)
+
+
+def test_both_wheels_are_warned_about(monkeypatch):
+    monkeypatch.setattr(session, "_ort", None)
+    monkeypatch.setattr(session, "wheels", lambda: {"onnxruntime": "1", "onnxruntime-gpu": "1"})
+    with pytest.warns(RuntimeWarning, match="pip uninstall -y onnxruntime onnxruntime-gpu"):
+        session.runtime()

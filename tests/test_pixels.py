@@ -1,0 +1,242 @@
+"""Every kind of input -> the picture that is coded, and back."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+from conftest import DATA, psnr
+from PIL import Image, ImageCms
+
+from aecodec import pixels
+from aecodec.errors import InputError, LimitError
+from aecodec.limits import Limits
+from aecodec.pixels import read_picture
+
+CITY = DATA / "city.jpg"
+
+
+def stored(image, form="PNG", **options):
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def test_every_way_in(city):
+    data = CITY.read_bytes()
+    with Image.open(CITY) as image, open(CITY, "rb") as stream:
+        packed = [data, bytearray(data), memoryview(data), io.BytesIO(data), stream]
+        for given in [CITY, str(CITY), *packed, image, city]:
+            picture = read_picture(given)
+            assert picture.pixels.dtype == np.uint8 and picture.pixels.flags.c_contiguous
+            assert np.array_equal(picture.pixels, city), type(given)
+
+
+@pytest.mark.parametrize("shape, channels, alpha", [
+    ((5, 4), 1, False), ((5, 4, 1), 1, False), ((5, 4, 2), 1, True), ((5, 4, 3), 3, False),
+    ((5, 4, 4), 3, True),
+])  # fmt: skip
+def test_arrays(shape, channels, alpha):
+    array = np.random.default_rng(0).integers(1, 255, shape, np.uint8)
+    picture = read_picture(array)
+    assert picture.pixels.shape == (5, 4, channels) and (picture.alpha is not None) == alpha
+    assert np.array_equal(pixels.to_array(picture), array.squeeze())
+    # Views of any layout are taken as they are.
+    assert np.array_equal(pixels.to_array(read_picture(array[::-1, ::-1])), array[::-1, ::-1].squeeze())
+
+
+@pytest.mark.parametrize("bad", [
+    np.zeros((4, 4, 3)), np.zeros((4, 4, 5), np.uint8), np.zeros(4, np.uint8), np.zeros((0, 4, 3), np.uint8),
+    np.zeros((4, 0), np.uint8), np.zeros((4, 4), bool), np.zeros((4, 4), np.int16),
+])  # fmt: skip
+def test_bad_arrays(bad):
+    with pytest.raises(InputError):
+        read_picture(bad)
+
+
+def test_bad_inputs(tmp_path):
+    cut = CITY.read_bytes()[:5000]
+    for bad in (b"", b"text", cut, 5, None, io.StringIO("text"), tmp_path, tmp_path / "no"):
+        with pytest.raises(InputError) as caught:
+            read_picture(bad)
+        assert len(str(caught.value)) > 20
+    with pytest.raises(InputError):
+        read_picture("\0")
+
+
+def test_postscript_is_refused():
+    with pytest.raises(InputError):
+        read_picture(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+
+
+@pytest.mark.parametrize("mode, result", [
+    ("1", "L"), ("L", "L"), ("LA", "LA"), ("La", "LA"), ("P", "RGB"), ("PA", "RGBA"), ("RGB", "RGB"),
+    ("RGBA", "RGBA"), ("RGBa", "RGBA"), ("RGBX", "RGB"), ("CMYK", "RGB"), ("YCbCr", "RGB"), ("HSV", "RGB"),
+    ("I;16", "L"), ("I", "L"),
+])  # fmt: skip
+def test_modes(mode, result):
+    image = Image.new(mode, (6, 5))
+    before = image.tobytes()
+    picture = read_picture(image)
+    assert pixels.to_pil(picture).mode == result and pixels.to_pil(picture).size == (6, 5)
+    assert image.mode == mode and image.tobytes() == before
+
+
+def test_unsupported_modes():
+    for image in (Image.new("F", (4, 4)), Image.new("LAB", (4, 4)), Image.new("I", (4, 4), 70000)):
+        with pytest.raises(InputError, match="mode"):
+            read_picture(image)
+
+
+def test_values_of_converted_modes():
+    red = Image.new("RGB", (4, 4), (200, 30, 40))
+    for mode, tolerance in (("P", 30), ("YCbCr", 3), ("HSV", 4), ("CMYK", 2)):
+        pixel = read_picture(red.convert(mode)).pixels[0, 0].astype(int)
+        assert np.abs(pixel - (200, 30, 40)).max() <= tolerance, (mode, pixel)
+
+
+def test_palette_transparency():
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.putpixel((1, 0), 1)
+    data = stored(image, transparency=1)
+    assert read_picture(data).alpha.tolist() == [[255, 0]]
+    assert read_picture(stored(image)).alpha is None
+    assert read_picture(stored(Image.new("RGB", (2, 1), (1, 2, 3)), transparency=(1, 2, 3))).alpha.max() == 0
+    grey = read_picture(stored(Image.new("L", (2, 1), 7), transparency=7))
+    assert grey.pixels.shape == (1, 2, 1) and grey.alpha.max() == 0
+
+
+def test_sixteen_bits():
+    values = np.array([[0, 128, 129, 257, 32896, 65407, 65408, 65535]], np.uint16)
+    expected = np.rint(values / 257).astype(np.uint8)
+    image = Image.fromarray(values)
+    for given in (values, image, stored(image), Image.fromarray(values.astype("i4"))):
+        picture = read_picture(given)
+        assert picture.pixels[:, :, 0].tolist() == expected.tolist()
+        assert picture.notes == ("16 bits a channel reduced to 8",)
+
+
+def test_sixteen_bit_colour():
+    """A PNG written by hand: Pillow does not write 16-bit RGB."""
+    import struct
+    import zlib
+
+    def chunk(tag, body):
+        return struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))
+
+    row = b"\0" + struct.pack(">6H", 0xFF00, 0x8000, 0x0100, 0x1234, 0x00FF, 0xFFFF)
+    head = struct.pack(">IIBBBBB", 2, 1, 16, 2, 0, 0, 0)
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(row)) + chunk(b"IEND", b"")
+    picture = read_picture(b"\x89PNG\r\n\x1a\n" + body)
+    assert picture.notes == ("16 bits a channel reduced to 8",)
+    assert np.abs(picture.pixels.astype(int) - [[[255, 128, 1], [18, 1, 255]]]).max() <= 1
+
+
+def test_cmyk_and_profiles():
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = read_picture(stored(Image.new("RGB", (4, 4)), icc_profile=srgb))
+    assert picture.icc == srgb and pixels.to_pil(picture).info["icc_profile"] == srgb
+    # A profile that does not fit CMYK falls back to the plain formula, and is not carried on.
+    cmyk = Image.new("CMYK", (4, 4), (0, 255, 0, 0))
+    for profile in (srgb, b"broken"):
+        cmyk.info["icc_profile"] = profile
+        picture = read_picture(cmyk)
+        assert picture.icc == b"" and picture.notes == ("CMYK converted to sRGB",)
+        assert picture.pixels[0, 0].tolist() == [255, 0, 255]
+    assert read_picture(stored(cmyk, "JPEG", icc_profile=b"")).pixels.shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_metadata(form):
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    exif[0x010F] = "maker"
+    xmp = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+    options = {} if form == "PNG" else {"xmp": xmp}
+    if form == "TIFF":
+        exif[700] = xmp
+    picture = read_picture(stored(Image.new("RGB", (30, 20)), form, exif=exif, **options))
+    image = pixels.to_pil(picture)
+    if form == "TIFF":  # Pillow itself turns it upright
+        assert picture.pixels.shape == (30, 20, 3) and picture.orientation == 1
+    else:
+        assert picture.pixels.shape == (20, 30, 3) and picture.orientation == 8
+    assert image.getexif().get(0x0112, 1) == picture.orientation and image.getexif()[0x010F] == "maker"
+    assert form == "PNG" or image.info["xmp"] == xmp
+
+
+def test_orientation_without_exif():
+    image = pixels.to_pil(pixels.Picture(np.zeros((2, 2, 3), np.uint8), orientation=3))
+    assert image.getexif()[0x0112] == 3
+
+
+def test_bad_orientation_is_ignored():
+    exif = Image.Exif()
+    exif[0x0112] = 77
+    assert read_picture(stored(Image.new("L", (2, 2)), "JPEG", exif=exif)).orientation == 1
+
+
+def test_animation():
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ((255, 0, 0), (0, 255, 0))]
+    data = stored(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    picture = read_picture(data)
+    assert picture.pixels[0, 0].tolist() == [255, 0, 0] and picture.notes == ("first of 2 frames taken",)
+
+
+def test_limits_before_loading(city):
+    data = CITY.read_bytes()
+    for given in (data, city, Image.open(io.BytesIO(data))):
+        with pytest.raises(LimitError, match="410 x 300"):
+            read_picture(given, Limits(max_pixels=410 * 300 - 1))
+        with pytest.raises(LimitError):
+            read_picture(given, Limits(max_side=409))
+        assert read_picture(given, Limits(max_pixels=410 * 300, max_side=410)).pixels.shape == city.shape
+
+
+def test_pillows_own_limit_is_not_used(monkeypatch):
+    data = CITY.read_bytes()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_picture(data).pixels.shape == (300, 410, 3)
+
+
+def test_hidden_colour_is_smoothed(codec, city):
+    alpha = np.zeros(city.shape[:2], np.uint8)
+    alpha[100:160, 100:200] = 200
+    picture = read_picture(np.dstack([city, alpha]))
+    seen = alpha > 0
+    assert np.array_equal(picture.pixels[seen], city[seen]) and np.array_equal(picture.alpha, alpha)
+    assert picture.pixels[~seen].std() < city[~seen].std() / 1.5
+    assert len(codec.encode_picture(picture)) < 0.7 * len(codec.encode(city))
+    assert read_picture(np.dstack([city, alpha * 0])).pixels.max() == 0
+
+
+@pytest.mark.parametrize("height, width", [(1, 1), (64, 64), (65, 130), (3, 500)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_network_arrays(height, width, channels):
+    array = np.random.default_rng(1).integers(0, 256, (height, width, channels), np.uint8)
+    x = pixels.to_network(array)
+    assert x.dtype == np.float32 and x.shape[:2] == (1, 3)
+    for side, given in zip(x.shape[2:], (height, width), strict=True):
+        assert side % 64 == 0 and given <= side < given + 64
+    corner = array[-1, -1].repeat(3 // channels).astype(np.float32) * np.float32(1 / 255)
+    assert np.array_equal(x[0, :, -1, -1], corner)
+    assert np.array_equal(pixels.from_network(x, height, width, channels), array)
+
+
+def test_from_network_rounds_and_clips():
+    x = np.full((1, 3, 64, 64), 0.5, np.float32)
+    x[0, 0], x[0, 1] = -3, 7
+    assert pixels.from_network(x, 1, 1, 3).tolist() == [[[0, 255, 128]]]
+
+
+def test_alpha_is_lossless(codec):
+    alpha = np.random.default_rng(2).integers(0, 256, (33, 47), np.uint8)
+    assert np.array_equal(pixels.unpack_alpha(pixels.pack_alpha(alpha), 47, 33), alpha)
+    array = np.dstack([np.full((33, 47), 90, np.uint8), alpha])
+    decoded = codec.decode(codec.encode(array, 50))
+    assert np.array_equal(decoded[:, :, 1], alpha) and psnr(decoded[:, :, 0], array[:, :, 0]) > 25

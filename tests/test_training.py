@@ -1,0 +1,390 @@
+"""Training: configuration, data, the loop (resume, warm start, several processes), its numerical parts."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+torch = pytest.importorskip("torch")
+
+from aecodec.training import __main__ as entry  # noqa: E402
+from aecodec.training import train  # noqa: E402
+from aecodec.training.config import Config  # noqa: E402
+from aecodec.training.data import Crops, klt_basis, load_pictures  # noqa: E402
+from aecodec.training.entropy_model import HyperPrior, symbol_bits  # noqa: E402
+from aecodec.training.evaluate import picture_rd  # noqa: E402
+from aecodec.training.layers import QualityVector, checkerboard  # noqa: E402
+from aecodec.training.model import SIZES, CodecModel, Output  # noqa: E402
+from aecodec.training.optim import Muon, orthogonalise  # noqa: E402
+from aecodec.training.train import Trainer, schedule  # noqa: E402
+
+STEPS = 10
+
+
+def smooth(seed: int, height: int = 96, width: int = 112) -> np.ndarray:
+    """uint8 [H, W, 3]: a few low-frequency waves."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width] / 64
+    planes = []
+    for _ in range(3):
+        a, b, phase, tilt = rng.uniform(0.3, 1.5, 4)
+        planes.append(128 + 70 * np.sin(a * x + b * y + 6 * phase) + 30 * tilt * np.cos(3 * b * x - 2 * a * y))
+    return np.clip(np.stack(planes, 2), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pictures")
+    for i in range(4):
+        Image.fromarray(smooth(i)).save(path / f"{i}.png")
+    return path
+
+
+def config(folder: Path, out: Path, **changes: Any) -> Config:
+    settings = {
+        "size": "tiny", "data": [str(folder)], "out": str(out), "validation": 1, "steps": STEPS, "batch": 2,
+        "crop": 64, "final_crop": 64, "final_batch": 2, "warmup": 3, "amp": False, "threads": 1,
+        "evaluate_every": 1000, "exact_from": 0.3, "freeze_encoder_from": 0.8,
+        "shortcut": False,  # its start, the KLT of 40000 patches, takes seconds; test_loss_falls has it
+    }
+    return Config(**{**settings, **changes})
+
+
+def run(trainer: Trainer, steps: int) -> None:
+    for _ in range(steps):
+        trainer.train_step()
+
+
+# -- configuration and data -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("crops=64", "'crops'"),
+        ("load=1", "'load'"),
+        ("steps='many'", "'steps'"),
+        ("steps=true", "'steps'"),
+        ("data='pictures'", "'data'"),
+        ("amp=1", "'amp'"),
+        ("nothing", "key=value"),
+    ],
+)
+def test_config_errors_name_the_key(override: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Config.load(None, [override])
+
+
+def test_settings_override_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('size = "fast"\nsteps = 7\nmuon_lr = 1\ndata = ["a"]\n')
+    cfg = Config.load(str(path), ["size=tiny", "steps=9", "ema=0.5", 'data=["b", "c"]', "amp=false"])
+    assert (cfg.size, cfg.steps, cfg.ema, cfg.data, cfg.amp) == ("tiny", 9, 0.5, ["b", "c"], False)
+    assert cfg.muon_lr == 1.0 and isinstance(cfg.muon_lr, float)
+    assert cfg.batch == Config().batch
+
+
+@pytest.mark.parametrize("key", ["size", "activation", "crop", "final_crop"])
+def test_a_setting_that_cannot_work_is_named(folder: Path, tmp_path: Path, capsys: Any, key: str) -> None:
+    value = {"size": "huge", "activation": "sigmoidal", "crop": "100", "final_crop": "32"}[key]
+    data = [f'--set=data=["{folder}"]', f"--set=out={tmp_path}", "--set=size=tiny", f"--set={key}={value}"]
+    assert entry.main(data) == 2
+    message = capsys.readouterr().err
+    assert repr(key) in message and value in message
+
+
+def test_pictures_from_a_folder_and_a_shard(folder: Path, tmp_path: Path) -> None:
+    from_folder = load_pictures([str(folder)])
+    assert [tuple(p.shape) for p in from_folder] == [(3, 96, 112)] * 4
+    np.testing.assert_array_equal(from_folder[2].permute(1, 2, 0).numpy(), smooth(2))
+
+    shard = tmp_path / "shard.tar"
+    with tarfile.open(shard, "w") as tar:
+        for i in (3, 1, 0, 2):  # read in the order of their names all the same
+            tar.add(folder / f"{i}.png", f"set/{i}.png")
+        note = tarfile.TarInfo("set/labels.txt")
+        note.size = 2
+        tar.addfile(note, io.BytesIO(b"no"))
+    from_shard = load_pictures([str(shard)])
+    assert len(from_shard) == 4
+    assert all(torch.equal(a, b) for a, b in zip(from_folder, from_shard, strict=True))
+    assert len(load_pictures([str(tmp_path)])) == 4, "a folder of shards"
+    assert len(load_pictures([str(folder), str(shard)], limit=5)) == 5
+
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load_pictures([str(tmp_path / "nowhere")])
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    with pytest.raises(ValueError, match=r"broken\.png"):
+        load_pictures([str(tmp_path)])
+
+
+def test_crops_depend_on_seed_step_and_rank_alone() -> None:
+    pictures = [torch.from_numpy(smooth(i)).permute(2, 0, 1) for i in range(3)]
+    crops = Crops(pictures, torch.device("cpu"), seed=5)
+    batch = crops.batch(7, 64, 4)
+    assert batch.shape == (4, 3, 64, 64) and batch.dtype == torch.uint8
+    crops.batch(8, 64, 4)
+    assert torch.equal(batch, crops.batch(7, 64, 4))
+    assert not torch.equal(batch, crops.batch(8, 64, 4))
+    assert not torch.equal(batch, Crops(pictures, torch.device("cpu"), 5, rank=1).batch(7, 64, 4))
+    assert not torch.equal(batch, Crops(pictures, torch.device("cpu"), 6).batch(7, 64, 4))
+    assert crops.batch(0, 256, 1).shape == (1, 3, 256, 256), "pictures smaller than a crop are repeated"
+
+
+# -- the loop ----------------------------------------------------------------------------------------
+
+
+def test_resume_goes_on_bit_for_bit(folder: Path, tmp_path: Path) -> None:
+    whole = Trainer(config(folder, tmp_path / "whole"))
+    assert not whole.resume()
+    run(whole, STEPS)
+
+    half = Trainer(config(folder, tmp_path / "parts"))
+    run(half, STEPS // 2)
+    half.save()
+    rest = Trainer(config(folder, tmp_path / "parts"))
+    assert rest.resume() and rest.step == STEPS // 2
+    run(rest, STEPS - STEPS // 2)
+
+    assert rest.step == whole.step and rest.done() == whole.done() == 1
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, rest.model.state_dict()[name]), name
+        assert torch.equal(whole.ema.weights[name], rest.ema.weights[name]), name
+    rates = [[g["lr"] for o in t.optimisers for g in o.param_groups] for t in (whole, rest)]
+    assert rates[0] == rates[1]
+
+
+def test_schedule_warms_up_and_anneals() -> None:
+    cfg = Config(warmup=4, constant=0.2)
+    assert [schedule(s, 0.0, cfg) for s in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert schedule(9, 0.2, cfg) == 1.0
+    assert schedule(9, 0.6, cfg) == pytest.approx(0.5)
+    assert schedule(9, 1.0, cfg) == 0.0
+
+
+def test_warm_start_takes_the_averaged_weights(folder: Path, tmp_path: Path) -> None:
+    first = Trainer(config(folder, tmp_path / "first"))
+    run(first, 3)
+    first.save()
+    second = Trainer(config(folder, tmp_path / "second", init=str(tmp_path / "first" / "weights.pt"), seed=9))
+    assert second.step == 0
+    for name, value in second.model.state_dict().items():
+        wanted = first.ema.weights[name]
+        assert torch.equal(value, wanted.half().float() if wanted.is_floating_point() else wanted), name
+
+
+def test_loss_falls(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "klt_basis", lambda pictures, n: klt_basis(pictures, n, patches=2000))
+    changes = {"steps": 40, "batch": 4, "exact_from": 0.5, "freeze_encoder_from": 0.9, "shortcut": True}
+    trainer = Trainer(config(folder, tmp_path, **changes))
+    picture = trainer.validation[0][:, :64, :64]
+
+    def loss() -> float:
+        total = 0.0
+        for level in (10.0, 30.0, 50.0):
+            bpp, mse = picture_rd(trainer.model, picture, level, trainer.device)
+            total += np.log(bpp + 0.0005 * 800 ** (level / 63) * mse)
+        return total / 3
+
+    before = loss()
+    run(trainer, 40)
+    assert loss() < before - 0.1, "mean log loss of a picture that was not trained on"
+
+
+def test_command_line_run_writes_its_log_and_checkpoints(folder: Path, tmp_path: Path, capsys: Any) -> None:
+    cfg = config(folder, tmp_path, steps=2, log_every=1)
+    changes = [f"--set={k}={v!r}".replace("False", "false") for k, v in vars(cfg).items() if v != getattr(Config(), k)]
+    assert entry.main(changes) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"last.pt", "weights.pt", "log.jsonl", "samples-0000002.png"}
+    log = (tmp_path / "log.jsonl").read_text()
+    assert log.count('"loss"') >= 3 and '"validation"' in log and '"step": 2' in log
+    capsys.readouterr()
+    assert entry.main(changes) == 0, "a run that is finished is resumed and ends at once"
+    assert "resumed at step 2 of 2" in capsys.readouterr().out
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def seeds(trainer: Trainer, rank: int) -> torch.Tensor:
+    """The state of randomness that process `rank` of 2 begins this step with; its quality levels."""
+    torch.manual_seed(trainer.cfg.seed * 1_000_003 + trainer.step * 2 + rank)
+    return torch.randint(64, (trainer.cfg.batch,))
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
+def test_two_processes_train_like_one_with_both_batches(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 2
+    settings = {"steps": steps, "freeze_encoder_from": 1.0, "warmup": 0, "stop_minutes": 1.0}
+    cfg = config(folder, tmp_path / "two", **settings)
+    changes = [f"--set={k}={v!r}".replace("False", "false") for k, v in vars(cfg).items() if v != getattr(Config(), k)]
+    command = [sys.executable, "-m", "aecodec.training", *changes]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(command, env={**os.environ, **shared, "RANK": str(r)}, stdout=subprocess.DEVNULL)
+        for r in range(2)
+    ]
+    try:
+        assert [p.wait(timeout=80) for p in processes] == [0, 0]
+    finally:
+        for p in processes:
+            p.kill()
+            p.wait()
+    found = torch.load(tmp_path / "two" / "last.pt", weights_only=True)
+    assert found["step"] == steps
+
+    one = Trainer(config(folder, tmp_path / "one", **settings))
+    start = {k: v.clone() for k, v in one.model.state_dict().items()}
+    crops = [one.crops, Crops(one.crops.pictures, one.device, cfg.seed, rank=1)]
+    draw = torch.randint
+
+    def batch(step: int, size: int, count: int) -> torch.Tensor:
+        return torch.cat([c_batch(step, size, count) for c_batch in batches])
+
+    batches = [c.batch for c in crops]
+
+    def levels(high: int, shape: tuple[int, ...], **_: Any) -> torch.Tensor:
+        monkeypatch.setattr(torch, "randint", draw)
+        both = torch.cat([seeds(one, rank) for rank in range(2)])
+        monkeypatch.setattr(torch, "randint", levels)
+        return both
+
+    def forward(x: torch.Tensor, level: torch.Tensor, exact: bool, hard: bool) -> Output:
+        parts = []
+        monkeypatch.setattr(torch, "randint", draw)
+        for rank, (part, part_level) in enumerate(zip(x.chunk(2), level.chunk(2), strict=True)):
+            assert torch.equal(seeds(one, rank), part_level)
+            parts.append(vars(one.model(part, part_level, exact=exact, hard=hard)))
+        monkeypatch.setattr(torch, "randint", levels)
+        return Output(**{key: torch.cat([p[key] for p in parts]) for key in parts[0]})
+
+    monkeypatch.setattr(one.crops, "batch", batch)
+    monkeypatch.setattr(one, "forward", forward)
+    monkeypatch.setattr(torch, "randint", levels)
+    run(one, steps)
+    moved = worst = 0.0
+    for name, value in one.model.state_dict().items():
+        change = (value - start[name]).norm().item()
+        difference = (value - found["model"][name]).norm().item()
+        moved, worst = moved + change**2, worst + difference**2
+    # Adam's first steps have the size of the learning rate whatever the gradient's, so that rounding can
+    # turn single weights the other way; a gradient that is not averaged is off by more than half.
+    assert (worst / moved) ** 0.5 < 0.05
+
+
+# -- numerical parts ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(3, 24, 64), (2, 64, 24), (1, 48, 48)])
+def test_orthogonalise(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    g = torch.randn(shape)
+    out = orthogonalise(g)
+    assert out.shape == g.shape
+    values = torch.linalg.svdvals(out)
+    if shape[1] != shape[2]:  # a square random matrix has singular values near 0, which five steps do not lift
+        assert 0.6 < float(values.min())
+    assert float(values.max()) < 1.3
+    u, _, v = torch.linalg.svd(g, full_matrices=False)
+    nearest = (u @ v).flatten(1)
+    cosine = torch.nn.functional.cosine_similarity(out.flatten(1), nearest)
+    assert float(cosine.min()) > 0.95, "the singular vectors are those of g"
+
+
+def test_muon_step_has_the_size_of_the_learning_rate() -> None:
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.zeros(32, 16, 1, 1))
+    weight.grad = torch.randn(32, 16, 1, 1) * 1e-4
+    Muon([weight], lr=0.01).step()
+    norm = torch.linalg.svdvals(weight.detach().flatten(1)).max().item()
+    assert norm == pytest.approx(0.01 * 2**0.5, rel=0.3)
+    assert float((weight * weight.grad).sum()) < 0, "against the gradient"
+
+
+def test_klt_basis_and_start() -> None:
+    pictures = [torch.from_numpy(smooth(i)).permute(2, 0, 1).contiguous() for i in range(4)]
+    basis, deviation = klt_basis(pictures, 48, patches=3000)
+    assert basis.shape == (48, 768)
+    torch.testing.assert_close(basis @ basis.T, torch.eye(48), atol=1e-4, rtol=0)
+    assert (deviation[:-1] >= deviation[1:]).all()
+
+    deviation = deviation.clamp(min=1e-3)
+    torch.manual_seed(0)
+    model = CodecModel(SIZES["tiny"])
+    gain = model.gain(torch.tensor([20.0]))
+    model.start_from_klt(basis, deviation)
+    for net in (model.g_a, model.g_s):
+        torch.nn.init.zeros_(net.head.conv.weight)
+        torch.nn.init.zeros_(net.head.conv.bias)
+    level = torch.tensor([20.0])
+    x = torch.from_numpy(smooth(9, 64, 128)).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        y = model.g_a(x, level)
+        mse = float((model.g_s(y, level) - x).square().mean())
+        assert 10 * np.log10(1 / mse) > 35, "the shortcut alone is a working transform"
+        torch.testing.assert_close(model.gain(level) * model.inverse_gain(level), torch.ones(1, 48, 1, 1))
+        torch.testing.assert_close(model.gain(level) / gain, deviation[None, :, None, None])
+
+
+@pytest.mark.parametrize("index", [0.0, 3.0, 17.5, 40.0, 63.0])
+def test_symbol_bits_are_those_of_a_distribution(index: float) -> None:
+    value = torch.arange(-3000, 3001, dtype=torch.float64)
+    bits = symbol_bits(value, torch.tensor(index, dtype=torch.float64))
+    assert float((2.0**-bits).sum()) == pytest.approx(1, abs=2e-3)
+    assert torch.equal(bits, bits.flip(0)) and (bits >= 0).all()
+    scale = 0.11 * (64 / 0.11) ** (index / 63)
+    spread = float((2.0**-bits * value**2).sum()) ** 0.5
+    if scale > 1:
+        assert spread == pytest.approx((scale**2 + 1 / 12) ** 0.5, rel=0.03)
+
+
+def test_hyper_prior_is_a_distribution() -> None:
+    prior = HyperPrior(3)
+    with torch.no_grad():
+        prior.scale.knots += torch.tensor([-1.0, 0.0, 2.0])
+        z = torch.arange(-2000.0, 2001.0).expand(1, 3, 1, -1)
+        total = (2.0 ** -prior.bits(z, torch.tensor([12.0]))).sum((0, 2, 3))
+    torch.testing.assert_close(total, torch.ones(3), atol=1e-3, rtol=0)
+
+
+def test_checkerboard_halves_are_a_partition() -> None:
+    first = checkerboard(6, 5, 7, torch.device("cpu"))[0]
+    assert first.shape == (6, 5, 7) and set(first.unique().tolist()) == {0.0, 1.0}
+    assert first[0, 0, 0] == 1 and first[3, 0, 0] == 0, "the channels' two halves start with different colours"
+    assert torch.equal(first[:3] + first[3:], torch.ones(3, 5, 7))
+    assert not (first[:, 1:] * first[:, :-1]).any() and not (first[:, :, 1:] * first[:, :, :-1]).any()
+
+
+def test_quality_vector_interpolates() -> None:
+    torch.manual_seed(0)
+    for log in (True, False):
+        vector = QualityVector(4, knots=9, start=0.5, slope=0.01, log=log)
+        torch.nn.init.normal_(vector.knots)
+
+        def value(level: float, vector: QualityVector = vector, log: bool = log) -> torch.Tensor:
+            out = vector(torch.tensor([level])).detach()[0, :, 0, 0]
+            return out.log() if log else out
+
+        torch.testing.assert_close(value(0.0), vector.knots[0].detach() + 0.5)
+        torch.testing.assert_close(value(63.0), vector.knots[8].detach() + 0.5 + 0.63)
+        torch.testing.assert_close(value(63 / 8), vector.knots[1].detach() + 0.5 + 0.63 / 8)
+        torch.testing.assert_close(value(63 / 16), (value(0.0) + value(63 / 8)) / 2)
+        torch.testing.assert_close(vector.table()[20], value(20.0))
+    levels = torch.tensor([3.0, 40.0])
+    assert vector(levels).shape == (2, 4, 1, 1)
+    torch.testing.assert_close(vector(levels)[1, :, 0, 0].detach(), value(40.0))
