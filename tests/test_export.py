@@ -92,7 +92,9 @@ def test_padded_groups_equal_unpadded_ones(bundle: tuple[CodecModel, Path]) -> N
         z_hat[g, :, :a, :b] = rng.integers(-127, 128, (16, a, b))
         mask[g, :, :a, :b] = 1
     level = np.array([41])
-    index, features = session(folder, "scales_first").run(None, {"z_hat": z_hat, "mask": mask, "level": level})
+    index, features = session(folder, "scales_first").run(
+        None, {"z_hat": z_hat, "mask": mask, "level": level}
+    )
     assert index.dtype == np.uint8
     for g, (a, b) in enumerate(sizes):
         part = torch.from_numpy(z_hat[g : g + 1, :, :a, :b].copy())
@@ -111,7 +113,9 @@ def test_float_graphs_agree_with_torch(bundle: tuple[CodecModel, Path]) -> None:
     verify.check_floats(*bundle, picture, lambda _: None)
 
 
-@pytest.mark.parametrize("name", ["f1", "f2", "f3", "f4", "f5", "head_first", "s1", "s2", "s3", "head_second"])
+@pytest.mark.parametrize(
+    "name", ["f1", "f2", "f3", "f4", "f5", "head_first", "s1", "s2", "s3", "head_second"]
+)
 def test_sums_beyond_float32_are_refused(name: str) -> None:
     model = fresh()
     layer = model.scales.layers()[name]

@@ -1,4 +1,4 @@
-"""Training: configuration, data, the loop (resume, warm start, several processes), its numerical parts."""
+"""Training: configuration, data, the loop (resume, warm start, several processes)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from synthetic import smooth
 
 torch = pytest.importorskip("torch")
 
@@ -21,25 +22,11 @@ from aecodec.training import __main__ as entry  # noqa: E402
 from aecodec.training import train  # noqa: E402
 from aecodec.training.config import Config  # noqa: E402
 from aecodec.training.data import Crops, klt_basis, load_pictures  # noqa: E402
-from aecodec.training.entropy_model import HyperPrior, symbol_bits  # noqa: E402
 from aecodec.training.evaluate import picture_rd  # noqa: E402
-from aecodec.training.layers import QualityVector, checkerboard  # noqa: E402
-from aecodec.training.model import SIZES, CodecModel, Output  # noqa: E402
-from aecodec.training.optim import Muon, orthogonalise  # noqa: E402
+from aecodec.training.model import Output  # noqa: E402
 from aecodec.training.train import Trainer, schedule  # noqa: E402
 
 STEPS = 10
-
-
-def smooth(seed: int, height: int = 96, width: int = 112) -> np.ndarray:
-    """uint8 [H, W, 3]: a few low-frequency waves."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width] / 64
-    planes = []
-    for _ in range(3):
-        a, b, phase, tilt = rng.uniform(0.3, 1.5, 4)
-        planes.append(128 + 70 * np.sin(a * x + b * y + 6 * phase) + 30 * tilt * np.cos(3 * b * x - 2 * a * y))
-    return np.clip(np.stack(planes, 2), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +39,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(folder: Path, out: Path, **changes: Any) -> Config:
     settings = {
-        "size": "tiny", "data": [str(folder)], "out": str(out), "validation": 1, "steps": STEPS, "batch": 2,
-        "crop": 64, "final_crop": 64, "final_batch": 2, "warmup": 3, "amp": False, "threads": 1,
-        "evaluate_every": 1000, "exact_from": 0.3, "freeze_encoder_from": 0.8,
+        "size": "tiny",
+        "data": [str(folder)],
+        "out": str(out),
+        "validation": 1,
+        "steps": STEPS,
+        "batch": 2,
+        "crop": 64,
+        "final_crop": 64,
+        "final_batch": 2,
+        "warmup": 3,
+        "amp": False,
+        "threads": 1,
+        "evaluate_every": 1000,
+        "exact_from": 0.3,
+        "freeze_encoder_from": 0.8,
         "shortcut": False,  # its start, the KLT of 40000 patches, takes seconds; test_loss_falls has it
     }
     return Config(**{**settings, **changes})
+
+
+def arguments(cfg: Config) -> list[str]:
+    """The command line that gives this configuration."""
+    changed = {k: v for k, v in vars(cfg).items() if v != getattr(Config(), k)}
+    return [f"--set={k}={v!r}".replace("False", "false") for k, v in changed.items()]
 
 
 def run(trainer: Trainer, steps: int) -> None:
@@ -203,9 +208,10 @@ def test_loss_falls(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_command_line_run_writes_its_log_and_checkpoints(folder: Path, tmp_path: Path, capsys: Any) -> None:
     cfg = config(folder, tmp_path, steps=2, log_every=1)
-    changes = [f"--set={k}={v!r}".replace("False", "false") for k, v in vars(cfg).items() if v != getattr(Config(), k)]
+    changes = arguments(cfg)
     assert entry.main(changes) == 0
-    assert {p.name for p in tmp_path.iterdir()} == {"last.pt", "weights.pt", "log.jsonl", "samples-0000002.png"}
+    written = {p.name for p in tmp_path.iterdir()}
+    assert written == {"last.pt", "weights.pt", "log.jsonl", "samples-0000002.png"}
     log = (tmp_path / "log.jsonl").read_text()
     assert log.count('"loss"') >= 3 and '"validation"' in log and '"step": 2' in log
     capsys.readouterr()
@@ -232,11 +238,15 @@ def test_two_processes_train_like_one_with_both_batches(
     steps = 2
     settings = {"steps": steps, "freeze_encoder_from": 1.0, "warmup": 0, "stop_minutes": 1.0}
     cfg = config(folder, tmp_path / "two", **settings)
-    changes = [f"--set={k}={v!r}".replace("False", "false") for k, v in vars(cfg).items() if v != getattr(Config(), k)]
+    changes = arguments(cfg)
     command = [sys.executable, "-m", "aecodec.training", *changes]
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "OMP_NUM_THREADS": "1"}
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     processes = [
-        subprocess.Popen(command, env={**os.environ, **shared, "RANK": str(r)}, stdout=subprocess.DEVNULL)
+        subprocess.Popen(
+            command,
+            env={**os.environ, **shared, "RANK": f"{r}", "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.DEVNULL,
+        )
         for r in range(2)
     ]
     try:
@@ -285,106 +295,3 @@ def test_two_processes_train_like_one_with_both_batches(
     # Adam's first steps have the size of the learning rate whatever the gradient's, so that rounding can
     # turn single weights the other way; a gradient that is not averaged is off by more than half.
     assert (worst / moved) ** 0.5 < 0.05
-
-
-# -- numerical parts ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("shape", [(3, 24, 64), (2, 64, 24), (1, 48, 48)])
-def test_orthogonalise(shape: tuple[int, int, int]) -> None:
-    torch.manual_seed(0)
-    g = torch.randn(shape)
-    out = orthogonalise(g)
-    assert out.shape == g.shape
-    values = torch.linalg.svdvals(out)
-    if shape[1] != shape[2]:  # a square random matrix has singular values near 0, which five steps do not lift
-        assert 0.6 < float(values.min())
-    assert float(values.max()) < 1.3
-    u, _, v = torch.linalg.svd(g, full_matrices=False)
-    nearest = (u @ v).flatten(1)
-    cosine = torch.nn.functional.cosine_similarity(out.flatten(1), nearest)
-    assert float(cosine.min()) > 0.95, "the singular vectors are those of g"
-
-
-def test_muon_step_has_the_size_of_the_learning_rate() -> None:
-    torch.manual_seed(0)
-    weight = torch.nn.Parameter(torch.zeros(32, 16, 1, 1))
-    weight.grad = torch.randn(32, 16, 1, 1) * 1e-4
-    Muon([weight], lr=0.01).step()
-    norm = torch.linalg.svdvals(weight.detach().flatten(1)).max().item()
-    assert norm == pytest.approx(0.01 * 2**0.5, rel=0.3)
-    assert float((weight * weight.grad).sum()) < 0, "against the gradient"
-
-
-def test_klt_basis_and_start() -> None:
-    pictures = [torch.from_numpy(smooth(i)).permute(2, 0, 1).contiguous() for i in range(4)]
-    basis, deviation = klt_basis(pictures, 48, patches=3000)
-    assert basis.shape == (48, 768)
-    torch.testing.assert_close(basis @ basis.T, torch.eye(48), atol=1e-4, rtol=0)
-    assert (deviation[:-1] >= deviation[1:]).all()
-
-    deviation = deviation.clamp(min=1e-3)
-    torch.manual_seed(0)
-    model = CodecModel(SIZES["tiny"])
-    gain = model.gain(torch.tensor([20.0]))
-    model.start_from_klt(basis, deviation)
-    for net in (model.g_a, model.g_s):
-        torch.nn.init.zeros_(net.head.conv.weight)
-        torch.nn.init.zeros_(net.head.conv.bias)
-    level = torch.tensor([20.0])
-    x = torch.from_numpy(smooth(9, 64, 128)).permute(2, 0, 1)[None].float() / 255
-    with torch.no_grad():
-        y = model.g_a(x, level)
-        mse = float((model.g_s(y, level) - x).square().mean())
-        assert 10 * np.log10(1 / mse) > 35, "the shortcut alone is a working transform"
-        torch.testing.assert_close(model.gain(level) * model.inverse_gain(level), torch.ones(1, 48, 1, 1))
-        torch.testing.assert_close(model.gain(level) / gain, deviation[None, :, None, None])
-
-
-@pytest.mark.parametrize("index", [0.0, 3.0, 17.5, 40.0, 63.0])
-def test_symbol_bits_are_those_of_a_distribution(index: float) -> None:
-    value = torch.arange(-3000, 3001, dtype=torch.float64)
-    bits = symbol_bits(value, torch.tensor(index, dtype=torch.float64))
-    assert float((2.0**-bits).sum()) == pytest.approx(1, abs=2e-3)
-    assert torch.equal(bits, bits.flip(0)) and (bits >= 0).all()
-    scale = 0.11 * (64 / 0.11) ** (index / 63)
-    spread = float((2.0**-bits * value**2).sum()) ** 0.5
-    if scale > 1:
-        assert spread == pytest.approx((scale**2 + 1 / 12) ** 0.5, rel=0.03)
-
-
-def test_hyper_prior_is_a_distribution() -> None:
-    prior = HyperPrior(3)
-    with torch.no_grad():
-        prior.scale.knots += torch.tensor([-1.0, 0.0, 2.0])
-        z = torch.arange(-2000.0, 2001.0).expand(1, 3, 1, -1)
-        total = (2.0 ** -prior.bits(z, torch.tensor([12.0]))).sum((0, 2, 3))
-    torch.testing.assert_close(total, torch.ones(3), atol=1e-3, rtol=0)
-
-
-def test_checkerboard_halves_are_a_partition() -> None:
-    first = checkerboard(6, 5, 7, torch.device("cpu"))[0]
-    assert first.shape == (6, 5, 7) and set(first.unique().tolist()) == {0.0, 1.0}
-    assert first[0, 0, 0] == 1 and first[3, 0, 0] == 0, "the channels' two halves start with different colours"
-    assert torch.equal(first[:3] + first[3:], torch.ones(3, 5, 7))
-    assert not (first[:, 1:] * first[:, :-1]).any() and not (first[:, :, 1:] * first[:, :, :-1]).any()
-
-
-def test_quality_vector_interpolates() -> None:
-    torch.manual_seed(0)
-    for log in (True, False):
-        vector = QualityVector(4, knots=9, start=0.5, slope=0.01, log=log)
-        torch.nn.init.normal_(vector.knots)
-
-        def value(level: float, vector: QualityVector = vector, log: bool = log) -> torch.Tensor:
-            out = vector(torch.tensor([level])).detach()[0, :, 0, 0]
-            return out.log() if log else out
-
-        torch.testing.assert_close(value(0.0), vector.knots[0].detach() + 0.5)
-        torch.testing.assert_close(value(63.0), vector.knots[8].detach() + 0.5 + 0.63)
-        torch.testing.assert_close(value(63 / 8), vector.knots[1].detach() + 0.5 + 0.63 / 8)
-        torch.testing.assert_close(value(63 / 16), (value(0.0) + value(63 / 8)) / 2)
-        torch.testing.assert_close(vector.table()[20], value(20.0))
-    levels = torch.tensor([3.0, 40.0])
-    assert vector(levels).shape == (2, 4, 1, 1)
-    torch.testing.assert_close(vector(levels)[1, :, 0, 0].detach(), value(40.0))

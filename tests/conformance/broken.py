@@ -1,0 +1,223 @@
+"""The invalid golden files: each breaks one rule of docs/format.md, section 12, and keeps all others."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from io import BytesIO
+
+import reference_coder
+from conformance import broken_groups
+from conformance.pieces import HEADER, Case, body, patch, raw_section, section
+from PIL import Image
+
+from aecodec import _core, container
+from aecodec.codec import Codec
+from aecodec.container import Header
+from aecodec.errors import CorruptError, FormatError, LimitError, ModelError
+
+
+def invalid_files(codec: Codec, files: dict[str, bytes]) -> Iterator[Case]:
+    """(name, file, error, what it pins)."""
+    base = files["rgb_1x1"]
+    payload = bytes(container.read_file(base).groups[0])
+    yield from _headers(base)
+    yield from _cuts(base)
+    yield from _sections(base, payload)
+    yield from _metadata(base, files)
+    yield from _indices(base, payload, files["rgb_520x40"])
+    yield from broken_groups.payload_files(codec, base, payload, files["escapes"])
+    yield from _limits(base, payload)
+
+
+def _headers(base: bytes) -> Iterator[Case]:
+    yield "magic", b"\x88" + base[1:], FormatError, "another magic; compared before anything else"
+    yield "magic_newline", base.replace(b"\r\n", b"\n", 1), FormatError, "magic after a transfer in text mode"
+    yield "not_aec", b"GIF89a" + bytes(60), FormatError, "another kind of file"
+    yield (
+        "version",
+        patch(base, 8, b"\x02", crc=False),
+        FormatError,
+        "version 2; compared before the header CRC",
+    )
+    yield "header_crc", patch(base, 22, b"\x01", crc=False), CorruptError, "a header byte changed"
+    fields = {
+        "flags": (9, b"\x02", FormatError, "reserved flag bit 1"),
+        "flags_high": (9, b"\x80", FormatError, "reserved flag bit 7"),
+        "width_0": (10, bytes(4), CorruptError, "width 0"),
+        "height_0": (14, bytes(4), CorruptError, "height 0"),
+        "width_2_31": (10, struct.pack("<I", 1 << 31), CorruptError, "width 2^31"),
+        "channels": (18, b"\x02", FormatError, "2 channels"),
+        "depth": (19, b"\x0c", FormatError, "12 bits"),
+        "depth_16": (
+            19,
+            b"\x10",
+            FormatError,
+            "16 bits: legal in the format, but no bundle of version 1 has it",
+        ),
+        "orientation_0": (20, b"\x00", CorruptError, "orientation 0"),
+        "orientation_9": (20, b"\x09", CorruptError, "orientation 9"),
+        "colour": (21, b"\x02", FormatError, "colour 2"),
+        "quality": (22, struct.pack("<H", 16129), CorruptError, "quality 16129"),
+        "edge_0": (36, b"\x00", CorruptError, "group edge 0"),
+        "edge_30": (36, b"\x1e", CorruptError, "group edge 30, no multiple of 4"),
+        "edge_68": (36, b"\x44", CorruptError, "group edge 68"),
+        "edge_16": (
+            36,
+            b"\x10",
+            FormatError,
+            "group edge 16: legal in the format, but not that of the bundle",
+        ),
+        "model": (24, b"no-model", ModelError, "a model id without a bundle"),
+        "symbols_crc": (32, b"\x00\x00\x00\x00", CorruptError, "a wrong symbols CRC in a file that is whole"),
+    }
+    for name, (at, new, error, text) in fields.items():
+        yield name, patch(base, at, new), error, text
+
+
+def _cuts(base: bytes) -> Iterator[Case]:
+    gdat = base.index(b"GDAT")
+    cuts = {
+        "cut_empty": (0, FormatError, "no bytes at all"),
+        "cut_in_magic": (5, CorruptError, "ends within the magic"),
+        "cut_in_header": (40, CorruptError, "ends one byte before the header does"),
+        "cut_after_header": (41, CorruptError, "ends after the header"),
+        "cut_in_tag": (44, CorruptError, "ends within a tag"),
+        "cut_in_section_size": (45, CorruptError, "ends before a section's size"),
+        "cut_in_section": (48, CorruptError, "ends within GIDX"),
+        "cut_before_gdat": (gdat, CorruptError, "ends before GDAT"),
+        "cut_in_gdat": (len(base) - 9, CorruptError, "ends within GDAT's payload"),
+        "cut_last_byte": (len(base) - 1, CorruptError, "the last byte is not there"),
+    }
+    for name, (size, error, text) in cuts.items():
+        yield name, base[:size], error, text
+
+
+def _sections(base: bytes, payload: bytes) -> Iterator[Case]:
+    head, rest = base[:HEADER], base[HEADER:]
+    gidx, gdat = rest[: rest.index(b"GDAT")], rest[rest.index(b"GDAT") :]
+    note = section("note", b"x")
+    yield "tag_digit", head + section("not3", b"x") + rest, CorruptError, "a digit in a tag"
+    loose = raw_section(b"note", b"\x81\x00", b"x")
+    yield "varint_loose", head + loose + rest, CorruptError, "size 1 as a varint of two bytes"
+    long = raw_section(b"note", b"\x81\x80\x80\x80\x80\x00", b"x")
+    yield "varint_long", head + long + rest, CorruptError, "a varint of six bytes"
+    huge = raw_section(b"note", b"\xff\xff\xff\xff\x0f", b"x")
+    yield "varint_2_32", head + huge + rest, CorruptError, "a varint beyond 2^31 - 1"
+    bad = note[:-1] + bytes([note[-1] ^ 1])
+    yield "section_crc", head + bad + rest, CorruptError, "a wrong CRC of an optional section nobody knows"
+    broken_gidx = gidx[:-1] + bytes([gidx[-1] ^ 1])
+    yield "gidx_crc", head + broken_gidx + gdat, CorruptError, "a wrong CRC of GIDX"
+    yield "gdat_crc", head + gidx + gdat[:-1] + bytes([gdat[-1] ^ 1]), CorruptError, "a wrong CRC of GDAT"
+    yield "twice", head + note + note + rest, CorruptError, "an optional section twice"
+    yield "gidx_twice", head + gidx + gidx + gdat, CorruptError, "GIDX twice"
+    yield "gdat_twice", head + gidx + gdat + gdat, CorruptError, "GDAT twice"
+    yield "required", head + section("Note", b"x") + rest, FormatError, "a required section that is unknown"
+    yield "no_gidx", head + gdat, CorruptError, "no GIDX"
+    yield "no_gdat", head + gidx + note, CorruptError, "no GDAT"
+    yield "order", head + gdat + gidx, CorruptError, "GDAT before GIDX"
+    yield "order_between", head + gidx + note + gdat, CorruptError, "a section between GIDX and GDAT"
+    yield "after_gdat_section", base + note, CorruptError, "a section after GDAT"
+    yield "after_gdat_byte", base + b"\0", CorruptError, "one byte after GDAT"
+
+
+def _png(height: int, width: int, mode: str = "L") -> bytes:
+    out = BytesIO()
+    Image.new(mode, (width, height)).save(out, "PNG")
+    return out.getvalue()
+
+
+def _metadata(base: bytes, files: dict[str, bytes]) -> Iterator[Case]:
+    def with_section(tag: str, payload: bytes, flags: bool = True) -> bytes:
+        head = patch(base, *((9, b"\x01") if tag == "ALPH" else (21, b"\x01"))) if flags else base
+        return head[:HEADER] + section(tag, payload) + base[HEADER:]
+
+    alpha, icc = _png(1, 1), zlib.compress(b"profile")
+    yield "alpha_not_announced", with_section("ALPH", alpha, False), CorruptError, "ALPH without its flag"
+    yield "alpha_missing", patch(base, 9, b"\x01"), CorruptError, "the flag of ALPH without ALPH"
+    yield "icc_not_announced", with_section("iCCP", icc, False), CorruptError, "iCCP while colour is 0"
+    yield "icc_missing", patch(base, 21, b"\x01"), CorruptError, "colour 1 without iCCP"
+    yield (
+        "alpha_size",
+        with_section("ALPH", _png(1, 2)),
+        CorruptError,
+        "ALPH of another size than the picture",
+    )
+    yield "alpha_mode", with_section("ALPH", _png(1, 1, "RGB")), CorruptError, "ALPH with three channels"
+    yield "alpha_no_png", with_section("ALPH", b"no picture"), CorruptError, "ALPH that is no PNG"
+    yield "alpha_cut", with_section("ALPH", alpha[:40]), CorruptError, "ALPH with half a PNG"
+    yield "zlib_garbage", with_section("iCCP", b"profile"), CorruptError, "iCCP that is no zlib stream"
+    yield "zlib_cut", with_section("iCCP", icc[:-2]), CorruptError, "a zlib stream that does not end"
+    yield "zlib_trailing", with_section("iCCP", icc + b"\0"), CorruptError, "bytes after a zlib stream"
+    bomb = zlib.compress(bytes((64 << 20) + 1), 9)
+    yield "zlib_bomb", with_section("iCCP", bomb), LimitError, "one byte more than 2^26 after inflation"
+
+
+def _indices(base: bytes, payload: bytes, two: bytes) -> Iterator[Case]:
+    head = base[:HEADER]
+    entry = reference_coder.varint(len(payload)) + struct.pack("<I", _core.crc32c(payload))
+    gdat = section("GDAT", payload)
+
+    def indexed(index: bytes, data: bytes = gdat) -> bytes:
+        return head + section("GIDX", index) + data
+
+    empty = b"\0" + struct.pack("<I", _core.crc32c(b""))
+    yield "gidx_empty", indexed(b""), CorruptError, "GIDX without entries"
+    yield "gidx_two_entries", indexed(entry + empty), CorruptError, "two entries for one group"
+    first = bytes(container.read_file(two).groups[0])
+    yield "gidx_one_entry", two[:HEADER] + body(first), CorruptError, "one entry for two groups"
+    yield "gidx_left_over", indexed(entry + b"\0"), CorruptError, "one byte left over in GIDX"
+    yield "gidx_cut", indexed(entry[:-1]), CorruptError, "GIDX ends within a checksum"
+    loose = bytes([entry[0] | 128, 0]) + entry[1:]
+    yield "gidx_varint_loose", indexed(loose), CorruptError, "a size in GIDX that is not the shortest varint"
+    yield (
+        "gdat_longer",
+        indexed(entry, section("GDAT", payload + b"\0")),
+        CorruptError,
+        "GDAT one byte longer than GIDX says",
+    )
+    yield (
+        "gdat_shorter",
+        indexed(entry, section("GDAT", payload[:-1])),
+        CorruptError,
+        "GDAT one byte shorter than GIDX says",
+    )
+    changed = payload[:-1] + bytes([payload[-1] ^ 1])
+    yield (
+        "group_crc",
+        indexed(entry, section("GDAT", changed)),
+        CorruptError,
+        "a wrong group CRC, all others right",
+    )
+    halves = [bytes(g) for g in container.read_file(two).groups]
+    swapped = two[:HEADER] + body(*reversed(halves))
+    yield "groups_swapped", swapped, CorruptError, "two groups in each other's place, all CRCs right"
+
+
+def _limits(base: bytes, payload: bytes) -> Iterator[Case]:
+    def sized(width: int, height: int, edge: int = 32) -> bytes:
+        header: Header = replace(container.read_header(base), width=width, height=height, group_edge=edge)
+        return container._pack_header(header) + base[HEADER:]
+
+    yield "limit_pixels", sized(16385, 16384), LimitError, "2^28 + 2^14 pixels"
+    yield "limit_width", sized(262141, 1), LimitError, "a side of 262141"
+    yield "limit_height", sized(1, 262141), LimitError, "a height of 262141"
+    yield (
+        "limit_largest",
+        sized((1 << 31) - 1, (1 << 31) - 1),
+        LimitError,
+        "the largest size that can be written",
+    )
+    yield "limit_groups", sized(16385, 16383, 4), LimitError, "257 x 256 groups of edge 4"
+    names = [f"n{a}{b}x" for a in "abcdefgh" for b in "abcdefgh"][:63]
+    many = b"".join(section(name, b"") for name in names)
+    yield "limit_sections", base[:HEADER] + many + base[HEADER:], LimitError, "65 sections"
+    large = raw_section(b"note", reference_coder.varint((1 << 30) + 1), b"x")
+    yield (
+        "limit_section_size",
+        base[:HEADER] + large + base[HEADER:],
+        LimitError,
+        "a section of 2^30 + 1 bytes announced",
+    )

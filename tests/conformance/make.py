@@ -1,0 +1,164 @@
+"""python tests/conformance/make.py: rewrites every golden file and the README beside this script.
+
+Run it when the format or the bundle tests/data/bundles/tiny changes, never for anything else.  Encoding runs
+float networks, so another machine may write slightly different files; all of them are valid."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from conformance import broken  # noqa: E402
+from conformance.symbols import file_from_symbols, tiny_codec  # noqa: E402
+
+from aecodec import container, pixels  # noqa: E402
+from aecodec.codec import Codec  # noqa: E402
+from aecodec.container import Header  # noqa: E402
+from aecodec.pixels import Picture  # noqa: E402
+
+LIMIT = 300_000
+EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # one tag: orientation 6
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
+
+
+def icc() -> bytes:
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = bytes(12)  # the date
+    return bytes(profile)
+
+
+def scene(height: int, width: int, channels: int = 3) -> np.ndarray:
+    """uint8 [H, W, C]: a gradient, a disc with a sharp edge, a grating."""
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    planes = []
+    for c in range(channels):
+        plane = 60 + 100 * x / max(width, 32) + 20 * c + 40 * y / max(height, 32)
+        plane = np.where((x - 22) ** 2 + (y - 20) ** 2 < 200, 210 - 60 * c, plane)
+        planes.append(np.where(x > 44, plane + 30 * np.sin(0.7 * x + 0.4 * y + c), plane))
+    return np.clip(np.rint(np.stack(planes, 2)), 0, 255).astype(np.uint8)
+
+
+def header(codec: Codec, height: int, width: int, quality: int, channels: int = 3) -> Header:
+    return Header(width, height, channels, 8, quality, codec.bundle.model_id)
+
+
+def valid_files(codec: Codec) -> Iterator[tuple[str, bytes, str]]:
+    """(name, file, what it pins)."""
+
+    def encode(height: int, width: int, quality: float, channels: int = 3, **more: object) -> bytes:
+        return codec.encode_picture(Picture(scene(height, width, channels), **more), quality)  # type: ignore[arg-type]
+
+    yield "grey_1x1", encode(1, 1, 0, 1), "one grey pixel, quality 0: taken apart in docs/format.md"
+    yield "rgb_1x1", encode(1, 1, 60), "one RGB pixel"
+    yield "rgb_64x64", encode(64, 64, 60), "no padding at all"
+    yield "rgb_65x63", encode(63, 65, 60), "65 wide, 63 high: one column of padding costs a whole column of z"
+    yield "rgb_520x40", encode(40, 520, 50), "two groups, the second one partial, both partial in height"
+    yield "grey_40x100", encode(100, 40, 40, 1), "grey, higher than wide"
+    yield "rgb_quality_0", encode(64, 64, 0), "the lowest quality, level 0"
+    yield "rgb_quality_100", encode(64, 64, 100), "the highest quality, level 63"
+    yield (
+        "rgb_level_round_up",
+        _at_level(codec, 31 * 256 + 128),
+        "level 31.5: its integer level is 32, not 31",
+    )
+    yield "rgb_level_round_down", _at_level(codec, 31 * 256 + 127), "level 31.496: its integer level is 31"
+    alpha = np.tile(np.arange(0, 256, 8, dtype=np.uint8)[:, None], (1, 40))
+    yield "rgba_40x32", encode(32, 40, 50, alpha=alpha), "alpha, exact"
+    yield "grey_alpha_40x32", encode(32, 40, 50, 1, alpha=alpha), "grey with alpha"
+    metadata = encode(16, 24, 30, icc=icc(), exif=EXIF, xmp=XMP, orientation=6)
+    yield "metadata", metadata, "iCCP, eXIF and xMPd; orientation 6"
+    parsed = container.read_file(encode(16, 24, 30))
+    extra = {"note": b"to be skipped", "zzzz": b""}
+    yield (
+        "unknown_optional",
+        container.write_file(parsed.header, extra, [bytes(g) for g in parsed.groups]),
+        "two optional sections that no decoder knows, one of them empty",
+    )
+    yield "zero_symbols", _zeros(codec), "every symbol is 0"
+    yield "escapes", _escapes(codec), "escapes of all lengths, shifted rows, the symbols -32768 and 32767"
+    for log2 in range(1, 6):
+        name = f"lanes_{1 << log2:02}"
+        yield name, _noise(codec, log2), f"{1 << log2} lanes where this project's encoder takes one"
+
+
+def _at_level(codec: Codec, quality: int) -> bytes:
+    data = container.read_file(codec.encode_picture(Picture(scene(64, 64)), quality / 256 / 0.63))
+    assert data.header.quality == quality
+    return container.write_file(data.header, {}, [bytes(g) for g in data.groups])
+
+
+def _zeros(codec: Codec) -> bytes:
+    return file_from_symbols(codec, header(codec, 64, 64, 8064), lambda stage, index: np.zeros(index.shape))
+
+
+def _escapes(codec: Codec) -> bytes:
+    rng = np.random.default_rng(1)
+
+    def choose(stage: int, index: np.ndarray) -> np.ndarray:
+        if stage == 0:
+            return rng.integers(-127, 128, index.shape)
+        size = 2.0 ** rng.uniform(0, 15, index.shape)
+        symbols = np.where(rng.random(index.shape) < 0.06, size * rng.choice([-1, 1], index.shape), 0)
+        flat = symbols.reshape(-1)
+        coded = np.flatnonzero(index.ravel() >= 3)
+        flat[coded[:2]] = -32768, 32767
+        return np.rint(symbols).clip(-32768, 32767)
+
+    return file_from_symbols(codec, header(codec, 64, 64, 16128), choose)
+
+
+def _noise(codec: Codec, lanes_log2: int) -> bytes:
+    rng = np.random.default_rng(lanes_log2)
+    draw = lambda stage, index: np.rint(rng.laplace(0, 1.5, index.shape))  # noqa: E731
+    return file_from_symbols(codec, header(codec, 64, 64, 12000), draw, lanes_log2)
+
+
+def main() -> None:
+    codec = tiny_codec()
+    for folder in ("valid", "invalid"):
+        shutil.rmtree(HERE / folder, ignore_errors=True)
+        (HERE / folder).mkdir()
+    lines = [INTRO, "## valid\n", "| file | symbols_crc32c | what it pins |", "|---|---|---|"]
+    files = {}
+    for name, data, text in valid_files(codec):
+        files[name] = data
+        picture = codec.decode_picture(data)
+        (HERE / "valid" / f"{name}.aec").write_bytes(data)
+        Image.fromarray(pixels.to_array(replace(picture))).save(HERE / "valid" / f"{name}.png", optimize=True)
+        crc = container.read_header(data).symbols_crc
+        lines.append(f"| {name}.aec | {crc:08x} | {text} |")
+    lines += ["\n## invalid\n", "| file | error | what it pins |", "|---|---|---|"]
+    for name, data, error, text in broken.invalid_files(codec, files):
+        (HERE / "invalid" / f"{name}.aec").write_bytes(data)
+        lines.append(f"| {name}.aec | {error.__name__} | {text} |")
+    (HERE / "README.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    total = sum(p.stat().st_size for p in HERE.glob("*valid/*"))
+    print(f"{len(list(HERE.glob('*valid/*.aec')))} files, {total} bytes with the pictures")
+    assert total < LIMIT, "the golden files are too large"
+
+
+INTRO = """# Golden files of format version 1
+
+`valid/` must be read: `tests/test_conformance.py` decodes each file with the model in
+`tests/data/bundles/tiny`, compares the symbols with the checksum below and the pixels, within one level, with the
+PNG beside the file, and codes the symbols again to the same bytes. `invalid/` must be refused with the error
+named. Checksums in front of the damage are right, so that the damage itself is found. Sections are those of
+`docs/format.md`.
+
+`python tests/conformance/make.py` writes all of this, this page too. Nothing here is edited by hand.
+
+One rule of section 12 has no file: an index that is no row of the tables. A valid model never gives one;
+`tests/test_core.py` covers it.
+"""
+
+if __name__ == "__main__":
+    main()
