@@ -44,6 +44,8 @@ class _Model:
     bundle: Bundle
     tables: CodingTables
     networks: Networks
+    rounding: Float
+    """[64] what is added to a size before floor() rounds it, by scale index; -inf where it is skipped."""
 
 
 class Codec:
@@ -85,7 +87,7 @@ class Codec:
             if bundle.model_id not in self._models:
                 tables = entropy.load_tables(bundle.read("tables.bin"))
                 networks = Networks(bundle, self._device, self._threads, self._optimise)
-                self._models[bundle.model_id] = _Model(bundle, tables, networks)
+                self._models[bundle.model_id] = _Model(bundle, tables, networks, _rounding(bundle))
             return self._models[bundle.model_id]
 
     def _model_of(self, header: Header) -> _Model:
@@ -158,7 +160,7 @@ class Codec:
 
 def _encode_symbols(model: _Model, header: Header, x: Float) -> tuple[list[bytes], int]:
     """x [1, 3, H, W] -> payloads in raster order of the groups, checksum of the symbols."""
-    networks, tables, skip = model.networks, model.tables, model.tables.skip
+    networks, tables = model.networks, model.tables
     quality, level = _quality(header), _level(header)
     groups = Groups(header.latent_size, header.group_edge)
 
@@ -172,9 +174,7 @@ def _encode_symbols(model: _Model, header: Header, x: Float) -> tuple[list[bytes
         for group, part in zip(batch, index, strict=True):
             groups.cut(index_first[0], group)[:] = valid(part, group)  # [N, vh, vw]
 
-    first, residual = networks.context(y, z_hat, quality, index_first)  # [1, N, h, w] both
-    first = np.clip(np.rint(first), -SYMBOL_MAX, SYMBOL_MAX)  # [1, N, h, w]
-    residual = np.clip(np.rint(residual), -SYMBOL_MAX, SYMBOL_MAX)  # [1, N, h, w]
+    first, residual = networks.context(y, z_hat, quality, index_first)  # rounded, and not: [1, N, h, w] both
 
     payloads, crc = [], 0
     for batch, found in zip(groups.batches(BATCH), features, strict=True):
@@ -185,11 +185,24 @@ def _encode_symbols(model: _Model, header: Header, x: Float) -> tuple[list[bytes
             s_first = groups.cut(first[0], group).astype(np.int16)  # [N, vh, vw], 0 on the second half
             i_first = np.ascontiguousarray(groups.cut(index_first[0], group))  # [N, vh, vw]
             i_second = valid(part, group)  # [N, vh, vw]
-            s_second = np.where(i_second >= skip, groups.cut(residual[0], group), 0).astype(np.int16)
+            s_second = _round(groups.cut(residual[0], group), i_second, model.rounding)  # [N, vh, vw]
             z_row = tables.z_row[header.level]  # [Z]
             payloads.append(entropy.encode_group(tables, z, z_row, s_first, i_first, s_second, i_second))
             crc = entropy.symbols_crc(crc, z, s_first + s_second)
     return payloads, crc
+
+
+def _rounding(bundle: Bundle) -> Float:
+    table = 0.5 - np.array(bundle.dead_zone, np.float32)
+    table[: bundle.skip] = -np.inf
+    return table
+
+
+def _round(residual: Float, index: NDArray[np.uint8], rounding: Float) -> entropy.Symbols:
+    """Towards zero by the dead zone of each scale, which saves more bits than it costs quality."""
+    size = np.floor(np.abs(residual) + rounding[index])
+    rounded: Float = np.copysign(np.clip(size, 0, SYMBOL_MAX), residual)
+    return rounded.astype(np.int16)
 
 
 def _decode_symbols(model: _Model, header: Header, payloads: list[memoryview]) -> tuple[Float, Float]:

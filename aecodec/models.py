@@ -20,6 +20,7 @@ from aecodec.errors import ModelError
 PATH_VARIABLE = "AECODEC_MODEL_PATH"
 PACKAGED = Path(__file__).parent / "bundles"
 FORMAT = 1
+SCALES = 64
 GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
 
@@ -39,6 +40,8 @@ class Bundle:
     group: int
     """Side of a group in positions of y."""
     skip: int
+    dead_zone: tuple[float, ...]
+    """How much the encoder rounds towards zero at each of the 64 scale indices: 0 .. 0.5."""
     manifest: dict[str, Any] = field(repr=False, compare=False)
 
     def read(self, name: str) -> bytes:
@@ -92,8 +95,16 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         z=int(manifest["Z"]),
         group=int(manifest["group"]),
         skip=int(manifest["skip"]),
+        dead_zone=_dead_zone(manifest),
         manifest=manifest,
     )
+
+
+def _dead_zone(manifest: dict[str, Any]) -> tuple[float, ...]:
+    offsets = tuple(float(v) for v in manifest["dead_zone"])
+    if len(offsets) != SCALES or not all(0 <= v <= 0.5 for v in offsets):
+        raise ValueError(f"dead_zone: {SCALES} numbers of 0..0.5 expected")
+    return offsets
 
 
 def _folders() -> Iterator[Path]:

@@ -10,6 +10,7 @@ from typing import Any
 import onnx
 import torch
 
+from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SIZES, SKIP, CodecModel
 
 from .builder import OPSET
@@ -18,7 +19,7 @@ from .tables import Tables
 
 
 def load_checkpoint(path: str) -> tuple[CodecModel, dict[str, Any]]:
-    """`weights.pt` (EMA weights) or `last.pt` (its EMA is taken) -> float32 model in eval mode, its config."""
+    """`weights.pt` (EMA weights) or `last.pt` (its EMA is taken) -> float32 model, its config."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     cfg = state["config"]
     if cfg.get("float_scales"):
@@ -30,6 +31,7 @@ def load_checkpoint(path: str) -> tuple[CodecModel, dict[str, Any]]:
         cfg["shortcut"],
         cfg["lambda_low"],
         cfg["lambda_high"],
+        dead_zone_strength=cfg.get("dead_zone", 0.0),
     )
     weights = state["ema"] if "ema" in state else state["model"]
     model.load_state_dict({k: v.float() for k, v in weights.items()})
@@ -47,6 +49,7 @@ def write_bundle(
 ) -> dict[str, Any]:
     """Write all files of the bundle; returns the manifest.  ValueError when the 2^24 bound can be broken."""
     graphs = all_graphs(model, cfg["activation"])
+    offsets = dead_zone(torch.arange(INDEX_COUNT), model.dead_zone_strength)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {file: graph.SerializeToString() for file, graph in graphs.items()}
     contents["tables.bin"] = tables.to_bytes()
@@ -64,6 +67,7 @@ def write_bundle(
         "levels": 64,
         "group": GROUP,
         "skip": SKIP,
+        "dead_zone": [round(v, 5) for v in offsets.tolist()],
         "precision": "fp32",
         "opset": OPSET,
         "onnx": onnx.__version__,

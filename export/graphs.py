@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto
 
+from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SKIP, Z_MAX, CodecModel
 from aecodec.training.scales import SUM_LIMIT, IntegerConv
 
@@ -96,12 +98,14 @@ def context(m: CodecModel, act: str) -> onnx.ModelProto:
     gain = g.by_quality(quality, m.gain)
     phi, mu = _hyper_synthesis(g, m, act, z_hat, quality)
     mu = g.op("Mul", mu, gain)
-    # Not skipped: index 0 marks the positions of the other half, so no separate mask is needed here.
-    coded = g.op("Cast", g.op("Cast", index, to=TensorProto.INT32), to=F32)
-    coded = g.op("Cast", g.op("Greater", coded, g.const(SKIP - 0.5)), to=F32)
+    # Index 0, which is skipped too, marks the positions of the other half: no separate mask is needed.
+    rounding = 0.5 - to_numpy(dead_zone(torch.arange(INDEX_COUNT), m.dead_zone_strength))
+    rounding[:SKIP] = -1e30
+    offset = g.op("Gather", g.const(rounding), g.op("Cast", index, to=TensorProto.INT32))
     first = g.checkerboard(y, n)
-    limit = g.const(-32767.0), g.const(32767.0)
-    symbols = g.op("Mul", g.op("Clip", g.op("Round", g.op("Sub", y, mu)), *limit), coded)
+    residual = g.op("Sub", y, mu)
+    size = g.op("Floor", g.op("Add", g.op("Abs", residual), offset))
+    symbols = g.op("Mul", g.op("Sign", residual), g.op("Clip", size, g.const(0.0), g.const(32767.0)))
     y_hat_first = g.op("Mul", g.op("Add", mu, symbols), first)
     residual = g.op("Sub", y, _context(g, m, act, phi, y_hat_first, gain))
     shape = [1, n, "h", "w"]

@@ -14,7 +14,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
+from aecodec import codec as codec_module  # noqa: E402
 from aecodec import entropy, models  # noqa: E402
+from aecodec.codec import Codec  # noqa: E402
+from aecodec.container import read_file  # noqa: E402
 from aecodec.training.config import Config  # noqa: E402
 from aecodec.training.model import SIZES, SKIP, CodecModel  # noqa: E402
 from aecodec.training.scales import SUM_LIMIT  # noqa: E402
@@ -25,9 +28,11 @@ from export.tables import Tables, codes_of, fit_tables, quantise  # noqa: E402
 
 
 def fresh(seed: int = 3) -> CodecModel:
-    """A model as it is before training, with scale networks that do not rest at one value."""
+    """A model as it is before training, with scale networks that do not rest at one value.
+
+    Its scales are large, so its dead zone is made strong enough to be seen."""
     torch.manual_seed(seed)
-    model = CodecModel(SIZES["tiny"]).eval()
+    model = CodecModel(SIZES["tiny"], dead_zone_strength=8.0).eval()
     with torch.no_grad():
         for layer in model.scales.layers().values():
             layer.bias += 0.2 * torch.randn_like(layer.bias)
@@ -111,6 +116,32 @@ def test_float_graphs_agree_with_torch(bundle: tuple[CodecModel, Path]) -> None:
     rng = np.random.default_rng(3)
     picture = rng.random((1, 3, 64, 128), np.float32)
     verify.check_floats(*bundle, picture, lambda _: None)
+
+
+@pytest.mark.parametrize("level", [5, 16])
+def test_the_codec_makes_the_symbols_of_torch(bundle: tuple[CodecModel, Path], level: int) -> None:
+    """Dead zone, skip rule and checkerboard included; a value on the edge of rounding may fall either way."""
+    model, folder = bundle
+    picture = np.random.default_rng(4).integers(0, 256, (64, 192, 3), np.uint8)
+    codec = Codec(folder, device="cpu")
+    parsed = read_file(codec.encode(picture, quality=level * 100 / 63))
+    symbols, z_hat = codec_module._decode_symbols(
+        codec._model_of(parsed.header), parsed.header, parsed.groups
+    )
+    x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+
+    def differing() -> int:
+        with torch.no_grad():
+            out = model(x, torch.tensor([float(level)]), exact=True, hard=True)
+        assert (out.z_hat.numpy() == z_hat).mean() > 0.99
+        return int((out.symbols.numpy() != symbols).sum())
+
+    assert differing() <= 4
+    try:
+        model.dead_zone_strength = 0.0
+        assert differing() > 40
+    finally:
+        model.dead_zone_strength = 8.0
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ class Config:
     expansion: int = 2
     shortcut: bool = True
     float_scales: bool = False
+    # Encoder rounding: 0 to the nearest, 0.3 leans to zero where that saves more bits than it costs quality.
+    dead_zone: float = 0.3
 
     lambda_low: float = 0.0005
     lambda_high: float = 0.4

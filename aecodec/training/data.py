@@ -34,7 +34,7 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def load_pictures(sources: list[str], limit: int = 0) -> list[Tensor]:
-    """All pictures of the folders and shards as uint8 [3, H, W]; a picture that cannot be read is an error."""
+    """All pictures of the folders and shards as uint8 [3, H, W]. ValueError for one that cannot be read."""
     pictures = []
     for source in sources:
         path = Path(source)

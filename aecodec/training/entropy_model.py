@@ -19,6 +19,7 @@ INDEX_COUNT = 64
 INDEX_STEP = math.log(SCALE_MAX / SCALE_MIN) / (INDEX_COUNT - 1)
 # Weight of the wide second component: it keeps a gradient alive for symbols far out in the tail.
 TAIL = 1e-3
+DEAD_ZONE_MAX = 0.45
 
 
 def scale_of(index: Tensor) -> Tensor:
@@ -29,6 +30,15 @@ def scale_of(index: Tensor) -> Tensor:
 def index_of(scale: float) -> float:
     """Inverse of `scale_of` for one number."""
     return math.log(scale / SCALE_MIN) / INDEX_STEP
+
+
+def dead_zone(index: Tensor, strength: float) -> Tensor:
+    """How far rounding leans to zero, in quantiser steps, by scale index: |r| + 1/2 - this is floored.
+
+    Rate-distortion optimal rounding of a Laplacian of unit steps: a symbol further from zero costs about
+    the more bits the smaller its scale.  `strength` 1 is what that gives for symbols alone; the networks
+    that read the symbols want less (docs/training.md).  Sullivan, IEEE Trans. Inf. Theory 42(5), 1996."""
+    return (strength / 24 / scale_of(index).square()).clamp(max=DEAD_ZONE_MAX)
 
 
 def symbol_bits(value: Tensor, index: Tensor) -> Tensor:

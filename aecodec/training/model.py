@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from . import transforms as T
-from .entropy_model import INDEX_COUNT, INDEX_STEP, HyperPrior, index_of, symbol_bits
+from .entropy_model import INDEX_COUNT, INDEX_STEP, HyperPrior, dead_zone, index_of, symbol_bits
 from .layers import LEVELS, QualityVector, checkerboard, conv1, ste_round
 from .scales import IntegerConv, ScaleNetworks
 
@@ -76,10 +76,12 @@ class CodecModel(nn.Module):
         lambda_low: float = 0.0005,
         lambda_high: float = 0.4,
         float_scales: bool = False,
+        dead_zone_strength: float = 0.0,
     ):
         super().__init__()
         self.size = size
         self.float_scales = float_scales
+        self.dead_zone_strength = dead_zone_strength
         n, width = size.n, size.width
         # At high rate the best step is proportional to lambda^-1/2 (Sullivan and Wiegand, 1998).
         start = math.log(83 * math.sqrt(lambda_low))
@@ -144,9 +146,11 @@ class CodecModel(nn.Module):
         assert head.level_bias is not None
         return ((value + head.level_bias(level)) * 8).clamp(0, INDEX_COUNT - 1)
 
-    @staticmethod
-    def _symbols(residual: Tensor, index: Tensor, exact: bool) -> Tensor:
-        symbols = ste_round(residual)
+    def _symbols(self, residual: Tensor, index: Tensor, exact: bool) -> Tensor:
+        """Rounded with the dead zone of each scale; the gradient is that of `residual`."""
+        size = residual.abs() + 0.5 - dead_zone(index, self.dead_zone_strength)
+        rounded = residual.sign() * size.floor().clamp(min=0)
+        symbols = residual + (rounded - residual).detach()
         return symbols * (index >= SKIP) if exact else symbols
 
     def _bits(

@@ -1,8 +1,8 @@
 """Integer scale networks: z_hat and coded symbols -> the CDF row of every symbol, exactly.
 
-    first:   z_hat @1/64 -> 1x1, shuffle -> dw3x3 -> 1x1, shuffle -> dw3x3 -> 1x1 = features @1/16 -> 1x1 -> index
-    second:  |symbols of the first half| -> dw3x3 (x2) -+-> 1x1 -> 1x1 -> 1x1 -> index
-                                        features -------+
+    z_hat @1/64 -> 1x1, shuffle -> dw3x3 -> 1x1, shuffle -> dw3x3 -> 1x1 = features @1/16
+    features -> 1x1 -> index of the first half
+    [|symbols of the first half| -> dw3x3 (x2), features] -> 1x1 -> 1x1 -> 1x1 -> index of the second half
 
 Values are integers held in float32: int8 weights, activations 0..127, after each layer
 floor(acc * 2^-shift) and a clip.  Every partial sum stays below 2^24, so any order of summation
@@ -83,7 +83,7 @@ class IntegerConv(nn.Module):
 
 
 class ScaleNetworks(nn.Module):
-    """The pair of integer networks.  `start`, `slope`: the index expected at level 0 and its growth a level."""
+    """The pair of integer networks.  The index expected at a level: `start` + `slope` * level."""
 
     def __init__(self, n: int, z: int, width: int, width_second: int, start: float, slope: float):
         super().__init__()

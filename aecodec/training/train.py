@@ -90,6 +90,7 @@ class Trainer:
             cfg.lambda_low,
             cfg.lambda_high,
             cfg.float_scales,
+            cfg.dead_zone,
         )
         if cfg.init:
             self.model.load_state_dict(torch.load(cfg.init, map_location="cpu", weights_only=True)["model"])
@@ -169,7 +170,8 @@ class Trainer:
         # Noise too is a function of the step alone, so that a resumed run repeats it.
         torch.manual_seed(cfg.seed * 1_000_003 + self.step * self.world + self.rank)
         x = self.crops.batch(self.step, crop, batch).float().div_(255)
-        level = torch.randint(LEVELS, (batch,), device=self.device)
+        # One level from each of `batch` equal shares of the scale: every step sees low and high rates.
+        level = ((torch.arange(batch) + torch.rand(batch)) * (LEVELS / batch)).long().to(self.device)
         lmbda = lambda_of(level.float(), cfg.lambda_low, cfg.lambda_high)
         with self.autocast():
             output = self.forward(x, level, exact=done >= cfg.exact_from, hard=frozen)
@@ -270,7 +272,7 @@ class Trainer:
 def _progress(row: dict[str, float], share: float, left: float) -> None:
     bar = "#" * int(20 * share)
     print(
-        f"[{bar:<20}] step {row['step']:.0f} loss {row['loss']:.4f} bpp {row['bpp']:.3f} psnr {row['psnr']:.2f} "
-        f"{left / 60:.0f} min left",
+        f"[{bar:<20}] step {row['step']:.0f} loss {row['loss']:.4f} bpp {row['bpp']:.3f} "
+        f"psnr {row['psnr']:.2f} {left / 60:.0f} min left",
         flush=True,
     )

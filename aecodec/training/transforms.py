@@ -127,7 +127,7 @@ class HyperSynthesis(nn.Module):
 
 
 class Context(nn.Module):
-    """Means of the second half: phi [B, width, h, w], y_hat of the first half [B, N, h, w] -> mu [B, N, h, w]."""
+    """phi [B, width, h, w], y_hat of the first half [B, N, h, w] -> mu of the second half [B, N, h, w]."""
 
     def __init__(self, n: int, width: int, activation: str):
         super().__init__()

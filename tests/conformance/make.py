@@ -149,10 +149,10 @@ def main() -> None:
 INTRO = """# Golden files of format version 1
 
 `valid/` must be read: `tests/test_conformance.py` decodes each file with the model in
-`tests/data/bundles/tiny`, compares the symbols with the checksum below and the pixels, within one level, with the
-PNG beside the file, and codes the symbols again to the same bytes. `invalid/` must be refused with the error
-named. Checksums in front of the damage are right, so that the damage itself is found. Sections are those of
-`docs/format.md`.
+`tests/data/bundles/tiny`, compares the symbols with the checksum below and the pixels, within one level, with
+the PNG beside the file, and codes the symbols again to the same bytes. `invalid/` must be refused with the
+error named. Checksums in front of the damage are right, so that the damage itself is found. Sections are
+those of `docs/format.md`.
 
 `python tests/conformance/make.py` writes all of this, this page too. Nothing here is edited by hand.
 
