@@ -1,4 +1,4 @@
-/* Shared by the two files of the Python binding, aecodec._core. */
+/* Shared by the three files of the Python binding, aecodec._core. */
 #ifndef AECODEC_MODULE_H
 #define AECODEC_MODULE_H
 
@@ -21,7 +21,17 @@ module_state *state_of_module(PyObject *module);
 PyObject *raise_status(PyObject *error, aecodec_status status, const char *what, const char *unit,
                        size_t offset);
 
-/* Adds CoreError's coder types to the module. 0 or -1. */
+/* module_container.c */
+PyObject *py_crc32c(PyObject *module, PyObject *args);
+PyObject *py_header_write(PyObject *module, PyObject *args);
+PyObject *py_header_read(PyObject *module, PyObject *args);
+PyObject *py_section_write(PyObject *module, PyObject *args);
+PyObject *py_group_index_write(PyObject *module, PyObject *args);
+PyObject *py_group_index_read(PyObject *module, PyObject *args);
+PyObject *py_sections_read(PyObject *module, PyObject *args, PyObject *kwargs);
+
+/* module_coder.c */
+/* Adds the types Tables and GroupDecoder to the module. 0 or -1. */
 int add_coder_types(PyObject *module);
 
 PyObject *py_encode_group(PyObject *module, PyObject *args, PyObject *kwargs);
