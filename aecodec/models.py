@@ -21,6 +21,7 @@ PATH_VARIABLE = "AECODEC_MODEL_PATH"
 PACKAGED = Path(__file__).parent / "bundles"
 FORMAT = 1
 SCALES = 64
+WINDOWED = ("analysis", "context", "synthesis")
 GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
 
@@ -42,6 +43,8 @@ class Bundle:
     skip: int
     dead_zone: tuple[float, ...]
     """How much the encoder rounds towards zero at each of the 64 scale indices: 0 .. 0.5."""
+    halo: dict[str, int]
+    """How far each float network sees, in blocks of 64 pixels: analysis, context, synthesis."""
     manifest: dict[str, Any] = field(repr=False, compare=False)
 
     def read(self, name: str) -> bytes:
@@ -96,6 +99,7 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         group=int(manifest["group"]),
         skip=int(manifest["skip"]),
         dead_zone=_dead_zone(manifest),
+        halo={name: int(manifest["halo"][name]) for name in WINDOWED},
         manifest=manifest,
     )
 

@@ -7,7 +7,8 @@
     synthesis       symbols [1, N, h, w], z_hat, quality -> x_hat [1, 3, H, W]
 
 h = H/16; e: side of a group (32); G: groups run together. analysis, context and synthesis are ordinary
-float networks on whole pictures; the scale networks are integers held in float32 and see one group each.
+float networks, which see a large picture in windows; the scale networks are integers held in float32 and
+see one group each.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aecodec import windows
 from aecodec.errors import DeviceError
 from aecodec.models import Bundle
 from aecodec.session import Device, Session, open_session
@@ -35,8 +37,16 @@ algorithm (Winograd, FFT, reduced precision) that is not exact."""
 class Networks:
     """The graphs of one bundle. Sessions are made when first used; calls may come from several threads."""
 
-    def __init__(self, bundle: Bundle, device: Device, threads: int | None, optimise: bool = True) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: Device,
+        threads: int | None,
+        optimise: bool = True,
+        largest: int = windows.LARGEST,
+    ) -> None:
         self._bundle, self._device, self._threads, self._optimise = bundle, device, threads, optimise
+        self._largest = largest
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
@@ -56,7 +66,14 @@ class Networks:
             raise DeviceError(f"graph {graph} of model {self._bundle.name!r} failed: {error}") from None
 
     def analysis(self, x: Float, quality: Float) -> tuple[Float, Float]:
-        y, z_hat = self._run("analysis", x=x, quality=quality)
+        y, z_hat = windows.run(
+            lambda x: self._run("analysis", x=x, quality=quality),
+            inputs=[x],
+            scales=[64],
+            results=[(self._bundle.n, 4), (self._bundle.z, 1)],
+            halo=self._bundle.halo["analysis"],
+            largest=self._largest,
+        )
         return y, z_hat
 
     def scales_first(self, z_hat: Float, mask: Float, level: NDArray[np.int64]) -> tuple[Index, Float]:
@@ -64,7 +81,14 @@ class Networks:
         return index_first, features
 
     def context(self, y: Float, z_hat: Float, quality: Float, index_first: Index) -> tuple[Float, Float]:
-        first, residual = self._run("context", y=y, z_hat=z_hat, quality=quality, index_first=index_first)
+        first, residual = windows.run(
+            lambda y, z, i: self._run("context", y=y, z_hat=z, quality=quality, index_first=i),
+            inputs=[y, z_hat, index_first],
+            scales=[4, 1, 4],
+            results=[(self._bundle.n, 4), (self._bundle.n, 4)],
+            halo=self._bundle.halo["context"],
+            largest=self._largest,
+        )
         return first, residual
 
     def scales_second(
@@ -75,7 +99,14 @@ class Networks:
         return index
 
     def synthesis(self, symbols: Float, z_hat: Float, quality: Float) -> Float:
-        x_hat: Float = self._run("synthesis", symbols=symbols, z_hat=z_hat, quality=quality)[0]
+        (x_hat,) = windows.run(
+            lambda s, z: self._run("synthesis", symbols=s, z_hat=z, quality=quality),
+            inputs=[symbols, z_hat],
+            scales=[4, 1],
+            results=[(3, 64)],
+            halo=self._bundle.halo["synthesis"],
+            largest=self._largest,
+        )
         return x_hat
 
 

@@ -14,7 +14,7 @@ from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SIZES, SKIP, CodecModel
 
 from .builder import OPSET
-from .graphs import GROUP, all_graphs
+from .graphs import GROUP, all_graphs, halo
 from .tables import Tables
 
 
@@ -67,6 +67,7 @@ def write_bundle(
         "levels": 64,
         "group": GROUP,
         "skip": SKIP,
+        "halo": halo(model.size),
         "dead_zone": [round(v, 5) for v in offsets.tolist()],
         "precision": "fp32",
         "opset": OPSET,

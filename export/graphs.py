@@ -11,13 +11,15 @@ the exact networks file by file."""
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx
 import torch
 from onnx import TensorProto
 
 from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
-from aecodec.training.model import SKIP, Z_MAX, CodecModel
+from aecodec.training.model import SKIP, Z_MAX, CodecModel, Size
 from aecodec.training.scales import SUM_LIMIT, IntegerConv
 
 from .builder import GraphBuilder, to_numpy
@@ -35,6 +37,27 @@ def all_graphs(model: CodecModel, activation: str) -> dict[str, onnx.ModelProto]
         "context.onnx": context(model, activation),
         "scales_second.onnx": scales_second(model),
         "synthesis.onnx": synthesis(model, activation),
+    }
+
+
+def halo(size: Size) -> dict[str, int]:
+    """Blocks of 64 pixels that each float graph sees beyond a block's edge.
+
+    Every block of a network has one 3x3 layer and so reaches one position further at its resolution;
+    a reach of r positions is 2 r at twice the resolution and ceil(r / 2) at half of it."""
+
+    def hyper_synthesis(reach: int) -> int:
+        """From positions of 1/16, over a block at 1/16 and one at 1/32, to those of 1/64."""
+        return math.ceil((math.ceil((reach + 1) / 2) + 1) / 2)
+
+    context = 2
+    hyper_analysis = 2 * 1 + 1  # a block at 1/32 and one at 1/16, in positions of 1/16
+    analysis = 2 * (hyper_analysis + 1) + size.encoder_blocks  # a block at 1/16, the others at 1/8
+    synthesis = math.ceil(size.decoder_blocks / 2) + 1 + context
+    return {
+        "analysis": math.ceil(analysis / 8),
+        "context": hyper_synthesis(context),
+        "synthesis": hyper_synthesis(synthesis),
     }
 
 

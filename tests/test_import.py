@@ -31,14 +31,15 @@ LADDER: dict[str, set[str]] = {
     "modes": BASE,
     "pixels": BASE | {"modes", "source"},
     "session": BASE,
-    "networks": BASE | {"models", "session"},
+    "windows": set(),
+    "networks": BASE | {"models", "session", "windows"},
     "codec": CODEC,
     "pillow_plugin": BASE | {"codec", "container", "pixels"},
     "cli": CODEC | {"cli", "codec"},
 }
 HEAVY = {
     "onnxruntime": {"session"},
-    "numpy": {"entropy", "modes", "pixels", "networks", "codec"},
+    "numpy": {"entropy", "modes", "pixels", "windows", "networks", "codec"},
     "PIL": {"modes", "pixels", "codec", "pillow_plugin", "cli"},
     "torch": set(),
     "onnx": set(),
