@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.codecs import aecodec_codec, avif, jpeg, webp
+from benchmarks.codecs import aecodec_codec, avif, heic, jpeg, jpeg2000, jpegxl, webp
 from benchmarks.codecs.base import ImageCodec as ImageCodec
 
 Maker = Callable[[str, int | None], ImageCodec]
@@ -14,6 +14,9 @@ REGISTRY: dict[str, Maker] = {
     **dict.fromkeys(jpeg.VARIANTS, jpeg.make),
     **dict.fromkeys(webp.NAMES, webp.make),
     **dict.fromkeys(avif.SPEEDS, avif.make),
+    **dict.fromkeys(jpegxl.NAMES, jpegxl.make),
+    **dict.fromkeys(heic.NAMES, heic.make),
+    **dict.fromkeys(jpeg2000.NAMES, jpeg2000.make),
 }
 
 
