@@ -1,0 +1,142 @@
+"""The report: what is in the page, and in headless Chromium that its script works."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("scipy")
+
+from benchmarks import codecs, curves, plots, report, side_by_side  # noqa: E402
+
+DATA = Path(__file__).parent / "data"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = """<script>
+  const stage = document.querySelector(".viewer"), slider = stage.querySelector("input");
+  const state = () => [...stage.querySelectorAll("img")].map(i => [i.alt, i.hidden, i.style.clipPath]);
+  const seen = [state()];
+  slider.value = 20; slider.dispatchEvent(new Event("input")); seen.push(state());
+  const left = stage.querySelector("select");
+  left.value = "0"; left.dispatchEvent(new Event("input")); seen.push(state());
+  document.title = JSON.stringify(seen);
+</script></html>"""
+
+
+def curve(name: str, factor: float) -> curves.Curve:
+    bpp = [0.1, 0.25, 0.5, 1.0, 1.8]
+    return {
+        "name": name,
+        "version": "1 <beta>",
+        "results": {
+            "quality": [10, 30, 50, 70, 90],
+            "bpp": [factor * b for b in bpp],
+            "psnr-rgb": [26.0, 29.0, 31.5, 35.0, 38.5],
+            "ms-ssim-rgb": [0.9, 0.94, 0.97, 0.985, 0.995],
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def content() -> dict[str, Any]:
+    measured = {"aecodec": curve("aecodec", 1.0), "jpeg": curve("jpeg", 2.0)}
+    return {
+        "codecs": measured,
+        "bd_rate": curves.table({"jpeg (here)": measured["jpeg"]}, measured),
+        "pictures": ["a.png", "b.png"],
+        "folder": "some & pictures",
+        "environment": {"commit": "0123abc", "model": "m", "cpu": "c", "threads": 2, "versions": {"x": "1"}},
+    }
+
+
+@pytest.fixture(scope="module")
+def page(content: dict[str, Any]) -> str:
+    compared = report.comparisons(DATA / "city.jpg", ["jpeg", "webp"], 40, 1)
+    return report.build(content, None, {"VTM 9.1 intra": curve("VTM 9.1 intra", 0.5)}, compared)
+
+
+def test_page_holds_everything(page: str) -> None:
+    assert "<!-- " not in page, "a part was not filled in"
+    assert page.count("<svg") == 2 and page.count("class=viewer") == 1
+    assert "-50.0 %" in page and "+100.0 %" in page  # against jpeg and VTM
+    assert "some &amp; pictures" in page and "1 &lt;beta&gt;" in page
+    assert "0123abc" in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page), "the page must need no other file"
+
+
+def test_equal_bytes() -> None:
+    made = [codecs.make("jpeg"), codecs.make("webp")]
+    views = side_by_side.compare(DATA / "city.jpg", codecs.make("aecodec"), made, 40)
+    original, ours, *peers = views
+    assert original.codec == "original" and ours.codec == "aecodec" and peers
+    for peer in peers:
+        assert peer.bytes == pytest.approx(ours.bytes, rel=0.1)
+        assert 15 < peer.psnr < 60 and peer.png != original.png
+
+
+def test_busiest_part_is_found() -> None:
+    pixels = np.zeros((640, 640, 3), np.uint8)
+    pixels[256:480, 320:544] = np.random.default_rng(0).integers(0, 256, (224, 224, 3))
+    top, left = side_by_side.busiest(pixels, 320)
+    assert 160 <= top <= 256 and 224 <= left <= 320
+    assert side_by_side.busiest(pixels[:100, :90], 320) == (0, 0)
+
+
+def test_plot_leaves_out_what_is_unknown() -> None:
+    short = curve("new", 1.0)
+    short["results"]["ms-ssim-rgb"] = [None] * 5
+    assert "new" in plots.rate_distortion({"new": short}, {}, "ms-ssim-rgb")
+
+
+def test_command(content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rd = tmp_path / "rd.json"
+    rd.write_text(json.dumps(content))
+    out, svg = tmp_path / "new" / "page.html", tmp_path / "plot.svg"
+    assert report.main([str(rd), "--out", str(out), "--svg", str(svg)]) == 0
+    assert out.read_text().startswith("<!doctype html>") and "<svg" in svg.read_text()
+    rd.write_text("{}")
+    assert report.main([str(rd), "--out", str(out)]) == 2
+    assert "no curves" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_the_slider_works_in_chromium(page: str, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text(page.replace("</html>", DRIVER), "utf-8")
+    command = [
+        str(CHROMIUM),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--user-data-dir={tmp_path / 'p'}",
+    ]
+    run = subprocess.run(
+        [*command, "--virtual-time-budget=2000", "--dump-dom", file.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    found = re.search(r"<title>(\[.*?\])</title>", run.stdout)
+    assert found, run.stderr[-500:]
+    begin, moved, other = json.loads(found[1])
+    assert [alt for alt, hidden, _ in begin if not hidden] == ["aecodec", begin[2][0]]
+    assert "50%" in begin[1][2] and "80%" in moved[1][2]
+    assert [alt for alt, hidden, _ in other if not hidden] == ["original", begin[2][0]]
+
+
+def test_page_is_png_of_the_crop(page: str) -> None:
+    import base64
+    import io
+
+    first = re.search(r"data:image/png;base64,([^\"]+)", page)
+    assert first
+    with Image.open(io.BytesIO(base64.b64decode(first[1]))) as image:
+        assert image.size == (320, 300)  # the picture is 410 x 300
