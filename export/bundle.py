@@ -14,6 +14,7 @@ from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SIZES, SKIP, CodecModel
 
 from .builder import OPSET
+from .cost import kmac_per_pixel
 from .graphs import GROUP, all_graphs, halo
 from .tables import Tables
 
@@ -69,6 +70,7 @@ def write_bundle(
         "skip": SKIP,
         "halo": halo(model.size),
         "dead_zone": [round(v, 5) for v in offsets.tolist()],
+        "kmac_per_pixel": kmac_per_pixel(graphs),
         "precision": "fp32",
         "opset": OPSET,
         "onnx": onnx.__version__,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from aecodec.training.model import SIZES, SKIP, CodecModel  # noqa: E402
 from aecodec.training.scales import SUM_LIMIT  # noqa: E402
 from export import reference, verify  # noqa: E402
 from export.bundle import write_bundle  # noqa: E402
+from export.cost import macs_per_pixel  # noqa: E402
 from export.graphs import all_graphs  # noqa: E402
 from export.tables import Tables, codes_of, fit_tables, quantise  # noqa: E402
 
@@ -184,6 +186,14 @@ def test_bundle_loads_and_its_hashes_hold(bundle: tuple[CodecModel, Path]) -> No
         assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     tables = entropy.load_tables(loaded.read("tables.bin"))
     assert len(tables.rows) == 64 + 48 and tables.z_row.min() >= 64 and tables.z_row.shape == (64, 16)
+
+
+def test_cost_of_a_block() -> None:
+    """One more block of C channels at 1/8: (2 + 2 * 2) C^2 + 9 C a position, a position is 64 pixels."""
+    sizes = [SIZES["tiny"], replace(SIZES["tiny"], decoder_blocks=2)]
+    one, two = (macs_per_pixel(all_graphs(CodecModel(s), "relu")["synthesis.onnx"]) for s in sizes)
+    assert two - one == (6 * 32**2 + 9 * 32) / 64
+    assert one > 500
 
 
 def test_table_rows() -> None:
