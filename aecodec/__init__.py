@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aecodec import errors as errors
+    from aecodec.api import decode as decode
+    from aecodec.api import encode as encode
+    from aecodec.api import open as open
     from aecodec.codec import Codec as Codec
-    from aecodec.codec import decode as decode
-    from aecodec.codec import encode as encode
-    from aecodec.codec import open as open
     from aecodec.describe import info as info
     from aecodec.errors import AecodecError as AecodecError
     from aecodec.limits import Limits as Limits
@@ -30,10 +30,10 @@ _HOME = {
     "AecodecError": "errors",
     "Codec": "codec",
     "Limits": "limits",
-    "decode": "codec",
-    "encode": "codec",
+    "decode": "api",
+    "encode": "api",
     "info": "describe",
-    "open": "codec",
+    "open": "api",
     "register": "pillow_plugin",
 }
 

@@ -14,13 +14,12 @@ from __future__ import annotations
 import os
 import threading
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aecodec import container, entropy, models, pixels
+from aecodec import container, entropy, models, pixels, rate_control
 from aecodec.container import Header
 from aecodec.describe import LEVELS_PER_QUALITY
 from aecodec.entropy import CodingTables, GroupReader
@@ -29,6 +28,7 @@ from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
 from aecodec.networks import Float, Group, Groups, Networks, valid
 from aecodec.pixels import ImageInput, Picture, Pixels
+from aecodec.rate_control import Found, Target
 from aecodec.session import Device
 from aecodec.source import Source, read_bytes
 
@@ -104,14 +104,43 @@ class Codec:
             raise FormatError(f"groups of {header.group_edge} positions; those of model {name!r} have {edge}")
         return known
 
-    def encode(self, image: ImageInput, quality: float = 60) -> bytes:
+    def encode(
+        self,
+        image: ImageInput,
+        quality: float = 60,
+        *,
+        target_bpp: float | None = None,
+        target_size: int | None = None,
+        target_psnr: float | None = None,
+        max_size: int | None = None,
+    ) -> bytes:
         """A picture -> the bytes of an .aec file.
 
         image: path, bytes or binary file of a picture; PIL image; uint8 array [H, W] or [H, W, 1..4].
         quality: 0 (smallest) .. 100 (best).
+        target_bpp, target_size (bytes), target_psnr (dB): find the quality instead; max_size (bytes): lower
+        it where the file would be larger. At most one of the four; see rate_control.Target.
         Raises UsageError, InputError, LimitError, ModelError, DeviceError.
         """
-        return self.encode_picture(pixels.read_picture(image, self.limits), quality)
+        target = Target(target_bpp, target_size, target_psnr, max_size)
+        picture = pixels.read_picture(image, self.limits)
+        return (
+            self.encode_to(picture, target, quality).data if target else self.encode_picture(picture, quality)
+        )
+
+    def encode_to(self, picture: Picture, target: Target, quality: float = 60) -> Found:
+        """A picture that has been read -> the file nearest to the target; `quality` is for max_size."""
+        model, sections = self._load(self.bundle), _pack_sections(picture)
+        x = pixels.to_network(picture.pixels)
+
+        def psnr(data: bytes) -> float:
+            return pixels.psnr(self.decode_picture(data).pixels, picture.pixels)
+
+        def encode(stored: int) -> bytes:
+            return _encode(model, picture, sections, x, stored)
+
+        size = picture.pixels.shape[0] * picture.pixels.shape[1]
+        return rate_control.reach(target, size, _stored_quality(quality), encode, psnr)
 
     def decode(self, data: Source) -> Pixels:
         """A file (bytes or path) -> uint8 [H, W, 3], or [H, W] if grey; with alpha [H, W, 4] or [H, W, 2]
@@ -129,19 +158,7 @@ class Codec:
         """encode(), from a picture that has been read."""
         stored = _stored_quality(quality)
         model = self._load(self.bundle)
-        height, width, channels = picture.pixels.shape
-        header = Header(
-            width=width,
-            height=height,
-            channels=channels,
-            bit_depth=8,
-            quality=stored,
-            model_id=model.bundle.model_id,
-            orientation=picture.orientation,
-            group_edge=model.bundle.group,
-        )
-        payloads, crc = _encode_symbols(model, header, pixels.to_network(picture.pixels))
-        return container.write_file(replace(header, symbols_crc=crc), _pack_sections(picture), payloads)
+        return _encode(model, picture, _pack_sections(picture), pixels.to_network(picture.pixels), stored)
 
     def decode_picture(self, data: Source) -> Picture:
         """decode(), with alpha and metadata apart."""
@@ -156,6 +173,23 @@ class Codec:
         x_hat = model.networks.synthesis(symbols, z_hat, _quality(header))  # [1, 3, H, W]
         decoded = pixels.from_network(x_hat, header.height, header.width, header.channels)
         return Picture(decoded, alpha, icc, exif, xmp, header.orientation)
+
+
+def _encode(model: _Model, picture: Picture, sections: dict[str, bytes], x: Float, quality: int) -> bytes:
+    """x [1, 3, H, W]: the picture's pixels; quality as stored -> file."""
+    height, width, channels = picture.pixels.shape
+    header = Header(
+        width=width,
+        height=height,
+        channels=channels,
+        bit_depth=8,
+        quality=quality,
+        model_id=model.bundle.model_id,
+        orientation=picture.orientation,
+        group_edge=model.bundle.group,
+    )
+    payloads, crc = _encode_symbols(model, header, x)
+    return container.write_file(replace(header, symbols_crc=crc), sections, payloads)
 
 
 def _encode_symbols(model: _Model, header: Header, x: Float) -> tuple[list[bytes], int]:
@@ -273,39 +307,3 @@ def _pack_sections(picture: Picture) -> dict[str, bytes]:
 def _metadata(parsed: container.Parsed, tag: str, limits: Limits) -> bytes:
     payload = parsed.sections.get(tag)
     return b"" if payload is None else container.unpack_metadata(tag, payload, limits)
-
-
-_shared: dict[Any, Codec] = {}
-_shared_lock = threading.Lock()
-
-
-def shared(
-    model: str | os.PathLike[str] | None = None, device: Device = "auto", threads: int | None = None
-) -> Codec:
-    """The Codec that the functions below use; one for each model, device and number of threads."""
-    key = (model and os.fspath(model), device, threads, os.environ.get(models.PATH_VARIABLE))
-    with _shared_lock:
-        if key not in _shared:
-            _shared[key] = Codec(model, device, threads)
-        return _shared[key]
-
-
-def encode(
-    image: ImageInput,
-    quality: float = 60,
-    model: str | os.PathLike[str] | None = None,
-    device: Device = "auto",
-    threads: int | None = None,
-) -> bytes:
-    """A picture -> the bytes of an .aec file; see Codec.encode."""
-    return shared(model, device, threads).encode(image, quality)
-
-
-def decode(data: Source, device: Device = "auto", threads: int | None = None) -> Pixels:
-    """A file -> uint8 array; see Codec.decode."""
-    return shared(None, device, threads).decode(data)
-
-
-def open(source: Source, device: Device = "auto", threads: int | None = None) -> Image.Image:
-    """A file -> PIL image; see Codec.open."""
-    return shared(None, device, threads).open(source)

@@ -49,7 +49,7 @@ class AecImageFile(ImageFile.ImageFile):
 
     def load(self) -> Any:
         if self.tile and self._data is not None:
-            from aecodec.codec import shared
+            from aecodec.api import shared
 
             try:
                 decoded = pixels.to_array(shared().decode_picture(self._data))
@@ -72,7 +72,7 @@ def _metadata(parsed: container.Parsed, tag: str) -> bytes:
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     """Image.save(path, quality=0..100, model=None, device="auto", threads=None, icc_profile, exif, xmp)."""
-    from aecodec.codec import shared
+    from aecodec.api import shared
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
     try:

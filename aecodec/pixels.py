@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -198,6 +199,12 @@ def from_network(x_hat: NDArray[np.float32], height: int, width: int, channels: 
         values = np.multiply(x[plane], np.float32(255), dtype=np.float32)
         out[:, :, plane] = np.clip(np.rint(values, out=values), 0, 255, out=values)
     return out
+
+
+def psnr(a: Pixels, b: Pixels) -> float:
+    """dB between two uint8 arrays of one shape, one mean over all samples; infinite for equal ones."""
+    error = float(np.mean(np.square(a.astype(np.int32) - b), dtype=np.float64))
+    return 10 * math.log10(255**2 / error) if error else math.inf
 
 
 def to_array(picture: Picture) -> Pixels:

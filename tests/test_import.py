@@ -19,7 +19,7 @@ PARTS = {"_core", "container", "describe", "entropy", "models", "networks", "pix
 CODEC = BASE | PARTS
 
 LADDER: dict[str, set[str]] = {
-    "__init__": BASE | {"codec", "describe", "pillow_plugin"},
+    "__init__": BASE | {"api", "codec", "describe", "pillow_plugin"},
     "__main__": {"cli"},
     "errors": set(),
     "limits": set(),
@@ -33,14 +33,16 @@ LADDER: dict[str, set[str]] = {
     "session": BASE,
     "windows": set(),
     "networks": BASE | {"models", "session", "windows"},
-    "codec": CODEC,
-    "pillow_plugin": BASE | {"codec", "container", "pixels"},
-    "cli": CODEC | {"cli", "codec"},
+    "rate_control": BASE,
+    "codec": CODEC | {"rate_control"},
+    "api": BASE | {"codec", "models", "pixels", "session", "source"},
+    "pillow_plugin": BASE | {"api", "container", "pixels"},
+    "cli": CODEC | {"cli", "codec", "rate_control"},
 }
 HEAVY = {
     "onnxruntime": {"session"},
     "numpy": {"entropy", "modes", "pixels", "windows", "networks", "codec"},
-    "PIL": {"modes", "pixels", "codec", "pillow_plugin", "cli"},
+    "PIL": {"modes", "pixels", "codec", "api", "pillow_plugin", "cli"},
     "torch": set(),
     "onnx": set(),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 
 
@@ -10,6 +11,26 @@ def quality(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 100:
         raise argparse.ArgumentTypeError(f"{text} is outside 0..100")
+    return value
+
+
+def positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def size(text: str) -> int:
+    """Bytes, with k for a thousand and M for a million."""
+    factor = {"k": 1000, "M": 1000000}.get(text[-1:], 1)
+    number = text[:-1] if factor > 1 else text
+    try:
+        value = round(float(number) * factor)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no size; 40000, 40k and 1.5M are") from None
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than a byte")
     return value
 
 

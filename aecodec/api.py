@@ -1,0 +1,62 @@
+"""encode, decode and open as functions: they share one Codec for each model, device and number of threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from PIL import Image
+
+from aecodec import models
+from aecodec.codec import Codec
+from aecodec.pixels import ImageInput, Pixels
+from aecodec.session import Device
+from aecodec.source import Source
+
+_shared: dict[Any, Codec] = {}
+_shared_lock = threading.Lock()
+
+
+def shared(
+    model: str | os.PathLike[str] | None = None, device: Device = "auto", threads: int | None = None
+) -> Codec:
+    """The Codec that the functions below use."""
+    key = (model and os.fspath(model), device, threads, os.environ.get(models.PATH_VARIABLE))
+    with _shared_lock:
+        if key not in _shared:
+            _shared[key] = Codec(model, device, threads)
+        return _shared[key]
+
+
+def encode(
+    image: ImageInput,
+    quality: float = 60,
+    model: str | os.PathLike[str] | None = None,
+    device: Device = "auto",
+    threads: int | None = None,
+    *,
+    target_bpp: float | None = None,
+    target_size: int | None = None,
+    target_psnr: float | None = None,
+    max_size: int | None = None,
+) -> bytes:
+    """A picture -> the bytes of an .aec file; see Codec.encode."""
+    return shared(model, device, threads).encode(
+        image,
+        quality,
+        target_bpp=target_bpp,
+        target_size=target_size,
+        target_psnr=target_psnr,
+        max_size=max_size,
+    )
+
+
+def decode(data: Source, device: Device = "auto", threads: int | None = None) -> Pixels:
+    """A file -> uint8 array; see Codec.decode."""
+    return shared(None, device, threads).decode(data)
+
+
+def open(source: Source, device: Device = "auto", threads: int | None = None) -> Image.Image:
+    """A file -> PIL image; see Codec.open."""
+    return shared(None, device, threads).open(source)
