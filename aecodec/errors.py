@@ -60,6 +60,9 @@ class OutputError(AecodecError):
     exit_code = 9
 
 
+SALVAGED = 10
+"""Exit code of a command that gave a picture with parts missing."""
+
 _FROM_CORE: dict[str, type[AecodecError]] = {
     "NOT_AEC": FormatError,
     "BAD_VERSION": FormatError,

@@ -15,8 +15,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from aecodec import codec as codec_module  # noqa: E402
-from aecodec import entropy, models  # noqa: E402
+from aecodec import datapath, entropy, models  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import read_file  # noqa: E402
 from aecodec.training.config import Config  # noqa: E402
@@ -127,7 +126,7 @@ def test_the_codec_makes_the_symbols_of_torch(bundle: tuple[CodecModel, Path], l
     picture = np.random.default_rng(4).integers(0, 256, (64, 192, 3), np.uint8)
     codec = Codec(folder, device="cpu")
     parsed = read_file(codec.encode(picture, quality=level * 100 / 63))
-    symbols, z_hat = codec_module._decode_symbols(
+    symbols, z_hat, _ = datapath.decode_symbols(
         codec._model_of(parsed.header), parsed.header, parsed.groups
     )
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255

@@ -34,14 +34,16 @@ LADDER: dict[str, set[str]] = {
     "windows": set(),
     "networks": BASE | {"models", "session", "windows"},
     "rate_control": BASE,
-    "codec": CODEC | {"rate_control"},
+    "conceal": set(),
+    "datapath": CODEC | {"conceal"},
+    "codec": CODEC | {"datapath", "rate_control"},
     "api": BASE | {"codec", "models", "pixels", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "pixels"},
     "cli": CODEC | {"cli", "codec", "rate_control"},
 }
 HEAVY = {
     "onnxruntime": {"session"},
-    "numpy": {"entropy", "modes", "pixels", "windows", "networks", "codec"},
+    "numpy": {"entropy", "modes", "pixels", "windows", "networks", "conceal", "datapath", "codec"},
     "PIL": {"modes", "pixels", "codec", "api", "pillow_plugin", "cli"},
     "torch": set(),
     "onnx": set(),

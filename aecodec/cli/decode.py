@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from aecodec.cli import common, files
-from aecodec.errors import OutputError, UsageError
+from aecodec.errors import SALVAGED, OutputError, UsageError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -32,6 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN", help=".aec file, or - for stdin")
     parser.add_argument("output", metavar="OUT", help="picture, or - for PNG on stdout")
     common.add_runtime_arguments(parser)
+    parser.add_argument(
+        "--salvage",
+        action="store_true",
+        help="of a damaged file give what is whole; exit code 10 if not all is",
+    )
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
 
 
@@ -43,8 +48,16 @@ def run(args: argparse.Namespace) -> int:
     codec = Codec(args.model, args.device, args.threads)
     data = files.read_input(args.input)
     with files.about(args.input):
-        image = codec.open(data)
+        lost: list[int] = []
+        if args.salvage:
+            image, lost = codec.open_salvaged(data)
+        else:
+            image = codec.open(data)
     files.write_output(args.output, _pack(image, form), args.force)
+    if lost:
+        numbers = ", ".join(map(str, lost))
+        common.note(f"groups {numbers} of {args.input!r} are lost, and filled from their surroundings")
+        return SALVAGED
     return 0
 
 

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecodec.cli import decode, doctor, encode, info, train
+from aecodec.cli import decode, doctor, encode, info, train, verify
 from aecodec.errors import AecodecError, LimitError, UsageError
 
-COMMANDS = (encode, decode, info, doctor, train)
+COMMANDS = (encode, decode, info, verify, doctor, train)
 
 EPILOG = """\
 exit codes:
@@ -29,6 +29,7 @@ exit codes:
   7  model: the model bundle is missing, unknown or damaged
   8  device: no onnxruntime, or the device asked for does not work
   9  output: cannot be written, or exists already (see --force)
+  10  a picture with parts missing (decode --salvage)
   130  interrupted
   141  the program that read the output went away
 

@@ -1,0 +1,237 @@
+"""The data path of aecodec on one page: encode() and decode(), a shape beside each line.
+
+    picture -> x -analysis-> y, z_hat -scales, context-> symbols, indices -rANS-> groups -> .aec
+    .aec -> groups -rANS, scales-> z_hat, symbols -synthesis-> x_hat -> picture
+
+H, W: sides of the picture padded to multiples of 64; h = H/16, w = W/16: positions of y. N, Z: channels
+of y and z; e: side of a group in positions of y; vh, vw: the part of a group inside the picture; G: groups
+run together. Only integers decide how bytes are read (docs/format.md), so every machine reads the same
+symbols; the float networks only decide how the picture looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec import conceal, container, entropy, pixels
+from aecodec.container import Header, Parsed
+from aecodec.entropy import CodingTables, GroupReader
+from aecodec.errors import CorruptError
+from aecodec.limits import Limits
+from aecodec.models import Bundle
+from aecodec.networks import Float, Group, Groups, Networks, valid
+from aecodec.pixels import Picture
+
+SYMBOL_MAX = 32767
+Z_MAX = 127
+"""The scale networks are proven exact up to here."""
+BATCH = 8
+"""Groups that go through the scale networks together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A bundle that is loaded."""
+
+    bundle: Bundle
+    tables: CodingTables
+    networks: Networks
+    rounding: Float
+    """[64] what is added to a size before floor() rounds it, by scale index; -inf where it is skipped."""
+
+
+def rounding_of(bundle: Bundle) -> Float:
+    table = 0.5 - np.array(bundle.dead_zone, np.float32)
+    table[: bundle.skip] = -np.inf
+    return table
+
+
+def encode(model: Model, picture: Picture, sections: dict[str, bytes], x: Float, quality: int) -> bytes:
+    """x [1, 3, H, W]: the picture's pixels; quality as stored -> file."""
+    height, width, channels = picture.pixels.shape
+    header = Header(
+        width=width,
+        height=height,
+        channels=channels,
+        bit_depth=8,
+        quality=quality,
+        model_id=model.bundle.model_id,
+        orientation=picture.orientation,
+        group_edge=model.bundle.group,
+    )
+    payloads, crc = encode_symbols(model, header, x)
+    return container.write_file(replace(header, symbols_crc=crc), sections, payloads)
+
+
+def encode_symbols(model: Model, header: Header, x: Float) -> tuple[list[bytes], int]:
+    """x [1, 3, H, W] -> payloads in raster order of the groups, checksum of the symbols."""
+    networks, tables = model.networks, model.tables
+    quality, level = _quality(header), _level(header)
+    groups = Groups(header.latent_size, header.group_edge)
+
+    y, z_hat = networks.analysis(x, quality)  # [1, N, h, w], [1, Z, h/4, w/4]
+    index_first = np.zeros(y.shape, np.uint8)  # [1, N, h, w]
+    features = []  # [G, S, e, e] a batch
+    for batch in groups.batches(BATCH):
+        z_batch = groups.stack(z_hat[0], batch, of_z=True)  # [G, Z, e/4, e/4]
+        index, found = networks.scales_first(z_batch, groups.mask(batch), level)  # [G, N, e, e], [G, S, e, e]
+        features.append(found)
+        for group, part in zip(batch, index, strict=True):
+            groups.cut(index_first[0], group)[:] = valid(part, group)  # [N, vh, vw]
+
+    first, residual = networks.context(y, z_hat, quality, index_first)  # rounded, and not: [1, N, h, w] both
+
+    payloads, crc = [], 0
+    for batch, found in zip(groups.batches(BATCH), features, strict=True):
+        first_batch = groups.stack(first[0], batch)  # [G, N, e, e]
+        index = networks.scales_second(found, first_batch, groups.mask(batch), level)  # [G, N, e, e]
+        for group, part in zip(batch, index, strict=True):
+            z = groups.cut(z_hat[0], group, of_z=True).astype(np.int16)  # [Z, vh/4, vw/4]
+            s_first = groups.cut(first[0], group).astype(np.int16)  # [N, vh, vw], 0 on the second half
+            i_first = np.ascontiguousarray(groups.cut(index_first[0], group))  # [N, vh, vw]
+            i_second = valid(part, group)  # [N, vh, vw]
+            s_second = _round(groups.cut(residual[0], group), i_second, model.rounding)  # [N, vh, vw]
+            z_row = tables.z_row[header.level]  # [Z]
+            payloads.append(entropy.encode_group(tables, z, z_row, s_first, i_first, s_second, i_second))
+            crc = entropy.symbols_crc(crc, z, s_first + s_second)
+    return payloads, crc
+
+
+def _round(residual: Float, index: NDArray[np.uint8], rounding: Float) -> entropy.Symbols:
+    """Towards zero by the dead zone of each scale, which saves more bits than it costs quality."""
+    size = np.floor(np.abs(residual) + rounding[index])
+    rounded: Float = np.copysign(np.clip(size, 0, SYMBOL_MAX), residual)
+    return rounded.astype(np.int16)
+
+
+def decode(
+    model: Model, parsed: Parsed, limits: Limits, damaged: frozenset[int] | None = None
+) -> tuple[Picture, list[int]]:
+    """A file taken apart -> its picture, and the groups that are lost (only when salvaging).
+
+    damaged: None, or groups that the container found damaged, when a file is salvaged."""
+    header = parsed.header
+    alpha, (icc, exif, xmp) = _unpack_sections(parsed, limits)
+    symbols, z_hat, lost = decode_symbols(model, header, parsed.groups, damaged)
+    if len(lost) == header.n_groups:
+        raise CorruptError("no group of the picture is whole; nothing can be salvaged")
+    x_hat = model.networks.synthesis(symbols, z_hat, _quality(header))  # [1, 3, H, W]
+    decoded = pixels.from_network(x_hat, header.height, header.width, header.channels)
+    if lost:
+        decoded = conceal.fill(decoded, _lost_pixels(header, lost))
+    return Picture(decoded, alpha, icc, exif, xmp, header.orientation), sorted(lost)
+
+
+def verify(model: Model, parsed: Parsed, limits: Limits) -> None:
+    """Everything of decode() that can fail on a damaged file."""
+    _unpack_sections(parsed, limits)
+    decode_symbols(model, parsed.header, parsed.groups)
+
+
+def decode_symbols(
+    model: Model, header: Header, payloads: list[memoryview], lost: frozenset[int] | None = None
+) -> tuple[Float, Float, frozenset[int]]:
+    """Payloads -> symbols [1, N, h, w], z_hat [1, Z, h/4, w/4], verified. CorruptError.
+
+    lost: groups to be left out, when a damaged file is salvaged; returned with those added that cannot be
+    decoded. The latents of lost groups are 0.
+    """
+    groups = Groups(header.latent_size, header.group_edge)
+    (h, w), crc = header.latent_size, 0
+    symbols = np.zeros((1, model.bundle.n, h, w), np.float32)  # [1, N, h, w]
+    z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)  # [1, Z, h/4, w/4]
+    salvage, lost = lost is not None, lost or frozenset()
+    numbers = [number for number in range(len(groups.all)) if number not in lost]
+    size = 1 if salvage else BATCH
+    for batch in (numbers[i : i + size] for i in range(0, len(numbers), size)):
+        try:
+            decoded = _decode_groups(model, header, groups, batch, payloads)
+        except CorruptError:
+            if not salvage:
+                raise
+            lost |= set(batch)
+            continue
+        for number, (z, y) in zip(batch, decoded, strict=True):
+            groups.cut(symbols[0], groups.all[number])[:] = y
+            groups.cut(z_hat[0], groups.all[number], of_z=True)[:] = z
+            crc = entropy.symbols_crc(crc, z, y)
+    if crc != header.symbols_crc and not lost:
+        raise CorruptError(
+            f"the decoded symbols have checksum {crc:08x}, the header says {header.symbols_crc:08x}: "
+            "the file is damaged, or was not made by the model that it names"
+        )
+    return symbols, z_hat, lost
+
+
+def _decode_groups(
+    model: Model, header: Header, groups: Groups, numbers: list[int], payloads: list[memoryview]
+) -> list[tuple[entropy.Symbols, entropy.Symbols]]:
+    """The symbols of some groups: z [Z, vh/4, vw/4] and y [N, vh, vw] of each."""
+    networks, level = model.networks, _level(header)
+    batch = [groups.all[number] for number in numbers]
+    readers = [_reader(model, header, g, payloads[n]) for g, n in zip(batch, numbers, strict=True)]
+    z = [_checked_z(r.z(), n) for r, n in zip(readers, numbers, strict=True)]  # [Z, vh/4, vw/4] each
+    z_batch, mask = groups.pad(z, of_z=True), groups.mask(batch)  # [G, Z, e/4, e/4], [G, 1, e/4, e/4]
+    index, features = networks.scales_first(z_batch, mask, level)  # [G, N, e, e], [G, S, e, e]
+    members = zip(readers, index, batch, strict=True)
+    first = [reader.first(valid(part, group)) for reader, part, group in members]  # [N, vh, vw] each
+    index = networks.scales_second(features, groups.pad(first), mask, level)  # [G, N, e, e]
+    members = zip(readers, index, batch, strict=True)
+    second = [reader.second(valid(part, group)) for reader, part, group in members]  # [N, vh, vw] each
+    for reader in readers:
+        reader.finish()
+    return [(z[i], first[i] + second[i]) for i in range(len(batch))]  # the halves do not overlap
+
+
+def _lost_pixels(header: Header, lost: frozenset[int]) -> NDArray[np.bool_]:
+    """[H, W], true inside the lost groups."""
+    mask = np.zeros((header.height, header.width), np.bool_)
+    groups = Groups(header.latent_size, header.group_edge)
+    for group in (groups.all[number] for number in lost):
+        bottom, right = group.top + group.height, group.left + group.width
+        mask[16 * group.top : 16 * bottom, 16 * group.left : 16 * right] = True
+    return mask
+
+
+def _reader(model: Model, header: Header, group: Group, payload: memoryview) -> GroupReader:
+    z_row = model.tables.z_row[header.level]  # [Z]
+    return GroupReader(model.tables, payload, z_row, (group.height // 4, group.width // 4))
+
+
+def _checked_z(z: entropy.Symbols, number: int) -> entropy.Symbols:
+    if z.size and max(int(z.max()), -int(z.min())) > Z_MAX:
+        raise CorruptError(f"group {number}: a symbol of z is outside -{Z_MAX}..{Z_MAX}")
+    return z
+
+
+def _quality(header: Header) -> Float:
+    """The fractional level that the float networks take: [1]."""
+    return np.array([header.quality / 256], np.float32)
+
+
+def _level(header: Header) -> NDArray[np.int64]:
+    """The whole level that the scale networks and the tables take: [1]."""
+    return np.array([header.level], np.int64)
+
+
+def pack_sections(picture: Picture) -> dict[str, bytes]:
+    metadata = {"iCCP": picture.icc, "eXIF": picture.exif, "xMPd": picture.xmp}
+    sections = {tag: container.pack_metadata(data) for tag, data in metadata.items() if data}
+    if picture.alpha is not None:
+        sections["ALPH"] = pixels.pack_alpha(picture.alpha)
+    return sections
+
+
+def _unpack_sections(parsed: Parsed, limits: Limits) -> tuple[pixels.Pixels | None, list[bytes]]:
+    """-> alpha, [icc, exif, xmp]"""
+    header, alpha = parsed.header, None
+    if header.has_alpha:
+        alpha = pixels.unpack_alpha(parsed.sections["ALPH"], header.width, header.height)
+    found = {
+        tag: container.unpack_metadata(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
+        for tag in ("iCCP", "eXIF", "xMPd")
+    }
+    return alpha, list(found.values())
