@@ -10,8 +10,9 @@ from typing import Any
 import onnx
 import torch
 
+from aecodec.training.checkpoint import load_model
 from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
-from aecodec.training.model import SIZES, SKIP, CodecModel
+from aecodec.training.model import SKIP, CodecModel
 
 from .builder import OPSET
 from .cost import kmac_per_pixel
@@ -20,23 +21,11 @@ from .tables import Tables
 
 
 def load_checkpoint(path: str) -> tuple[CodecModel, dict[str, Any]]:
-    """`weights.pt` (EMA weights) or `last.pt` (its EMA is taken) -> float32 model, its config."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    cfg = state["config"]
-    if cfg.get("float_scales"):
+    """`training.checkpoint.load_model`, of a model that can be exported. ValueError otherwise."""
+    model, cfg = load_model(path)
+    if cfg["float_scales"]:
         raise ValueError(f"{path} was trained with float_scales; only integer scale networks can be exported")
-    model = CodecModel(
-        SIZES[cfg["size"]],
-        cfg["activation"],
-        cfg["expansion"],
-        cfg["shortcut"],
-        cfg["lambda_low"],
-        cfg["lambda_high"],
-        dead_zone_strength=cfg.get("dead_zone", 0.0),
-    )
-    weights = state["ema"] if "ema" in state else state["model"]
-    model.load_state_dict({k: v.float() for k, v in weights.items()})
-    return model.eval(), {**cfg, "step": state["step"]}
+    return model, cfg
 
 
 def model_id(files: dict[str, str]) -> str:

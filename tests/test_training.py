@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import socket
 import subprocess
@@ -169,6 +170,13 @@ def test_resume_goes_on_bit_for_bit(folder: Path, tmp_path: Path) -> None:
     assert rates[0] == rates[1]
 
 
+def test_levels_of_a_batch_are_spread() -> None:
+    torch.manual_seed(0)
+    drawn = torch.stack([train.random_levels(8) for _ in range(200)])
+    assert torch.equal(drawn // 8, torch.arange(8).expand(200, 8))
+    assert set(drawn.flatten().tolist()) == set(range(64))
+
+
 def test_schedule_warms_up_and_anneals() -> None:
     cfg = Config(warmup=4, constant=0.2)
     assert [schedule(s, 0.0, cfg) for s in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
@@ -219,6 +227,17 @@ def test_command_line_run_writes_its_log_and_checkpoints(folder: Path, tmp_path:
     assert "resumed at step 2 of 2" in capsys.readouterr().out
 
 
+def test_evaluation_of_weights_on_a_folder(folder: Path, tmp_path: Path, capsys: Any) -> None:
+    Trainer(config(folder, tmp_path)).save()
+    assert entry.main(["--evaluate", str(tmp_path / "weights.pt"), str(folder)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["level"] for row in rows] == sorted(row["level"] for row in rows) and len(rows) >= 4
+    assert rows[0]["bpp"] < rows[-1]["bpp"]
+    (tmp_path / "bad.pt").write_bytes(b"nothing")
+    assert entry.main(["--evaluate", str(tmp_path / "bad.pt"), str(folder)]) == 2
+    assert "no checkpoint" in capsys.readouterr().err
+
+
 def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -228,7 +247,7 @@ def free_port() -> int:
 def seeds(trainer: Trainer, rank: int) -> torch.Tensor:
     """The state of randomness that process `rank` of 2 begins this step with; its quality levels."""
     torch.manual_seed(trainer.cfg.seed * 1_000_003 + trainer.step * 2 + rank)
-    return torch.randint(64, (trainer.cfg.batch,))
+    return train.random_levels(trainer.cfg.batch)
 
 
 @pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
@@ -261,31 +280,31 @@ def test_two_processes_train_like_one_with_both_batches(
     one = Trainer(config(folder, tmp_path / "one", **settings))
     start = {k: v.clone() for k, v in one.model.state_dict().items()}
     crops = [one.crops, Crops(one.crops.pictures, one.device, cfg.seed, rank=1)]
-    draw = torch.randint
+    draw = train.random_levels
 
     def batch(step: int, size: int, count: int) -> torch.Tensor:
         return torch.cat([c_batch(step, size, count) for c_batch in batches])
 
     batches = [c.batch for c in crops]
 
-    def levels(high: int, shape: tuple[int, ...], **_: Any) -> torch.Tensor:
-        monkeypatch.setattr(torch, "randint", draw)
+    def levels(count: int) -> torch.Tensor:
+        monkeypatch.setattr(train, "random_levels", draw)
         both = torch.cat([seeds(one, rank) for rank in range(2)])
-        monkeypatch.setattr(torch, "randint", levels)
+        monkeypatch.setattr(train, "random_levels", levels)
         return both
 
     def forward(x: torch.Tensor, level: torch.Tensor, exact: bool, hard: bool) -> Output:
         parts = []
-        monkeypatch.setattr(torch, "randint", draw)
+        monkeypatch.setattr(train, "random_levels", draw)
         for rank, (part, part_level) in enumerate(zip(x.chunk(2), level.chunk(2), strict=True)):
             assert torch.equal(seeds(one, rank), part_level)
             parts.append(vars(one.model(part, part_level, exact=exact, hard=hard)))
-        monkeypatch.setattr(torch, "randint", levels)
+        monkeypatch.setattr(train, "random_levels", levels)
         return Output(**{key: torch.cat([p[key] for p in parts]) for key in parts[0]})
 
     monkeypatch.setattr(one.crops, "batch", batch)
     monkeypatch.setattr(one, "forward", forward)
-    monkeypatch.setattr(torch, "randint", levels)
+    monkeypatch.setattr(train, "random_levels", levels)
     run(one, steps)
     moved = worst = 0.0
     for name, value in one.model.state_dict().items():

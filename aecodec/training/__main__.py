@@ -1,11 +1,19 @@
-"""python -m aecodec.training CONFIG.toml [--set key=value ...] [--resume | --fresh]"""
+"""python -m aecodec.training CONFIG.toml [--set key=value ...] [--fresh]
+python -m aecodec.training --evaluate WEIGHTS.pt FOLDER"""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import sys
 
+import torch
+
+from .checkpoint import load_model
 from .config import Config
+from .data import load_pictures
+from .evaluate import evaluate
 from .train import Trainer
 
 
@@ -19,7 +27,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--fresh", action="store_true", help="start again although the output folder has a checkpoint"
     )
+    parser.add_argument(
+        "--evaluate", nargs=2, metavar=("WEIGHTS", "FOLDER"), help="no training: measure weights on pictures"
+    )
     args = parser.parse_args(argv)
+    if args.evaluate:
+        return measure(*args.evaluate)
     try:
         trainer = Trainer(Config.load(args.config, args.set))
     except (OSError, ValueError, KeyError) as error:
@@ -33,6 +46,21 @@ def main(argv: list[str] | None = None) -> int:
         trainer.save()
         print(f"\nstopped at step {trainer.step}; run the same command to go on", file=sys.stderr)
         return 130
+    return 0
+
+
+def measure(weights: str, folder: str) -> int:
+    """A line of JSON for each evaluation level: rounded values, integer scale networks, estimated bits."""
+    try:
+        model, cfg = load_model(weights)
+        pictures = load_pictures([folder])
+    except (OSError, ValueError) as error:
+        print(f"aecodec train: {error}", file=sys.stderr)
+        return 2
+    known = {field.name for field in dataclasses.fields(Config)}
+    settings = Config(**{key: value for key, value in cfg.items() if key in known})
+    for row in evaluate(model, pictures, torch.device("cpu"), settings):
+        print(json.dumps(row), flush=True)
     return 0
 
 

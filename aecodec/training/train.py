@@ -36,6 +36,11 @@ def rd_loss(
     return ((bpp + lmbda * mse) * weight).mean(), bpp, mse
 
 
+def random_levels(count: int) -> Tensor:
+    """One level from each of `count` equal shares of the scale: every step sees low and high rates."""
+    return ((torch.arange(count) + torch.rand(count)) * (LEVELS / count)).long()
+
+
 def schedule(step: int, done: float, cfg: Config) -> float:
     """Learning rate factor: linear warm-up, constant share, linear to zero as `done` reaches 1."""
     if step < cfg.warmup:
@@ -170,8 +175,7 @@ class Trainer:
         # Noise too is a function of the step alone, so that a resumed run repeats it.
         torch.manual_seed(cfg.seed * 1_000_003 + self.step * self.world + self.rank)
         x = self.crops.batch(self.step, crop, batch).float().div_(255)
-        # One level from each of `batch` equal shares of the scale: every step sees low and high rates.
-        level = ((torch.arange(batch) + torch.rand(batch)) * (LEVELS / batch)).long().to(self.device)
+        level = random_levels(batch).to(self.device)
         lmbda = lambda_of(level.float(), cfg.lambda_low, cfg.lambda_high)
         with self.autocast():
             output = self.forward(x, level, exact=done >= cfg.exact_from, hard=frozen)
