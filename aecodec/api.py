@@ -52,11 +52,23 @@ def encode(
     )
 
 
-def decode(data: Source, device: Device = "auto", threads: int | None = None) -> Pixels:
+def decode(
+    data: Source,
+    device: Device = "auto",
+    threads: int | None = None,
+    *,
+    region: tuple[int, int, int, int] | None = None,
+) -> Pixels:
     """A file -> uint8 array; see Codec.decode."""
-    return shared(None, device, threads).decode(data)
+    return shared(None, device, threads).decode(data, region)
 
 
-def open(source: Source, device: Device = "auto", threads: int | None = None) -> Image.Image:
+def open(
+    source: Source,
+    device: Device = "auto",
+    threads: int | None = None,
+    *,
+    region: tuple[int, int, int, int] | None = None,
+) -> Image.Image:
     """A file -> PIL image; see Codec.open."""
-    return shared(None, device, threads).open(source)
+    return shared(None, device, threads).open(source, region)

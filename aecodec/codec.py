@@ -17,8 +17,9 @@ from aecodec.models import Bundle
 from aecodec.networks import Networks
 from aecodec.pixels import ImageInput, Picture, Pixels
 from aecodec.rate_control import Found, Target
+from aecodec.region import Region, plan
 from aecodec.session import Device
-from aecodec.source import Source, read_bytes
+from aecodec.source import Source, map_bytes, read_bytes
 
 
 class Codec:
@@ -115,17 +116,21 @@ class Codec:
         size = picture.pixels.shape[0] * picture.pixels.shape[1]
         return rate_control.reach(target, size, _stored_quality(quality), encode, psnr)
 
-    def decode(self, data: Source) -> Pixels:
+    def decode(self, data: Source, region: tuple[int, int, int, int] | None = None) -> Pixels:
         """A file (bytes or path) -> uint8 [H, W, 3], or [H, W] if grey; with alpha [H, W, 4] or [H, W, 2]
 
-        Pixels are as stored; the orientation is not applied. Raises InputError, FormatError, CorruptError,
-        LimitError, ModelError, DeviceError.
+        region: x, y, width, height of a part; only what it needs is read. Pixels are as stored; the
+        orientation is not applied. Raises InputError, FormatError, CorruptError, LimitError, ModelError,
+        DeviceError, UsageError (a region outside the picture).
         """
-        return pixels.to_array(self.decode_picture(data))
+        return pixels.to_array(self._picture(data, region))
 
-    def open(self, source: Source) -> Image.Image:
-        """A file -> PIL image of mode L, LA, RGB or RGBA, its info with icc_profile, exif and xmp."""
-        return pixels.to_pil(self.decode_picture(source))
+    def open(self, source: Source, region: tuple[int, int, int, int] | None = None) -> Image.Image:
+        """decode(), as PIL image of mode L, LA, RGB or RGBA, its info with icc_profile, exif and xmp."""
+        return pixels.to_pil(self._picture(source, region))
+
+    def _picture(self, data: Source, region: tuple[int, int, int, int] | None) -> Picture:
+        return self.decode_region(data, Region(*region)) if region else self.decode_picture(data)
 
     def open_salvaged(self, source: Source) -> tuple[Image.Image, list[int]]:
         """open() of a damaged file, see salvage() -> the image and the lost groups."""
@@ -143,6 +148,16 @@ class Codec:
         parsed = container.read_file(read_bytes(data), self.limits)  # checks every CRC
         return datapath.decode(self._model_of(parsed.header), parsed, self.limits)[0]
 
+    def decode_region(self, data: Source, region: Region) -> Picture:
+        """A part of the picture, with all its metadata; only the groups that it needs are looked at."""
+        view = map_bytes(data)
+        header = container.read_header(view, self.limits)
+        region.check(header)
+        model = self._model_of(header)
+        needed = plan(header, region, model.bundle.halo["synthesis"])
+        parsed = container.read_file(view, self.limits, only=needed.groups)
+        return datapath.decode_region(model, parsed, self.limits, region)
+
     def verify(self, data: Source) -> None:
         """Raises what decode() would, without computing pixels. Alpha and metadata are unpacked, too."""
         parsed = container.read_file(read_bytes(data), self.limits)
@@ -154,7 +169,7 @@ class Codec:
         Lost groups are filled from their surroundings. Header, metadata and group index must be whole.
         Raises what decode() does; CorruptError also when every group is lost."""
         parsed = container.read_file(read_bytes(data), self.limits, salvage=True)
-        return datapath.decode(self._model_of(parsed.header), parsed, self.limits, frozenset(parsed.damaged))
+        return datapath.decode(self._model_of(parsed.header), parsed, self.limits, salvage=True)
 
 
 def _stored_quality(quality: float) -> int:

@@ -9,7 +9,7 @@ gives it names, limits and messages. See docs/format.md, sections 2 to 4.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aecodec import _core
@@ -148,26 +148,33 @@ def read_sections(
     return [Section(*item) for item in found]
 
 
-def read_file(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, salvage: bool = False) -> Parsed:
+def read_file(
+    data: bytes | memoryview,
+    limits: Limits = DEFAULT_LIMITS,
+    salvage: bool = False,
+    only: Collection[int] | None = None,
+) -> Parsed:
     """Takes a file apart and verifies every checksum. Pixels and symbols are not touched.
 
     salvage: groups that are cut off or damaged are listed in Parsed.damaged instead of raising.
     Everything else (header, metadata, group index) must be whole in any case.
+    only: groups to be verified and given; the others are left empty and not looked at.
     """
     view = memoryview(data).cast("B")
     header = read_header(view, limits)
     try:
-        sections = read_sections(view, limits, salvage)
+        sections = read_sections(view, limits, salvage or only is not None)
     except CorruptError as error:
         raise CorruptError(_explain(view, header, limits) or str(error)) from None
     where = {section.tag: section for section in sections}
     _check_flags(header, where)
     parts = _groups(view, header, where)
-    damaged = tuple(g for g, (end, crc, part) in enumerate(parts) if _damage(g, end, crc, part, len(view)))
+    chosen = range(len(parts)) if only is None else only
+    damaged = tuple(g for g in chosen if _damage(g, *parts[g], len(view)))
     if damaged and not salvage:
-        end, crc, part = parts[damaged[0]]
-        raise CorruptError(_damage(damaged[0], end, crc, part, len(view)))
-    groups = [view[:0] if g in set(damaged) else part for g, (_, _, part) in enumerate(parts)]
+        raise CorruptError(_damage(damaged[0], *parts[damaged[0]], len(view)))
+    whole = set(chosen) - set(damaged)
+    groups = [part if g in whole else view[:0] for g, (_, _, part) in enumerate(parts)]
     others = {s.tag: view[s.offset : s.offset + s.size] for s in sections if s.tag not in ("GIDX", "GDAT")}
     return Parsed(header, others, groups, damaged)
 

@@ -11,6 +11,7 @@ symbols; the float networks only decide how the picture looks.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from aecodec.limits import Limits
 from aecodec.models import Bundle
 from aecodec.networks import Float, Group, Groups, Networks, valid
 from aecodec.pixels import Picture
+from aecodec.region import Region, plan
 
 SYMBOL_MAX = 32767
 Z_MAX = 127
@@ -108,14 +110,13 @@ def _round(residual: Float, index: NDArray[np.uint8], rounding: Float) -> entrop
 
 
 def decode(
-    model: Model, parsed: Parsed, limits: Limits, damaged: frozenset[int] | None = None
+    model: Model, parsed: Parsed, limits: Limits, salvage: bool = False
 ) -> tuple[Picture, list[int]]:
-    """A file taken apart -> its picture, and the groups that are lost (only when salvaging).
-
-    damaged: None, or groups that the container found damaged, when a file is salvaged."""
+    """A file taken apart -> its picture, and the groups that are lost (only when salvaging)."""
     header = parsed.header
     alpha, (icc, exif, xmp) = _unpack_sections(parsed, limits)
-    symbols, z_hat, lost = decode_symbols(model, header, parsed.groups, damaged)
+    whole = sorted(set(range(header.n_groups)) - set(parsed.damaged)) if salvage else None
+    symbols, z_hat, lost = decode_symbols(model, header, parsed.groups, whole, salvage)
     if len(lost) == header.n_groups:
         raise CorruptError("no group of the picture is whole; nothing can be salvaged")
     x_hat = model.networks.synthesis(symbols, z_hat, _quality(header))  # [1, 3, H, W]
@@ -125,6 +126,26 @@ def decode(
     return Picture(decoded, alpha, icc, exif, xmp, header.orientation), sorted(lost)
 
 
+def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) -> Picture:
+    """The part of the picture; parsed.groups needs to hold the groups of its plan only."""
+    header, halo = parsed.header, model.bundle.halo["synthesis"]
+    alpha, (icc, exif, xmp) = _unpack_sections(parsed, limits)
+    needed = plan(header, region, halo)
+    symbols, z_hat, _ = decode_symbols(model, header, parsed.groups, needed.groups)
+    rows, columns = needed.rows, needed.columns
+    x_hat = model.networks.synthesis(
+        np.ascontiguousarray(symbols[:, :, rows.outer(4), columns.outer(4)]),
+        np.ascontiguousarray(z_hat[:, :, rows.outer(1), columns.outer(1)]),
+        _quality(header),
+    )
+    top, left = region.y - 64 * rows.first, region.x - 64 * columns.first
+    part = np.ascontiguousarray(x_hat[:, :, top : top + region.height, left : left + region.width])
+    decoded = pixels.from_network(part, region.height, region.width, header.channels)
+    if alpha is not None:
+        alpha = alpha[region.y : region.y + region.height, region.x : region.x + region.width]
+    return Picture(decoded, alpha, icc, exif, xmp, header.orientation)
+
+
 def verify(model: Model, parsed: Parsed, limits: Limits) -> None:
     """Everything of decode() that can fail on a damaged file."""
     _unpack_sections(parsed, limits)
@@ -132,21 +153,26 @@ def verify(model: Model, parsed: Parsed, limits: Limits) -> None:
 
 
 def decode_symbols(
-    model: Model, header: Header, payloads: list[memoryview], lost: frozenset[int] | None = None
+    model: Model,
+    header: Header,
+    payloads: list[memoryview],
+    numbers: Collection[int] | None = None,
+    salvage: bool = False,
 ) -> tuple[Float, Float, frozenset[int]]:
-    """Payloads -> symbols [1, N, h, w], z_hat [1, Z, h/4, w/4], verified. CorruptError.
+    """Payloads -> symbols [1, N, h, w], z_hat [1, Z, h/4, w/4], the groups left out, whose latents are 0.
 
-    lost: groups to be left out, when a damaged file is salvaged; returned with those added that cannot be
-    decoded. The latents of lost groups are 0.
+    numbers: the groups to decode; None is all of them, and then the checksum of the symbols is verified.
+    salvage: groups that cannot be decoded are left out, too, instead of raising CorruptError.
     """
     groups = Groups(header.latent_size, header.group_edge)
     (h, w), crc = header.latent_size, 0
     symbols = np.zeros((1, model.bundle.n, h, w), np.float32)  # [1, N, h, w]
     z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)  # [1, Z, h/4, w/4]
-    salvage, lost = lost is not None, lost or frozenset()
-    numbers = [number for number in range(len(groups.all)) if number not in lost]
-    size = 1 if salvage else BATCH
-    for batch in (numbers[i : i + size] for i in range(0, len(numbers), size)):
+    every = range(len(groups.all))
+    wanted = sorted(every if numbers is None else numbers)
+    lost = frozenset(every) - frozenset(wanted)
+    size = 1 if salvage else BATCH  # one that fails must not take others with it
+    for batch in (wanted[i : i + size] for i in range(0, len(wanted), size)):
         try:
             decoded = _decode_groups(model, header, groups, batch, payloads)
         except CorruptError:

@@ -5,6 +5,7 @@ The first step of encoding a stored picture and of decoding. No numpy, no Pillow
 
 from __future__ import annotations
 
+import mmap
 import os
 from typing import Protocol, TypeAlias
 
@@ -32,6 +33,20 @@ def read_bytes(source: Source) -> bytes:
             raise InputError("the file object gives text; open it in binary mode ('rb')")
         return bytes(data)
     raise InputError(f"bytes, a path or a binary file object is needed, not {type(source).__name__}")
+
+
+def map_bytes(source: Source) -> bytes | memoryview:
+    """The contents without reading all of them: a file's pages come when they are looked at."""
+    if not isinstance(source, str | os.PathLike):
+        return read_bytes(source)
+    path = os.fspath(source)
+    try:
+        with open(path, "rb") as stream:
+            if os.fstat(stream.fileno()).st_size == 0:
+                return b""
+            return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError):
+        return _read_file(path)  # a pipe cannot be mapped; what cannot be read at all is reported there
 
 
 def _read_file(path: str) -> bytes:

@@ -34,6 +34,14 @@ def size(text: str) -> int:
     return value
 
 
+def region(text: str) -> tuple[int, int, int, int]:
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,WIDTH,HEIGHT") from None
+    return x, y, width, height
+
+
 def threads(text: str) -> int:
     value = int(text)
     if value < 1:

@@ -31,12 +31,19 @@ WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="IN", help=".aec file, or - for stdin")
     parser.add_argument("output", metavar="OUT", help="picture, or - for PNG on stdout")
-    common.add_runtime_arguments(parser)
-    parser.add_argument(
+    part = parser.add_mutually_exclusive_group()
+    part.add_argument(
+        "--region",
+        type=common.region,
+        metavar="X,Y,W,H",
+        help="a part only, in pixels; reads only what it needs",
+    )
+    part.add_argument(
         "--salvage",
         action="store_true",
         help="of a damaged file give what is whole; exit code 10 if not all is",
     )
+    common.add_runtime_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
 
 
@@ -46,13 +53,13 @@ def run(args: argparse.Namespace) -> int:
     from aecodec.codec import Codec
 
     codec = Codec(args.model, args.device, args.threads)
-    data = files.read_input(args.input)
+    data = args.input if args.region and args.input != files.PIPE else files.read_input(args.input)
     with files.about(args.input):
         lost: list[int] = []
         if args.salvage:
             image, lost = codec.open_salvaged(data)
         else:
-            image = codec.open(data)
+            image = codec.open(data, args.region)
     files.write_output(args.output, _pack(image, form), args.force)
     if lost:
         numbers = ", ".join(map(str, lost))

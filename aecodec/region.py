@@ -1,0 +1,62 @@
+"""A part of a picture: only the groups that it needs are read and decoded.
+
+The synthesis of a pixel sees `halo` blocks of 64 pixels beyond its own. Everything further away is left out,
+so the part equals that of the whole picture to float noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aecodec.container import Header
+from aecodec.errors import UsageError
+from aecodec.windows import Span
+
+BLOCK = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A rectangle in pixels of the picture as stored (orientation not applied)."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def check(self, header: Header) -> None:
+        """UsageError when it is empty or not inside the picture."""
+        inside = 0 <= self.x and 0 <= self.y and self.x + self.width <= header.width
+        if self.width < 1 or self.height < 1 or not inside or self.y + self.height > header.height:
+            raise UsageError(
+                f"region {self.x},{self.y},{self.width},{self.height} is not inside the picture "
+                f"of {header.width} x {header.height}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a region needs: blocks high and wide, with the halo, and the groups that hold them."""
+
+    rows: Span
+    columns: Span
+    groups: tuple[int, ...]
+
+
+def plan(header: Header, region: Region, halo: int) -> Plan:
+    height, width = (positions // 4 for positions in header.latent_size)
+    rows = _span(region.y, region.height, halo, height)
+    columns = _span(region.x, region.width, halo, width)
+    edge = header.group_edge // 4
+    _, per_row = header.group_grid
+    numbers = tuple(
+        row * per_row + column
+        for row in range(rows.first // edge, -(-rows.last // edge))
+        for column in range(columns.first // edge, -(-columns.last // edge))
+    )
+    return Plan(rows, columns, numbers)
+
+
+def _span(start: int, length: int, halo: int, blocks: int) -> Span:
+    begin, end = start // BLOCK, -(-(start + length) // BLOCK)
+    return Span(begin, end, max(0, begin - halo), min(blocks, end + halo))

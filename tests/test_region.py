@@ -1,0 +1,99 @@
+"""Parts of a picture: equal to the cut of the whole, from no more than the groups they need."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecodec import container
+from aecodec.container import Header
+from aecodec.errors import CorruptError, UsageError
+from aecodec.region import Region, plan
+
+
+@pytest.fixture(scope="module")
+def large(codec, city):
+    """1500 x 1700 with alpha, 3 x 4 groups: its file and what it decodes to."""
+    colours = np.pad(city, ((0, 1200), (0, 1290), (0, 0)), mode="reflect")
+    alpha = np.add.outer(np.arange(1500), np.arange(1700)).astype(np.uint8)[:, :, None]
+    data = codec.encode(np.concatenate([colours, alpha], 2), 50)
+    return data, codec.decode(data)
+
+
+REGIONS = [
+    (0, 0, 1700, 1500),
+    (0, 0, 1, 1),
+    (1699, 1499, 1, 1),
+    (500, 500, 30, 30),
+    (640, 700, 64, 64),
+    (513, 17, 700, 90),
+    (3, 1400, 1690, 100),
+]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_equals_the_cut(codec, large, region):
+    data, whole = large
+    x, y, width, height = region
+    part = codec.decode(data, region)
+    wanted = whole[y : y + height, x : x + width]
+    assert part.shape == wanted.shape
+    assert np.abs(part.astype(int) - wanted).max() <= 1
+    assert (part != wanted).mean() < 0.001
+
+
+def header_of(width, height):
+    return Header(
+        width=width, height=height, channels=3, bit_depth=8, quality=0, model_id=bytes(8), group_edge=32
+    )
+
+
+def test_only_what_is_needed():
+    header = header_of(2048, 2048)  # 4 x 4 groups of 8 blocks
+    assert plan(header, Region(200, 200, 100, 100), 2).groups == (0,)
+    assert plan(header, Region(320, 0, 64, 64), 2).groups == (0,)
+    assert plan(header, Region(384, 0, 64, 64), 2).groups == (0, 1)
+    assert plan(header, Region(511, 511, 2, 2), 0).groups == (0, 1, 4, 5)
+    assert plan(header, Region(1100, 1700, 300, 300), 2).groups == (13, 14)
+    assert plan(header, Region(0, 0, 2048, 2048), 2).groups == tuple(range(16))
+    assert plan(header_of(130, 70), Region(129, 69, 1, 1), 2).groups == (0,)
+
+
+def test_damage_elsewhere_does_not_matter(codec, large, tmp_path):
+    data, whole = large
+    parsed = container.read_file(data)
+    start = len(data) - 4 - sum(len(g) for g in parsed.groups)
+    bad = bytearray(data)
+    bad[start + len(parsed.groups[0]) // 2] ^= 4
+    with pytest.raises(CorruptError, match="group 0"):
+        codec.decode(bytes(bad))
+    with pytest.raises(CorruptError, match="group 0"):
+        codec.decode(bytes(bad), (10, 10, 20, 20))
+    (tmp_path / "bad.aec").write_bytes(bad)
+    part = codec.decode(tmp_path / "bad.aec", (1200, 1000, 200, 300))
+    assert np.abs(part.astype(int) - whole[1000:1300, 1200:1400]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "region", [(0, 0, 0, 5), (0, 0, 5, -1), (-1, 0, 5, 5), (1699, 0, 2, 1), (0, 1500, 1, 1)]
+)
+def test_outside(codec, large, region):
+    with pytest.raises(UsageError, match="1700 x 1500"):
+        codec.decode(large[0], region)
+
+
+def test_command_line(cli, large, tmp_path):
+    path = tmp_path / "a.aec"
+    path.write_bytes(large[0])
+    assert cli("decode", path, tmp_path / "a.png", "--region", "100,200,33,44") == (0, b"", "")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (33, 44)
+        assert np.abs(np.asarray(image).astype(int) - large[1][200:244, 100:133]).max() <= 1
+    assert cli("decode", "-", "-", "--region", "0,0,2,2", stdin=large[0]).code == 0
+    for text in ("1,2,3", "a,b,c,d", "5000,0,1,1"):
+        assert cli("decode", path, tmp_path / "b.png", "--region", text).code == 2
+    assert cli("decode", path, tmp_path / "b.png", "--region", "0,0,1,1", "--salvage").code == 2
+    (tmp_path / "empty.aec").write_bytes(b"")
+    assert cli("decode", tmp_path / "empty.aec", tmp_path / "b.png", "--region", "0,0,1,1").code in (4, 5)
+    assert cli("decode", tmp_path / "none.aec", tmp_path / "b.png", "--region", "0,0,1,1").code == 3
