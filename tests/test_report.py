@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("matplotlib")
-pytest.importorskip("scipy")
 
 from benchmarks import codecs, curves, plots, report, side_by_side  # noqa: E402
 
