@@ -125,7 +125,7 @@ def test_every_int16_with_every_shift(rows: np.ndarray, simd: int) -> None:
 
 
 def test_lanes_by_number_of_coded_symbols(tables: _core.Tables) -> None:
-    sizes = [(2047, 0), (2048, 1), (8191, 1), (8192, 2), (16383, 2), (16384, 3), (65535, 3), (65536, 5)]
+    sizes = [(4095, 0), (4096, 1), (16383, 1), (16384, 2), (32767, 2), (32768, 3), (65535, 3), (65536, 4)]
     for n, lanes in sizes:
         index = np.full(n + 500, 20, np.uint8)
         index[:500] = 0  # skipped: not counted

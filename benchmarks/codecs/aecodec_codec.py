@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 import aecodec
-from aecodec import models
+from aecodec import _core, models
 from aecodec.session import wheels
 from benchmarks.codecs.base import ImageCodec, Pixels
 
@@ -18,10 +18,10 @@ QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
 
 
 def source_hash() -> str:
-    """8 hex digits of the package's Python files: a changed codec must not inherit old rows."""
+    """8 hex digits of the package's Python files and C core: a changed codec must not inherit old rows."""
     digest = hashlib.sha256()
     folder = Path(aecodec.__file__).parent
-    for path in sorted(folder.glob("*.py")):
+    for path in (*sorted(folder.glob("*.py")), Path(_core.__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
 
