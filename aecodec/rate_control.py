@@ -1,8 +1,8 @@
 """Which quality gives a file of this size, or a picture of this PSNR?
 
 Size and PSNR grow with quality, their logarithm and their decibels nearly in proportion, so a bracketed
-secant search needs three or four encodings. Each is a real one: the entropy coder is a tenth of the time,
-so an estimate instead of its bytes would save little and be wrong by its error.
+secant search needs few encodings. Each is a real one: the entropy coder is a small part of the time, so
+an estimate instead of its bytes would save little and be wrong by its error.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STEPS = 63 * 256
 """Stored qualities are 0 .. STEPS."""
 SIZE_TOLERANCE = 0.005
 PSNR_TOLERANCE = 0.02
-# Where the search begins, and what it expects there: nano's growth over the 24 pictures of Kodak.
+# Where the search begins, and the growth it expects before it knows two points.
 START = STEPS // 2
 LOG_SIZE_STEPS = STEPS / math.log(32)
 DECIBEL_STEPS = STEPS / 15.5

@@ -18,7 +18,7 @@ Float = NDArray[np.float32]
 Network = Callable[..., Sequence[Float]]
 
 LARGEST = 48
-"""Side of the largest window, halo included: 3072 pixels, where `nano` takes about 2 GB."""
+"""Side of the largest window, halo included: 3072 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
