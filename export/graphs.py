@@ -21,6 +21,7 @@ from onnx import TensorProto
 from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SKIP, Z_MAX, CodecModel, Size
 from aecodec.training.scales import SUM_LIMIT, IntegerConv
+from aecodec.training.transforms import Lapped
 
 from .builder import GraphBuilder, to_numpy
 
@@ -52,8 +53,8 @@ def halo(size: Size) -> dict[str, int]:
 
     context = 2
     hyper_analysis = 2 * 1 + 1  # a block at 1/32 and one at 1/16, in positions of 1/16
-    analysis = 2 * (hyper_analysis + 1) + size.encoder_blocks  # a block at 1/16, the others at 1/8
-    synthesis = math.ceil(size.decoder_blocks / 2) + 1 + context
+    analysis = 2 * (hyper_analysis + size.deep) + size.encoder_blocks  # in positions of 1/8
+    synthesis = math.ceil(size.decoder_blocks / 2) + size.deep + context
     return {
         "analysis": math.ceil(analysis / 8),
         "context": hyper_synthesis(context),
@@ -78,7 +79,7 @@ def analysis(m: CodecModel, act: str) -> onnx.ModelProto:
     quality = g.input("quality", F32, [1])
     h = g.patches(x, m.g_a.patch, 8, offset=-0.5)  # C, H/8
     h = g.op("Mul", g.blocks(h, m.g_a.blocks, act), g.by_quality(quality, m.g_a.gain))
-    h = g.block(g.patches(h, m.g_a.down, 2), m.g_a.deep, act)  # 2C, H/16
+    h = g.blocks(g.patches(h, m.g_a.down, 2), m.g_a.deep, act)  # 2C, H/16
     y = g.conv1(h, m.g_a.head.conv, m.g_a.head.scale)  # N, H/16
     if m.g_a.shortcut is not None:
         y = g.op("Add", y, g.patches(x, m.g_a.shortcut.conv, 16, m.g_a.shortcut.scale, offset=-0.5))
@@ -135,6 +136,13 @@ def context(m: CodecModel, act: str) -> onnx.ModelProto:
     return g.finish({"symbols_first": (symbols, F32, shape), "residual_second": (residual, F32, shape)})
 
 
+def _lapped(g: GraphBuilder, lapped: Lapped, y_hat: str, quality: str) -> str:
+    first, last, axis = (g.const([value], np.int64) for value in (0, lapped.count, 1))
+    y = g.op("Slice", y_hat, first, last, axis)
+    y = g.op("Mul", y, g.by_quality(quality, lapped.gain))
+    return g.conv(y, to_numpy(lapped.conv.weight) * lapped.scale, None, pad=1)
+
+
 def synthesis(m: CodecModel, act: str) -> onnx.ModelProto:
     g = GraphBuilder("synthesis")
     symbols = g.input("symbols", F32, [1, m.size.n, "h", "w"])
@@ -149,12 +157,13 @@ def synthesis(m: CodecModel, act: str) -> onnx.ModelProto:
     y_hat_2 = g.op("Mul", g.op("Add", mu_2, symbols), second)
     y_hat = g.op("Add", y_hat_1, y_hat_2)
     y_hat = g.op("Mul", y_hat, g.by_quality(quality, m.inverse_gain))  # N, H/16
-    h = g.block(g.conv1(y_hat, m.g_s.patch), m.g_s.deep, act)  # 2C, H/16
+    h = g.blocks(g.conv1(y_hat, m.g_s.patch), m.g_s.deep, act)  # 2C, H/16
     h = g.shuffle(g.conv1(h, m.g_s.up), 2)  # C, H/8
     h = g.blocks(g.op("Mul", h, g.by_quality(quality, m.g_s.gain)), m.g_s.blocks, act)
     x_hat = g.shuffle(g.conv1(h, m.g_s.head.conv, m.g_s.head.scale), 8)
-    if m.g_s.shortcut is not None:
+    if m.g_s.shortcut is not None and m.g_s.lapped is not None:
         linear = g.conv1(y_hat, m.g_s.shortcut.conv, m.g_s.shortcut.scale)
+        linear = g.op("Add", linear, _lapped(g, m.g_s.lapped, y_hat, quality))
         x_hat = g.op("Add", x_hat, g.shuffle(linear, 16))
     x_hat = g.op("Clip", g.op("Add", x_hat, g.const(0.5)), g.const(0.0), g.const(1.0))
     return g.finish({"x_hat": (x_hat, F32, [1, 3, "H", "W"])})

@@ -39,6 +39,9 @@ def fresh(seed: int = 3) -> CodecModel:
             layer.bias += 0.2 * torch.randn_like(layer.bias)
             if layer.level_bias is not None:
                 layer.level_bias.knots += 0.2 * torch.randn_like(layer.level_bias.knots)
+        assert model.g_s.lapped is not None
+        model.g_s.lapped.conv.weight.normal_(std=0.3)
+        model.g_s.lapped.gain.knots.normal_(std=0.5)
     return model
 
 
@@ -64,13 +67,13 @@ def test_exact_networks_agree_everywhere(bundle: tuple[CodecModel, Path]) -> Non
 
 
 def test_a_wrong_weight_is_found(bundle: tuple[CodecModel, Path]) -> None:
-    """The comparison can fail: one weight of one layer one too large."""
+    """The comparison can fail: the weights of one input of one layer are one too large."""
     model, folder = bundle
     for layer in (model.scales.f4, model.scales.s2):
         kept = layer.weight.detach().clone()
         try:
             with torch.no_grad():
-                layer.weight[0, 0] += 2.0**-layer.weight_bits
+                layer.weight[:, 0] += 2.0**-layer.weight_bits
             with pytest.raises(ValueError, match="int64"):
                 verify.check_exact(model, folder, lambda _: None, rounds=1)
         finally:
@@ -126,9 +129,7 @@ def test_the_codec_makes_the_symbols_of_torch(bundle: tuple[CodecModel, Path], l
     picture = np.random.default_rng(4).integers(0, 256, (64, 192, 3), np.uint8)
     codec = Codec(folder, device="cpu")
     parsed = read_file(codec.encode(picture, quality=level * 100 / 63))
-    symbols, z_hat, _ = datapath.decode_symbols(
-        codec._model_of(parsed.header), parsed.header, parsed.groups
-    )
+    symbols, z_hat, _ = datapath.decode_symbols(codec._model_of(parsed.header), parsed.header, parsed.groups)
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
 
     def differing() -> int:

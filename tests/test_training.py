@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ torch = pytest.importorskip("torch")
 
 from aecodec.training import __main__ as entry  # noqa: E402
 from aecodec.training import train  # noqa: E402
+from aecodec.training.checkpoint import warm_start  # noqa: E402
 from aecodec.training.config import Config  # noqa: E402
 from aecodec.training.data import Crops, klt_basis, load_pictures  # noqa: E402
 from aecodec.training.evaluate import picture_rd  # noqa: E402
-from aecodec.training.model import Output  # noqa: E402
+from aecodec.training.model import SIZES, CodecModel, Output  # noqa: E402
 from aecodec.training.train import Trainer, schedule  # noqa: E402
 
 STEPS = 10
@@ -194,6 +196,26 @@ def test_warm_start_takes_the_averaged_weights(folder: Path, tmp_path: Path) -> 
     for name, value in second.model.state_dict().items():
         wanted = first.ema.weights[name]
         assert torch.equal(value, wanted.half().float() if wanted.is_floating_point() else wanted), name
+
+
+def test_a_deeper_model_starts_where_the_shallow_one_ended(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    tiny = SIZES["tiny"]
+    shallow, deep = CodecModel(tiny).eval(), CodecModel(replace(tiny, deep=3, decoder_blocks=2)).eval()
+    new = warm_start(deep, _saved(shallow, tmp_path / "shallow.pt"))
+    assert new == ["g_a.deep.1", "g_a.deep.2", "g_s.deep.1", "g_s.deep.2", "g_s.blocks.1"]
+    x, level = torch.rand(1, 3, 64, 128), torch.tensor([30.0])
+    with torch.no_grad():
+        torch.testing.assert_close(
+            deep(x, level, True, True).x_hat, shallow(x, level, True, True).x_hat, atol=1e-5, rtol=0
+        )
+    with pytest.raises(ValueError, match="does not fit this model"):
+        warm_start(shallow, _saved(deep, tmp_path / "deep.pt"))
+
+
+def _saved(model: CodecModel, path: Path) -> str:
+    torch.save({"model": model.state_dict()}, path)
+    return str(path)
 
 
 def test_loss_falls(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

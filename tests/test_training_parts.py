@@ -13,6 +13,7 @@ from aecodec.training.entropy_model import HyperPrior, symbol_bits  # noqa: E402
 from aecodec.training.layers import QualityVector, checkerboard  # noqa: E402
 from aecodec.training.model import SIZES, CodecModel  # noqa: E402
 from aecodec.training.optim import Muon, orthogonalise  # noqa: E402
+from aecodec.training.transforms import Lapped  # noqa: E402
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 64), (2, 64, 24), (1, 48, 48)])
@@ -64,6 +65,24 @@ def test_klt_basis_and_start() -> None:
         assert 10 * np.log10(1 / mse) > 35, "the shortcut alone is a working transform"
         torch.testing.assert_close(model.gain(level) * model.inverse_gain(level), torch.ones(1, 48, 1, 1))
         torch.testing.assert_close(model.gain(level) / gain, deviation[None, :, None, None])
+
+
+def test_lapped_functions_reach_one_patch_and_no_further() -> None:
+    torch.manual_seed(0)
+    lapped = Lapped(48)
+    y, level = torch.randn(1, 48, 5, 5), torch.tensor([10.0])
+    assert not lapped(y, level).any(), "it starts from nothing"
+    torch.nn.init.normal_(lapped.conv.weight)
+    changed = y.clone()
+    changed[:, :32, 0, 0] += 1
+    difference = (lapped(changed, level) - lapped(y, level)).abs().sum(1)[0]
+    assert (
+        (difference[:2, :2] > 0.01).all() and difference[2:].max() < 1e-4 and difference[:, 2:].max() < 1e-4
+    )
+    changed = y.clone()
+    changed[:, 32:] += 1
+    assert torch.equal(lapped(changed, level), lapped(y, level)), "only the leading latents lap"
+    assert lapped(y, level).std() > 2 * lapped(y, torch.tensor([40.0])).std(), "less where latents are finer"
 
 
 @pytest.mark.parametrize("index", [0.0, 3.0, 17.5, 40.0, 63.0])

@@ -6,7 +6,9 @@ import pickle
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
+from .layers import Block
 from .model import SIZES, CodecModel
 
 
@@ -34,3 +36,30 @@ def load_model(path: str) -> tuple[CodecModel, dict[str, Any]]:
     weights = state["ema"] if "ema" in state else state["model"]
     model.load_state_dict({k: v.float() for k, v in weights.items()})
     return model.eval(), {**cfg, "step": state["step"]}
+
+
+def warm_start(model: CodecModel, path: str) -> list[str]:
+    """Give `model` the weights of a run of the same size or of one with fewer blocks -> new blocks' names.
+
+    A block that the weights do not have becomes the identity, so the model starts where the old one ended.
+    ValueError when anything else is missing, left over or of another shape."""
+    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    new = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, Block) and f"{name}.mix_in.weight" not in weights
+    ]
+    own = model.state_dict()
+    for key, value in own.items():
+        if key not in weights and any(key.startswith(f"{name}.") for name in new):
+            weights[key] = value
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit this model: {error}") from None
+    for name in new:
+        block = model.get_submodule(name)
+        assert isinstance(block, Block)
+        for layer in (block.mix_out, block.contract):
+            nn.init.zeros_(layer.weight)
+    return new

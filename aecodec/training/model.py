@@ -24,7 +24,8 @@ Z_MAX = 127
 
 @dataclass(frozen=True)
 class Size:
-    """c: channels at 1/8; n: latents at 1/16; z: hyper-latents at 1/64; width: hyper and context nets."""
+    """c: channels at 1/8; n: latents at 1/16; z: hyper-latents at 1/64; width: hyper and context nets;
+    deep: blocks at 1/16, where one costs a fifth of one at 1/8 for its channel and sees twice as far."""
 
     c: int
     encoder_blocks: int
@@ -34,10 +35,11 @@ class Size:
     width: int = 128
     scale_width: int = 64
     scale_width_second: int = 96
+    deep: int = 3
 
 
 SIZES = {
-    "tiny": Size(32, 1, 1, 48, 16, 48, 32, 48),
+    "tiny": Size(32, 1, 1, 48, 16, 48, 32, 48, deep=1),
     "nano": Size(96, 4, 4, 256),
     "fast": Size(160, 4, 4, 256, width=160, scale_width=96, scale_width_second=128),
     "std": Size(224, 4, 6, 320, width=192, scale_width=96, scale_width_second=128),
@@ -86,8 +88,8 @@ class CodecModel(nn.Module):
         # At high rate the best step is proportional to lambda^-1/2 (Sullivan and Wiegand, 1998).
         start = math.log(83 * math.sqrt(lambda_low))
         slope = 0.5 * math.log(lambda_high / lambda_low) / (LEVELS - 1)
-        self.g_a = T.Analysis(size.c, size.encoder_blocks, n, expansion, activation, shortcut)
-        self.g_s = T.Synthesis(size.c, size.decoder_blocks, n, expansion, activation, shortcut)
+        self.g_a = T.Analysis(size.c, size.encoder_blocks, size.deep, n, expansion, activation, shortcut)
+        self.g_s = T.Synthesis(size.c, size.decoder_blocks, size.deep, n, expansion, activation, shortcut)
         self.h_a = T.HyperAnalysis(n, width, size.z, activation)
         self.h_s = T.HyperSynthesis(size.z, width, n, activation)
         self.context = T.Context(n, width, activation)

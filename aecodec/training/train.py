@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from .checkpoint import warm_start
 from .config import Config
 from .data import Crops, klt_basis, load_pictures
 from .evaluate import evaluate, save_samples
@@ -98,7 +99,9 @@ class Trainer:
             cfg.dead_zone,
         )
         if cfg.init:
-            self.model.load_state_dict(torch.load(cfg.init, map_location="cpu", weights_only=True)["model"])
+            new = warm_start(self.model, cfg.init)
+            if new:
+                print(f"not in {cfg.init}, starting as the identity: {', '.join(new)}", flush=True)
         elif cfg.shortcut:
             self.model.start_from_klt(*klt_basis(pictures[held_out:], self.model.size.n))
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

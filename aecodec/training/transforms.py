@@ -1,14 +1,15 @@
 """The float networks: g_a, g_s, h_a, h_s and the checkerboard context for the means.
 
-    x --unshuffle 8, 1x1--> C @1/8 --blocks, x gain--> unshuffle 2, 1x1 --> 2C @1/16 --block, 1x1--> y (N)
+    x --unshuffle 8, 1x1--> C @1/8 --blocks, x gain--> unshuffle 2, 1x1 --> 2C @1/16 --blocks, 1x1--> y (N)
     y --1x1--> H @1/16 --block--> unshuffle 2 --block--> unshuffle 2 --> z (Z @1/64)
     z_hat --> H @1/32 --block--> H @1/16 --block--> phi;   phi --1x1--> mu of the first half
     [phi, y_hat of the first half] --blocks, 1x1--> mu of the second half
-    y_hat --1x1--> 2C @1/16 --block--> C @1/8 --x gain, blocks--> 1x1, shuffle 8 --> x_hat
+    y_hat --1x1--> 2C @1/16 --blocks--> C @1/8 --x gain, blocks--> 1x1, shuffle 8 --> x_hat
 
 A linear 16x16 patch transform runs beside g_a and g_s.  It starts as the Karhunen-Loeve transform of
 the training pictures, scaled to unit variance a channel, so training starts from a working transform
-codec and every network sees latents of the same size."""
+codec and every network sees latents of the same size.  In g_s the slowest of its basis functions
+reach into the neighbouring patches, so that patches need not end in a step."""
 
 from __future__ import annotations
 
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 from .layers import Block, QualityVector, conv1
 
 PATCH = 16
+SLOWEST = 32
+"""The leading directions of the transform, whose basis functions lap over the edges of their patch."""
 
 
 def _blocks(count: int, channels: int, expansion: int, activation: str) -> nn.Sequential:
@@ -43,16 +46,39 @@ class Linear(nn.Module):
             return F.conv2d(x.float(), self.conv.weight * self.scale, bias)
 
 
+class Lapped(nn.Module):
+    """What the leading latents add to the patches around them: y_hat [B, N, h, w] -> [B, 768, h, w].
+
+    A linear transform of separate patches shows their edges where the latents are coarse; basis functions
+    longer than the block distance do not (Malvar and Staelin, The LOT, 1989).  A 3x3 convolution from zero,
+    with a gain by quality: the better the latents are known, the less there is to smooth."""
+
+    def __init__(self, n: int):
+        super().__init__()
+        self.count = min(SLOWEST, n)
+        self.conv = nn.Conv2d(self.count, 3 * PATCH * PATCH, 3, padding=1, bias=False)
+        nn.init.zeros_(self.conv.weight)
+        self.gain = QualityVector(self.count, slope=-0.05)
+        self.scale = 0.1
+
+    def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
+        with torch.autocast(y_hat.device.type, enabled=False):
+            y = y_hat[:, : self.count].float() * self.gain(level)
+            return F.conv2d(y, self.conv.weight * self.scale, padding=1)
+
+
 class Analysis(nn.Module):
     """g_a: x [B, 3, H, W] in 0..1, level [B] -> y [B, N, H/16, W/16]."""
 
-    def __init__(self, c: int, blocks: int, n: int, expansion: int, activation: str, shortcut: bool):
+    def __init__(
+        self, c: int, blocks: int, deep: int, n: int, expansion: int, activation: str, shortcut: bool
+    ):
         super().__init__()
         self.patch = conv1(192, c)
         self.blocks = _blocks(blocks, c, expansion, activation)
         self.gain = QualityVector(c)
         self.down = conv1(4 * c, 2 * c)
-        self.deep = Block(2 * c, expansion, activation)
+        self.deep = _blocks(deep, 2 * c, expansion, activation)
         self.head = Linear(2 * c, n, 0.15 if shortcut else 0.5)
         self.shortcut = Linear(3 * PATCH * PATCH, n, bias=False) if shortcut else None
 
@@ -70,23 +96,27 @@ class Analysis(nn.Module):
 class Synthesis(nn.Module):
     """g_s: y_hat [B, N, H/16, W/16], level [B] -> x_hat [B, 3, H, W], not clipped."""
 
-    def __init__(self, c: int, blocks: int, n: int, expansion: int, activation: str, shortcut: bool):
+    def __init__(
+        self, c: int, blocks: int, deep: int, n: int, expansion: int, activation: str, shortcut: bool
+    ):
         super().__init__()
         self.patch = conv1(n, 2 * c)
-        self.deep = Block(2 * c, expansion, activation)
+        self.deep = _blocks(deep, 2 * c, expansion, activation)
         self.up = conv1(2 * c, 4 * c)
         self.gain = QualityVector(c)
         self.blocks = _blocks(blocks, c, expansion, activation)
         self.head = Linear(c, 192, 0.03 if shortcut else 0.1)
         self.shortcut = Linear(n, 3 * PATCH * PATCH, bias=False) if shortcut else None
+        self.lapped = Lapped(n) if shortcut else None
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
         h = self.deep(self.patch(y_hat))
         h = F.pixel_shuffle(self.up(h), 2)
         h = self.blocks(h * self.gain(level).to(h.dtype))
         x_hat = F.pixel_shuffle(self.head(h), 8) + 0.5
-        if self.shortcut is not None:
-            x_hat = x_hat + F.pixel_shuffle(self.shortcut(y_hat), PATCH)
+        if self.shortcut is not None and self.lapped is not None:
+            patches = self.shortcut(y_hat) + self.lapped(y_hat, level)
+            x_hat = x_hat + F.pixel_shuffle(patches, PATCH)
         return x_hat
 
 
