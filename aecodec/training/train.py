@@ -256,6 +256,7 @@ class Trainer:
         if log:
             log.close()
         if self.world > 1:
+            dist.barrier()  # gloo's threads abort a process whose peer has left before it
             dist.destroy_process_group()
 
     def _evaluate(self, log: Any) -> None:
