@@ -109,9 +109,7 @@ def _round(residual: Float, index: NDArray[np.uint8], rounding: Float) -> entrop
     return rounded.astype(np.int16)
 
 
-def decode(
-    model: Model, parsed: Parsed, limits: Limits, salvage: bool = False
-) -> tuple[Picture, list[int]]:
+def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) -> tuple[Picture, list[int]]:
     """A file taken apart -> its picture, and the groups that are lost (only when salvaging)."""
     header = parsed.header
     alpha, (icc, exif, xmp) = _unpack_sections(parsed, limits)

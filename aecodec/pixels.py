@@ -1,8 +1,8 @@
 """Pictures of any kind <-> the arrays that the networks see.
 
-    path, bytes, file, PIL image, array --read_picture--> Picture: uint8 [H, W, C], alpha, metadata
-    uint8 [H, W, C] --to_network--> float32 [1, 3, H', W'] in 0..1, sides padded to multiples of 64
-    float32 [1, 3, H', W'] --from_network--> uint8 [H, W, C] --to_pil--> PIL image
+path, bytes, file, PIL image, array --read_picture--> Picture: uint8 [H, W, C], alpha, metadata
+uint8 [H, W, C] --to_network--> float32 [1, 3, H', W'] in 0..1, sides padded to multiples of 64
+float32 [1, 3, H', W'] --from_network--> uint8 [H, W, C] --to_pil--> PIL image
 """
 
 from __future__ import annotations

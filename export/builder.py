@@ -88,8 +88,9 @@ class GraphBuilder:
         bias = bias + offset * weight.reshape(c_out, -1).sum(1, dtype=np.float64)
         return self.conv(x, weight.reshape(c_out, -1, size, size), bias.astype(np.float32), stride=size)
 
-    def shuffle(self, x: str, size: int) -> str:
-        return self.op("DepthToSpace", x, blocksize=size, mode="CRD")
+    def shuffle(self, x: str, size: int, mode: str = "CRD") -> str:
+        """CRD: F.pixel_shuffle; DCR: training.layers.depth_to_space."""
+        return self.op("DepthToSpace", x, blocksize=size, mode=mode)
 
     def depthwise(self, x: str, layer: nn.Conv2d) -> str:
         return self.conv(x, to_numpy(layer.weight), to_numpy(layer.bias), pad=1, groups=layer.groups)

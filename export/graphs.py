@@ -21,7 +21,7 @@ from onnx import TensorProto
 from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SKIP, Z_MAX, CodecModel, Size
 from aecodec.training.scales import SUM_LIMIT, IntegerConv
-from aecodec.training.transforms import Lapped
+from aecodec.training.transforms import PATCH, Lapped, Linear, Refinement, half_order
 
 from .builder import GraphBuilder, to_numpy
 
@@ -54,7 +54,8 @@ def halo(size: Size) -> dict[str, int]:
     context = 2
     hyper_analysis = 2 * 1 + 1  # a block at 1/32 and one at 1/16, in positions of 1/16
     analysis = 2 * (hyper_analysis + size.deep) + size.encoder_blocks  # in positions of 1/8
-    synthesis = math.ceil(size.decoder_blocks / 2) + size.deep + context
+    refinement = 1  # two 3x3 layers at 1/2, in positions of 1/8
+    synthesis = math.ceil((size.decoder_blocks + refinement) / 2) + size.deep + context
     return {
         "analysis": math.ceil(analysis / 8),
         "context": hyper_synthesis(context),
@@ -136,11 +137,26 @@ def context(m: CodecModel, act: str) -> onnx.ModelProto:
     return g.finish({"symbols_first": (symbols, F32, shape), "residual_second": (residual, F32, shape)})
 
 
+def _half(g: GraphBuilder, x: str, layer: Linear, side: int) -> str:
+    """Patches of side x side pixels as 12 channels at half resolution."""
+    bias = None if layer.conv.bias is None else to_numpy(half_order(layer.conv.bias, side)) * layer.scale
+    patches = g.conv(x, to_numpy(half_order(layer.conv.weight, side)) * layer.scale, bias)
+    return g.shuffle(patches, side // 2, "DCR")
+
+
 def _lapped(g: GraphBuilder, lapped: Lapped, y_hat: str, quality: str) -> str:
     first, last, axis = (g.const([value], np.int64) for value in (0, lapped.count, 1))
     y = g.op("Slice", y_hat, first, last, axis)
     y = g.op("Mul", y, g.by_quality(quality, lapped.gain))
-    return g.conv(y, to_numpy(lapped.conv.weight) * lapped.scale, None, pad=1)
+    patches = g.conv(y, to_numpy(half_order(lapped.conv.weight, PATCH)) * lapped.scale, None, pad=1)
+    return g.shuffle(patches, PATCH // 2, "DCR")
+
+
+def _refine(g: GraphBuilder, refine: Refinement, picture: str, features: str) -> str:
+    control = g.shuffle(g.conv1(features, refine.control), 4, "DCR")
+    h = g.op("Add", g.conv(picture, to_numpy(refine.sense.weight), None, pad=1), control)
+    weight, bias = (to_numpy(t) * refine.scale for t in (refine.correct.weight, refine.correct.bias))
+    return g.op("Add", picture, g.conv(g.op("Relu", h), weight, bias, pad=1))
 
 
 def synthesis(m: CodecModel, act: str) -> onnx.ModelProto:
@@ -160,11 +176,11 @@ def synthesis(m: CodecModel, act: str) -> onnx.ModelProto:
     h = g.blocks(g.conv1(y_hat, m.g_s.patch), m.g_s.deep, act)  # 2C, H/16
     h = g.shuffle(g.conv1(h, m.g_s.up), 2)  # C, H/8
     h = g.blocks(g.op("Mul", h, g.by_quality(quality, m.g_s.gain)), m.g_s.blocks, act)
-    x_hat = g.shuffle(g.conv1(h, m.g_s.head.conv, m.g_s.head.scale), 8)
+    picture = _half(g, h, m.g_s.head, 8)  # 12, H/2
     if m.g_s.shortcut is not None and m.g_s.lapped is not None:
-        linear = g.conv1(y_hat, m.g_s.shortcut.conv, m.g_s.shortcut.scale)
-        linear = g.op("Add", linear, _lapped(g, m.g_s.lapped, y_hat, quality))
-        x_hat = g.op("Add", x_hat, g.shuffle(linear, 16))
+        picture = g.op("Add", picture, _half(g, y_hat, m.g_s.shortcut, PATCH))
+        picture = g.op("Add", picture, _lapped(g, m.g_s.lapped, y_hat, quality))
+    x_hat = g.shuffle(_refine(g, m.g_s.refine, picture, h), 2)
     x_hat = g.op("Clip", g.op("Add", x_hat, g.const(0.5)), g.const(0.0), g.const(1.0))
     return g.finish({"x_hat": (x_hat, F32, [1, 3, "H", "W"])})
 

@@ -42,6 +42,7 @@ def fresh(seed: int = 3) -> CodecModel:
         assert model.g_s.lapped is not None
         model.g_s.lapped.conv.weight.normal_(std=0.3)
         model.g_s.lapped.gain.knots.normal_(std=0.5)
+        model.g_s.refine.correct.weight.normal_(std=0.5)
     return model
 
 

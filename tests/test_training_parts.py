@@ -7,13 +7,14 @@ import pytest
 from synthetic import smooth
 
 torch = pytest.importorskip("torch")
+F = torch.nn.functional
 
 from aecodec.training.data import klt_basis  # noqa: E402
 from aecodec.training.entropy_model import HyperPrior, symbol_bits  # noqa: E402
-from aecodec.training.layers import QualityVector, checkerboard  # noqa: E402
+from aecodec.training.layers import QualityVector, checkerboard, depth_to_space, space_to_depth  # noqa: E402
 from aecodec.training.model import SIZES, CodecModel  # noqa: E402
 from aecodec.training.optim import Muon, orthogonalise  # noqa: E402
-from aecodec.training.transforms import Lapped  # noqa: E402
+from aecodec.training.transforms import Lapped, Refinement, half_order  # noqa: E402
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 64), (2, 64, 24), (1, 48, 48)])
@@ -83,6 +84,31 @@ def test_lapped_functions_reach_one_patch_and_no_further() -> None:
     changed[:, 32:] += 1
     assert torch.equal(lapped(changed, level), lapped(y, level)), "only the leading latents lap"
     assert lapped(y, level).std() > 2 * lapped(y, torch.tensor([40.0])).std(), "less where latents are finer"
+
+
+def test_rearrangements_are_those_of_pixel_shuffle() -> None:
+    x = torch.randn(2, 3, 32, 48)
+    assert torch.equal(space_to_depth(x, 8), F.pixel_unshuffle(x, 8))
+    for side in (8, 16):
+        patches = torch.randn(2, 3 * side * side, 3, 2)
+        picture = depth_to_space(half_order(patches.transpose(0, 1), side).transpose(0, 1), side // 2)
+        assert torch.equal(F.pixel_shuffle(picture, 2), F.pixel_shuffle(patches, side))
+
+
+def test_refinement_starts_from_nothing_and_sees_four_pixels() -> None:
+    torch.manual_seed(0)
+    refine = Refinement(8, 16)
+    picture, features = torch.randn(1, 12, 16, 16), torch.randn(1, 8, 4, 4)
+    assert not refine(picture, features).any()
+    torch.nn.init.normal_(refine.correct.weight)
+    changed = picture.clone()
+    changed[:, :, 0, 0] += 1
+    difference = (refine(changed, features) - refine(picture, features)).abs().sum(1)[0]
+    assert difference[:3, :3].min() > 0 and not difference[3:].any() and not difference[:, 3:].any()
+    other = features.clone()
+    other[:, :, 3, 3] += 1
+    difference = (refine(picture, other) - refine(picture, features)).abs().sum(1)[0]
+    assert difference[11:, 11:].all() and not difference[:11].any() and not difference[:, :11].any()
 
 
 @pytest.mark.parametrize("index", [0.0, 3.0, 17.5, 40.0, 63.0])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .layers import Block
 from .model import SIZES, CodecModel
+from .transforms import Lapped, Refinement
 
 
 def load_model(path: str) -> tuple[CodecModel, dict[str, Any]]:
@@ -39,15 +40,17 @@ def load_model(path: str) -> tuple[CodecModel, dict[str, Any]]:
 
 
 def warm_start(model: CodecModel, path: str) -> list[str]:
-    """Give `model` the weights of a run of the same size or of one with fewer blocks -> new blocks' names.
+    """Give `model` the weights of a run of the same size or of one with fewer layers -> new layers' names.
 
-    A block that the weights do not have becomes the identity, so the model starts where the old one ended.
-    ValueError when anything else is missing, left over or of another shape."""
+    A block, lapped transform or refinement that the weights do not have changes nothing at first, so the
+    model starts where the old one ended.  ValueError when anything else is missing, left over or of another
+    shape."""
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["model"]
     new = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, Block) and f"{name}.mix_in.weight" not in weights
+        if isinstance(module, (Block, Lapped, Refinement))
+        and not any(key.startswith(f"{name}.") for key in weights)
     ]
     own = model.state_dict()
     for key, value in own.items():
@@ -58,8 +61,8 @@ def warm_start(model: CodecModel, path: str) -> list[str]:
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit this model: {error}") from None
     for name in new:
-        block = model.get_submodule(name)
-        assert isinstance(block, Block)
-        for layer in (block.mix_out, block.contract):
-            nn.init.zeros_(layer.weight)
+        layer = model.get_submodule(name)
+        if isinstance(layer, Block):  # the others start from zero by themselves
+            nn.init.zeros_(layer.mix_out.weight)
+            nn.init.zeros_(layer.contract.weight)
     return new

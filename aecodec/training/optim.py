@@ -22,7 +22,7 @@ def orthogonalise(g: Tensor, steps: int = 5) -> Tensor:
     x = x / (x.float().norm(dim=(1, 2), keepdim=True) + 1e-7).to(x.dtype)
     for _ in range(steps):
         s = x @ x.mT
-        x = a * x + (b * s + c * (s @ s)) @ x
+        x = torch.baddbmm(x, torch.baddbmm(s, s, s, beta=b, alpha=c), x, beta=a)
     return (x if wide else x.mT).to(g.dtype)
 
 

@@ -4,12 +4,13 @@
     y --1x1--> H @1/16 --block--> unshuffle 2 --block--> unshuffle 2 --> z (Z @1/64)
     z_hat --> H @1/32 --block--> H @1/16 --block--> phi;   phi --1x1--> mu of the first half
     [phi, y_hat of the first half] --blocks, 1x1--> mu of the second half
-    y_hat --1x1--> 2C @1/16 --blocks--> C @1/8 --x gain, blocks--> 1x1, shuffle 8 --> x_hat
+    y_hat --1x1--> 2C @1/16 --blocks--> C @1/8 --x gain, blocks--> 1x1, shuffle 4 --refine @1/2--> x_hat
 
 A linear 16x16 patch transform runs beside g_a and g_s.  It starts as the Karhunen-Loeve transform of
 the training pictures, scaled to unit variance a channel, so training starts from a working transform
 codec and every network sees latents of the same size.  In g_s the slowest of its basis functions
-reach into the neighbouring patches, so that patches need not end in a step."""
+reach into the neighbouring patches, so that patches need not end in a step, and a small filter at half
+resolution takes away what is left of one."""
 
 from __future__ import annotations
 
@@ -17,11 +18,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .layers import Block, QualityVector, conv1
+from .layers import Block, QualityVector, conv1, depth_to_space, space_to_depth, zero_bias
 
 PATCH = 16
 SLOWEST = 32
 """The leading directions of the transform, whose basis functions lap over the edges of their patch."""
+REFINE_WIDTH = 16
+"""Channels between the two convolutions at 1/2: one block of ONNX Runtime's convolution on AVX-512."""
+
+
+def half_order(rows: Tensor, side: int) -> Tensor:
+    """[3 side^2, ...] rows in pixel_unshuffle order (c, i, j) -> ordered (i / 2, j / 2, c, i % 2, j % 2): of
+    them depth_to_space(side / 2) makes a picture of 12 channels at half resolution."""
+    half = side // 2
+    cut = rows.unflatten(0, (3, half, 2, half, 2))
+    return cut.permute(1, 3, 0, 2, 4, *range(5, cut.dim())).flatten(0, 4)
 
 
 def _blocks(count: int, channels: int, expansion: int, activation: str) -> nn.Sequential:
@@ -41,13 +52,23 @@ class Linear(nn.Module):
             self.conv.bias = None
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._convolve(x, self.conv.weight, self.conv.bias)
+
+    def to_half(self, x: Tensor, side: int) -> Tensor:
+        """Patches of side x side pixels [B, 3 side^2, h, w], their rows in half_order."""
+        bias = self.conv.bias
+        return self._convolve(
+            x, half_order(self.conv.weight, side), None if bias is None else half_order(bias, side)
+        )
+
+    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):
-            bias = None if self.conv.bias is None else self.conv.bias * self.scale
-            return F.conv2d(x.float(), self.conv.weight * self.scale, bias)
+            return F.conv2d(x.float(), weight * self.scale, None if bias is None else bias * self.scale)
 
 
 class Lapped(nn.Module):
-    """What the leading latents add to the patches around them: y_hat [B, N, h, w] -> [B, 768, h, w].
+    """What the leading latents add to the patches around them: y_hat [B, N, h, w] -> [B, 768, h, w] in
+    half_order.
 
     A linear transform of separate patches shows their edges where the latents are coarse; basis functions
     longer than the block distance do not (Malvar and Staelin, The LOT, 1989).  A 3x3 convolution from zero,
@@ -64,7 +85,31 @@ class Lapped(nn.Module):
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
         with torch.autocast(y_hat.device.type, enabled=False):
             y = y_hat[:, : self.count].float() * self.gain(level)
-            return F.conv2d(y, self.conv.weight * self.scale, padding=1)
+            return F.conv2d(y, half_order(self.conv.weight, PATCH) * self.scale, padding=1)
+
+
+class Refinement(nn.Module):
+    """What a small network adds to the picture that the transforms made, at first zero.
+
+    picture [B, 12, H/2, W/2] (2x2 pixels a position), features [B, C, H/8, W/8] -> [B, 12, H/2, W/2].
+    One 3x3 convolution there sees 6x6 pixels.  The features say, pixel by pixel, what its hidden channels
+    make of a step: an edge of the scene or of a block, and how coarse the quality is.  A filter after the
+    transform, as in video codecs (Norkin et al., HEVC deblocking filter, 2012), its control learned."""
+
+    def __init__(self, c: int, width: int):
+        super().__init__()
+        self.sense = nn.Conv2d(12, width, 3, padding=1, bias=False)
+        self.control = conv1(c, 16 * width, 0.3)
+        self.correct = nn.Conv2d(width, 12, 3, padding=1)
+        self.scale = 0.1
+        nn.init.zeros_(self.correct.weight)
+        zero_bias(self.correct)
+
+    def forward(self, picture: Tensor, features: Tensor) -> Tensor:
+        control = depth_to_space(self.control(features), 4)
+        with torch.autocast(picture.device.type, enabled=False):
+            h = F.relu(self.sense(picture) + control.float())
+            return self.correct(h) * self.scale
 
 
 class Analysis(nn.Module):
@@ -84,12 +129,12 @@ class Analysis(nn.Module):
 
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         x = x - 0.5
-        h = self.patch(F.pixel_unshuffle(x, 8))
+        h = self.patch(space_to_depth(x, 8))
         h = self.blocks(h) * self.gain(level).to(h.dtype)
         h = self.deep(self.down(F.pixel_unshuffle(h, 2)))
         y = self.head(h)
         if self.shortcut is not None:
-            y = y + self.shortcut(F.pixel_unshuffle(x, PATCH))
+            y = y + self.shortcut(space_to_depth(x, PATCH))
         return y
 
 
@@ -108,16 +153,18 @@ class Synthesis(nn.Module):
         self.head = Linear(c, 192, 0.03 if shortcut else 0.1)
         self.shortcut = Linear(n, 3 * PATCH * PATCH, bias=False) if shortcut else None
         self.lapped = Lapped(n) if shortcut else None
+        self.refine = Refinement(c, REFINE_WIDTH)
 
     def forward(self, y_hat: Tensor, level: Tensor) -> Tensor:
         h = self.deep(self.patch(y_hat))
         h = F.pixel_shuffle(self.up(h), 2)
         h = self.blocks(h * self.gain(level).to(h.dtype))
-        x_hat = F.pixel_shuffle(self.head(h), 8) + 0.5
+        picture = depth_to_space(self.head.to_half(h, 8), 4)
         if self.shortcut is not None and self.lapped is not None:
-            patches = self.shortcut(y_hat) + self.lapped(y_hat, level)
-            x_hat = x_hat + F.pixel_shuffle(patches, PATCH)
-        return x_hat
+            patches = self.shortcut.to_half(y_hat, PATCH) + self.lapped(y_hat, level)
+            picture = picture + depth_to_space(patches, PATCH // 2)
+        picture = picture + self.refine(picture, h)
+        return F.pixel_shuffle(picture, 2) + 0.5
 
 
 class HyperAnalysis(nn.Module):
