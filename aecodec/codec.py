@@ -32,6 +32,7 @@ class Codec:
         threads  CPU threads of each network; None: onnxruntime decides
         limits   what is refused, checked before anything is allocated
         optimise False: graph optimisation off (slower; the symbols are the same)
+        pixel_blocks  False: everything is left to the networks, text and patterns too (see blocks.py)
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Codec:
         limits: Limits = DEFAULT_LIMITS,
         *,
         optimise: bool = True,
+        pixel_blocks: bool = True,
     ) -> None:
         self._bundle = None if model is None else models.find(model)
         self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise
+        self._pixel_blocks = pixel_blocks
         self._models: dict[bytes, Model] = {}
         self._lock = threading.Lock()
 
@@ -111,7 +114,7 @@ class Codec:
             return pixels.psnr(self.decode_picture(data).pixels, picture.pixels)
 
         def encode(stored: int) -> bytes:
-            return datapath.encode(model, picture, sections, x, stored)
+            return datapath.encode(model, picture, sections, x, stored, self._pixel_blocks)
 
         size = picture.pixels.shape[0] * picture.pixels.shape[1]
         return rate_control.reach(target, size, _stored_quality(quality), encode, psnr)
@@ -141,7 +144,7 @@ class Codec:
         """encode(), from a picture that has been read."""
         stored = _stored_quality(quality)
         model, x = self._load(self.bundle), pixels.to_network(picture.pixels)
-        return datapath.encode(model, picture, pack_sections(picture), x, stored)
+        return datapath.encode(model, picture, pack_sections(picture), x, stored, self._pixel_blocks)
 
     def decode_picture(self, data: Source) -> Picture:
         """decode(), with alpha and metadata apart."""

@@ -12,13 +12,16 @@ import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from aecodec import _core
+from aecodec import _core, group_data
 from aecodec.errors import CorruptError, FormatError, LimitError, UsageError, from_core
+from aecodec.group_data import Section
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
 HEADER_SIZE = 41
 GROUP_EDGE = 32
 METADATA_TAGS = ("iCCP", "eXIF", "xMPd", "ALPH")
+OWN_TAGS = ("BLOK", "GIDX", "GDAT")
+"""Sections that write_file makes itself."""
 FLAG_ALPHA = 1
 _U32 = (1 << 32) - 1
 
@@ -71,23 +74,16 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """Where a section's payload lies in the file."""
-
-    tag: str
-    offset: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class Parsed:
     """A file taken apart. Views point into the caller's data; nothing is copied."""
 
     header: Header
     sections: dict[str, memoryview]
-    """Payloads by tag, GIDX and GDAT left out; unknown optional sections included."""
+    """Payloads by tag, those of OWN_TAGS left out; unknown optional sections included."""
     groups: list[memoryview]
-    """Payloads in raster order; empty for a damaged group (only when salvaging)."""
+    """Payloads of the coded symbols in raster order; empty for a damaged group (only when salvaging)."""
+    blocks: list[memoryview]
+    """Payloads of the pixel blocks, the same way; empty for a group without such blocks, too."""
     damaged: tuple[int, ...] = ()
     """Groups that are cut off or fail their checksum (only when salvaging)."""
 
@@ -168,15 +164,19 @@ def read_file(
         raise CorruptError(_explain(view, header, limits) or str(error)) from None
     where = {section.tag: section for section in sections}
     _check_flags(header, where)
-    parts = _groups(view, header, where)
+    parts = group_data.find(view, where, header.n_groups)
     chosen = range(len(parts)) if only is None else only
-    damaged = tuple(g for g in chosen if _damage(g, *parts[g], len(view)))
+    damaged = tuple(g for g in chosen if parts[g].damage(g, len(view)))
     if damaged and not salvage:
-        raise CorruptError(_damage(damaged[0], *parts[damaged[0]], len(view)))
+        raise CorruptError(parts[damaged[0]].damage(damaged[0], len(view)))
     whole = set(chosen) - set(damaged)
-    groups = [part if g in whole else view[:0] for g, (_, _, part) in enumerate(parts)]
-    others = {s.tag: view[s.offset : s.offset + s.size] for s in sections if s.tag not in ("GIDX", "GDAT")}
-    return Parsed(header, others, groups, damaged)
+    groups, blocks = [], []
+    for g, (part, own) in enumerate(zip(parts, group_data.block_sizes(view, where, parts), strict=True)):
+        held, end = (part.held, part.size - own) if g in whole else (view[:0], 0)
+        groups.append(held[:end])
+        blocks.append(held[end:])
+    others = {s.tag: view[s.offset : s.offset + s.size] for s in sections if s.tag not in OWN_TAGS}
+    return Parsed(header, others, groups, blocks, damaged)
 
 
 def _check_flags(header: Header, where: Mapping[str, Section]) -> None:
@@ -187,50 +187,24 @@ def _check_flags(header: Header, where: Mapping[str, Section]) -> None:
             raise CorruptError(f"section {tag} is there, but the header's {field} does not announce it")
 
 
-def _groups(
-    view: memoryview, header: Header, where: Mapping[str, Section]
-) -> list[tuple[int, int, memoryview]]:
-    """(end of the payload in the file, its CRC, the part of it that the file holds) for each group."""
-    index, body = where["GIDX"], where["GDAT"]
-    try:
-        entries = _core.group_index_read(view[index.offset : index.offset + index.size], header.n_groups)
-    except _core.CoreError as error:
-        raise CorruptError(f"section GIDX: {error}; {header.n_groups} groups are needed") from None
-    total = sum(size for size, _ in entries)
-    if total != body.size:
-        raise CorruptError(f"section GDAT has {body.size} bytes, but the groups of GIDX have {total}")
-    parts = []
-    begin = body.offset
-    for size, crc in entries:
-        parts.append((begin + size, crc, view[begin : begin + size]))
-        begin += size
-    return parts
-
-
-def _damage(group: int, end: int, crc: int, part: memoryview, size: int) -> str:
-    """What is wrong with a group; empty when it is whole."""
-    if end > size:
-        return f"group {group} ends at byte {end}, but the file has {size} bytes; the file is cut short"
-    if _core.crc32c(part) != crc:
-        return f"group {group}, which ends at byte {end} of {size}, is damaged: its checksum does not match"
-    return ""
-
-
 def _explain(view: memoryview, header: Header, limits: Limits) -> str:
     """A better message when the damage lies in GDAT: which group it hits. Empty when it does not."""
     try:
         where = {section.tag: section for section in read_sections(view, limits, salvage=True)}
-        parts = _groups(view, header, where)
+        parts = group_data.find(view, where, header.n_groups)
     except (CorruptError, FormatError, LimitError):
         return ""
-    for group, (end, crc, part) in enumerate(parts):
-        if message := _damage(group, end, crc, part, len(view)):
+    for group, part in enumerate(parts):
+        if message := part.damage(group, len(view)):
             return message
     return ""
 
 
-def write_file(header: Header, sections: Mapping[str, bytes], groups: Sequence[bytes]) -> bytes:
-    """The whole file. sections are payloads by tag, in the order given, already packed.
+def write_file(
+    header: Header, sections: Mapping[str, bytes], groups: Sequence[bytes], blocks: Sequence[bytes] = ()
+) -> bytes:
+    """The whole file. sections are payloads by tag, in the order given, already packed; blocks: for each
+    group its pixel blocks, if there are any.
 
     has_alpha and has_icc of the header are set from the sections. UsageError when something does not
     fit the format.
@@ -238,12 +212,17 @@ def write_file(header: Header, sections: Mapping[str, bytes], groups: Sequence[b
     header = replace(header, has_alpha="ALPH" in sections, has_icc="iCCP" in sections)
     if len(groups) != header.n_groups:
         raise UsageError(f"{header.n_groups} groups are needed, {len(groups)} were given")
+    if any(blocks) and len(blocks) != len(groups):
+        raise UsageError(f"{len(groups)} groups, but pixel blocks for {len(blocks)}")
     for tag in sections:
-        if tag in ("GIDX", "GDAT") or (tag not in METADATA_TAGS and not tag[:1].islower()):
+        if tag in OWN_TAGS or (tag not in METADATA_TAGS and not tag[:1].islower()):
             raise UsageError(f"section {tag!r}: only metadata and optional sections can be added")
     try:
         parts = [_pack_header(header)]
         parts += [_core.section_write(tag, payload) for tag, payload in sections.items()]
+        if any(blocks):
+            parts.append(_core.section_write("BLOK", group_data.pack_sizes([len(b) for b in blocks])))
+            groups = [group + block for group, block in zip(groups, blocks, strict=True)]
         index = _core.group_index_write([len(g) for g in groups], [_core.crc32c(g) for g in groups])
         parts.append(_core.section_write("GIDX", index))
         parts.append(_core.section_write("GDAT", b"".join(groups)))

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import conceal, container, entropy, pixels
+from aecodec import blocks, conceal, container, entropy, pixels
 from aecodec.container import Header, Parsed
 from aecodec.entropy import CodingTables, GroupReader
 from aecodec.errors import CorruptError
@@ -51,7 +51,14 @@ def rounding_of(bundle: Bundle) -> Float:
     return table
 
 
-def encode(model: Model, picture: Picture, sections: dict[str, bytes], x: Float, quality: int) -> bytes:
+def encode(
+    model: Model,
+    picture: Picture,
+    sections: dict[str, bytes],
+    x: Float,
+    quality: int,
+    pixel_blocks: bool = True,
+) -> bytes:
     """x [1, 3, H, W]: the picture's pixels; quality as stored -> file."""
     height, width, channels = picture.pixels.shape
     header = Header(
@@ -65,7 +72,32 @@ def encode(model: Model, picture: Picture, sections: dict[str, bytes], x: Float,
         group_edge=model.bundle.group,
     )
     payloads, crc = encode_symbols(model, header, x)
-    return container.write_file(replace(header, symbols_crc=crc), sections, payloads)
+    coded = []
+    steps = _pixel_blocks(model, header, picture.pixels, payloads) if pixel_blocks else None  # [H/64, W/64]
+    if steps is not None and steps.any():
+        payloads, crc = encode_symbols(model, header, blocks.without(x, steps > 0))
+        groups = Groups(header.latent_size, header.group_edge).all
+        coded = [blocks.pack(picture.pixels, steps, group) for group in groups]
+    return container.write_file(replace(header, symbols_crc=crc), sections, payloads, coded)
+
+
+def _pixel_blocks(
+    model: Model, header: Header, original: pixels.Pixels, payloads: list[bytes]
+) -> blocks.Steps:
+    """[H/64, W/64]: blocks that cost less as pixels than in these payloads; see blocks.choose."""
+    lmbda = model.bundle.lmbda(header.quality / 256)
+    found = blocks.candidates(original, lmbda)
+    if not found.any():
+        return np.zeros(found.shape, np.uint8)
+    symbols, z_hat, _ = decode_symbols(model, header, [memoryview(p) for p in payloads], checked=False)
+    x_hat = model.networks.synthesis(symbols, z_hat, _quality(header))  # [1, 3, H, W]
+    decoded = pixels.from_network(x_hat, header.height, header.width, header.channels)
+    size = np.log2(1 + np.abs(symbols[0]))  # [N, h, w]: about how a group's bits are spread over its blocks
+    bits = size.reshape(len(size), found.shape[0], 4, found.shape[1], 4).sum((0, 2, 4)) + 1.0
+    for group, payload in zip(Groups(header.latent_size, header.group_edge).all, payloads, strict=True):
+        own = blocks.cut(bits, group)
+        own *= 8 * len(payload) / own.sum()
+    return blocks.choose(original, decoded, found, bits, lmbda)
 
 
 def encode_symbols(model: Model, header: Header, x: Float) -> tuple[list[bytes], int]:
@@ -119,6 +151,7 @@ def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) 
         raise CorruptError("no group of the picture is whole; nothing can be salvaged")
     x_hat = model.networks.synthesis(symbols, z_hat, _quality(header))  # [1, 3, H, W]
     decoded = pixels.from_network(x_hat, header.height, header.width, header.channels)
+    lost |= _paste_blocks(header, parsed, decoded, (0, 0), salvage)
     if lost:
         decoded = conceal.fill(decoded, _lost_pixels(header, lost))
     return Picture(decoded, alpha, icc, exif, xmp, header.orientation), sorted(lost)
@@ -139,15 +172,36 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     top, left = region.y - 64 * rows.first, region.x - 64 * columns.first
     part = np.ascontiguousarray(x_hat[:, :, top : top + region.height, left : left + region.width])
     decoded = pixels.from_network(part, region.height, region.width, header.channels)
+    _paste_blocks(header, parsed, decoded, (region.y, region.x))
     if alpha is not None:
         alpha = alpha[region.y : region.y + region.height, region.x : region.x + region.width]
     return Picture(decoded, alpha, icc, exif, xmp, header.orientation)
+
+
+def _paste_blocks(
+    header: Header, parsed: Parsed, decoded: pixels.Pixels, origin: tuple[int, int], salvage: bool = False
+) -> frozenset[int]:
+    """Pixel blocks into pixels [H, W, C] from `origin` (y, x) on -> groups whose blocks are lost."""
+    lost = set()
+    groups = Groups(header.latent_size, header.group_edge).all
+    for number, (group, payload) in enumerate(zip(groups, parsed.blocks, strict=True)):
+        if not payload:
+            continue
+        try:
+            blocks.paste(decoded, group, *blocks.unpack(payload, group, header.channels, number), origin)
+        except CorruptError:
+            if not salvage:
+                raise
+            lost.add(number)
+    return frozenset(lost)
 
 
 def verify(model: Model, parsed: Parsed, limits: Limits) -> None:
     """Everything of decode() that can fail on a damaged file."""
     _unpack_sections(parsed, limits)
     decode_symbols(model, parsed.header, parsed.groups)
+    header = parsed.header
+    _paste_blocks(header, parsed, np.empty((header.height, header.width, header.channels), np.uint8), (0, 0))
 
 
 def decode_symbols(
@@ -156,10 +210,12 @@ def decode_symbols(
     payloads: list[memoryview],
     numbers: Collection[int] | None = None,
     salvage: bool = False,
+    checked: bool = True,
 ) -> tuple[Float, Float, frozenset[int]]:
     """Payloads -> symbols [1, N, h, w], z_hat [1, Z, h/4, w/4], the groups left out, whose latents are 0.
 
-    numbers: the groups to decode; None is all of them, and then the checksum of the symbols is verified.
+    numbers: the groups to decode; None is all of them, and then the checksum of the symbols is verified,
+    unless `checked` is False.
     salvage: groups that cannot be decoded are left out, too, instead of raising CorruptError.
     """
     groups = Groups(header.latent_size, header.group_edge)
@@ -182,7 +238,7 @@ def decode_symbols(
             groups.cut(symbols[0], groups.all[number])[:] = y
             groups.cut(z_hat[0], groups.all[number], of_z=True)[:] = z
             crc = entropy.symbols_crc(crc, z, y)
-    if crc != header.symbols_crc and not lost:
+    if checked and crc != header.symbols_crc and not lost:
         raise CorruptError(
             f"the decoded symbols have checksum {crc:08x}, the header says {header.symbols_crc:08x}: "
             "the file is damaged, or was not made by the model that it names"

@@ -29,8 +29,9 @@ def info(source: Source, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
     """Header, sections and checksums of a file (path, bytes or file object), ready for JSON.
 
     Keys: format_version, width, height, channels, depth, alpha, orientation, quality (0..100), level,
-    model_id, model_name (None when it is not installed), group_edge, group_grid, groups [{size, crc32c}],
-    sections [{tag, size}], symbols_crc32c, header_crc32c (8 hex digits), bytes, bpp.
+    model_id, model_name (None when it is not installed), group_edge, group_grid, groups [{size,
+    pixel_blocks, crc32c}] (bytes; how many of them are blocks coded as pixels), sections [{tag, size}],
+    symbols_crc32c, header_crc32c (8 hex digits), bytes, bpp.
     Raises FormatError, CorruptError, LimitError; InputError when the source cannot be read.
     """
     data = read_bytes(source)
@@ -51,7 +52,14 @@ def info(source: Source, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
         "model_name": model_name(header.model_id),
         "group_edge": header.group_edge,
         "group_grid": list(header.group_grid),
-        "groups": [{"size": len(group), "crc32c": f"{_core.crc32c(group):08x}"} for group in parsed.groups],
+        "groups": [
+            {
+                "size": len(group) + len(blocks),
+                "pixel_blocks": len(blocks),
+                "crc32c": f"{_core.crc32c(bytes(group) + bytes(blocks)):08x}",
+            }
+            for group, blocks in zip(parsed.groups, parsed.blocks, strict=True)
+        ],
         "sections": [{"tag": s.tag, "size": s.size} for s in container.read_sections(data, limits)],
         "symbols_crc32c": f"{header.symbols_crc:08x}",
         "header_crc32c": f"{int.from_bytes(data[37:41], 'little'):08x}",

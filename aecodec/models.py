@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -45,7 +46,14 @@ class Bundle:
     """How much the encoder rounds towards zero at each of the 64 scale indices: 0 .. 0.5."""
     halo: dict[str, int]
     """How far each float network sees, in blocks of 64 pixels: analysis, context, synthesis."""
+    lambdas: tuple[float, float]
+    """What a squared error cost at level 0 and at level 63, in bits, when the model was trained."""
     manifest: dict[str, Any] = field(repr=False, compare=False)
+
+    def lmbda(self, level: float) -> float:
+        """Bits that one unit of squared error on the 0..255 scale is worth at a (fractional) level."""
+        low, high = self.lambdas
+        return low * math.exp(math.log(high / low) * level / 63)
 
     def read(self, name: str) -> bytes:
         """One file of the bundle, verified. ModelError when it is missing or damaged."""
@@ -100,6 +108,7 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         skip=int(manifest["skip"]),
         dead_zone=_dead_zone(manifest),
         halo={name: int(manifest["halo"][name]) for name in WINDOWED},
+        lambdas=_lambdas(manifest),
         manifest=manifest,
     )
 
@@ -109,6 +118,13 @@ def _dead_zone(manifest: dict[str, Any]) -> tuple[float, ...]:
     if len(offsets) != SCALES or not all(0 <= v <= 0.5 for v in offsets):
         raise ValueError(f"dead_zone: {SCALES} numbers of 0..0.5 expected")
     return offsets
+
+
+def _lambdas(manifest: dict[str, Any]) -> tuple[float, float]:
+    low, high = (float(manifest["trained"][key]) for key in ("lambda_low", "lambda_high"))
+    if not 0 < low <= high:
+        raise ValueError(f"lambda_low {low} and lambda_high {high}: growing and above 0 expected")
+    return low, high
 
 
 def _folders() -> Iterator[Path]:

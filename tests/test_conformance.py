@@ -76,7 +76,8 @@ def test_symbols_code_to_the_same_bytes(tiny: Codec, name: str) -> None:
         assert slow == group.payload, "the coder written from the document alone"
     parsed = container.read_file(data)
     sections = {tag: bytes(payload) for tag, payload in parsed.sections.items()}
-    assert container.write_file(parsed.header, sections, [g.payload for g in groups]) == data
+    blocks = [bytes(b) for b in parsed.blocks]
+    assert container.write_file(parsed.header, sections, [g.payload for g in groups], blocks) == data
 
 
 @pytest.mark.parametrize("name", INVALID)

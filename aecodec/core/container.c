@@ -93,8 +93,8 @@ aecodec_status aecodec_sections_read(const uint8_t *data, size_t size, size_t of
         if (tag_seen(section->tag, sections, *count)) return AECODEC_DUPLICATE_SECTION;
         status = check_order(section->tag, sections, *count);
         if (status != AECODEC_OK) return status;
-        if (tag_required(section->tag) && !tag_is(section->tag, "ALPH") && !tag_is(section->tag, "GIDX") &&
-            !tag_is(section->tag, "GDAT")) {
+        if (tag_required(section->tag) && !tag_is(section->tag, "ALPH") && !tag_is(section->tag, "BLOK") &&
+            !tag_is(section->tag, "GIDX") && !tag_is(section->tag, "GDAT")) {
             return AECODEC_UNSUPPORTED;
         }
         ++*count;

@@ -28,8 +28,49 @@ def invalid_files(codec: Codec, files: dict[str, bytes]) -> Iterator[Case]:
     yield from _sections(base, payload)
     yield from _metadata(base, files)
     yield from _indices(base, payload, files["rgb_520x40"])
+    yield from _pixel_blocks(files["pixel_blocks"])
     yield from broken_groups.payload_files(codec, base, payload, files["escapes"])
     yield from _limits(base, payload)
+
+
+def _pixel_blocks(base: bytes) -> Iterator[Case]:
+    """BLOK, and what it says is in the groups: two groups, the first with blocks."""
+    parsed = container.read_file(base)
+    groups, [blocks, _] = [bytes(g) for g in parsed.groups], [bytes(b) for b in parsed.blocks]
+
+    def file(blok: bytes, first: bytes = blocks) -> bytes:
+        return base[:HEADER] + section("BLOK", blok) + body(groups[0] + first, groups[1])
+
+    size = reference_coder.varint(len(blocks))
+    assert file(size + b"\0") == base
+    whole = reference_coder.varint(len(groups[0] + blocks) + 1)
+    yield "blok_none", file(b"\0\0", b""), CorruptError, "BLOK, although no group has pixel blocks"
+    yield "blok_one_entry", file(size), CorruptError, "one size in BLOK for two groups"
+    yield "blok_left_over", file(size + b"\0\0"), CorruptError, "a byte left over in BLOK"
+    yield "blok_loose", file(size + b"\x80\0"), CorruptError, "a size in BLOK that is not the shortest varint"
+    yield "blok_beyond", file(whole + b"\0"), CorruptError, "more bytes of blocks than the group has"
+    yield "blok_cut", file(size[:1]), CorruptError, "BLOK ends within a varint"
+    split = bytes([size[0] - 1]) + size[1:]
+    yield "blok_split", file(split + b"\0"), CorruptError, "the blocks begin one byte too late"
+    mask, webp = blocks[:1], blocks[1:]
+
+    def with_blocks(new: bytes) -> bytes:
+        return file(reference_coder.varint(len(new)) + b"\0", new)
+
+    yield "blocks_none", with_blocks(b"\0" + webp), CorruptError, "a mask without blocks"
+    yield "blocks_more", with_blocks(b"\xe0" + webp), CorruptError, "one block more than the WebP"
+    yield "blocks_no_webp", with_blocks(mask + b"\x89PNG" + webp), CorruptError, "no WebP"
+    yield "blocks_cut", with_blocks(mask + webp[:-9]), CorruptError, "a WebP that is cut short"
+    with Image.open(BytesIO(webp)) as image:
+        for name, options, text in (
+            ("lossy", {"quality": 50}, "a WebP that is not lossless"),
+            ("alpha", {"lossless": True, "exact": True}, "a WebP with alpha"),
+        ):
+            out, picture = BytesIO(), image.convert("RGBA" if name == "alpha" else "RGB")
+            if name == "alpha":
+                picture.putpixel((0, 0), (1, 2, 3, 4))
+            picture.save(out, "WEBP", **options)
+            yield f"blocks_{name}", with_blocks(mask + out.getvalue()), CorruptError, text
 
 
 def _headers(base: bytes) -> Iterator[Case]:

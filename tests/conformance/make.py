@@ -20,12 +20,13 @@ sys.path.insert(0, str(HERE.parent))
 from conformance import broken  # noqa: E402
 from conformance.symbols import file_from_symbols, tiny_codec  # noqa: E402
 
-from aecodec import container, pixels  # noqa: E402
+from aecodec import blocks, container, pixels  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import Header  # noqa: E402
+from aecodec.networks import Groups  # noqa: E402
 from aecodec.pixels import Picture  # noqa: E402
 
-LIMIT = 300_000
+LIMIT = 400_000
 EXIF = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # one tag: orientation 6
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"></x:xmpmeta>'
 
@@ -84,6 +85,13 @@ def valid_files(codec: Codec) -> Iterator[tuple[str, bytes, str]]:
         "two optional sections that no decoder knows, one of them empty",
     )
     yield "zero_symbols", _zeros(codec), "every symbol is 0"
+    yield (
+        "pixel_blocks",
+        _pixel_blocks(codec),
+        "two of 8 blocks of group 0 as pixels, both partial; none of group 1",
+    )
+    grey = _pixel_blocks(codec, 30, 70, 1)
+    yield "pixel_blocks_grey", grey, "grey, both blocks as pixels"
     yield "escapes", _escapes(codec), "escapes of all lengths, shifted rows, the symbols -32768 and 32767"
     for log2 in range(1, 6):
         name = f"lanes_{1 << log2:02}"
@@ -94,6 +102,18 @@ def _at_level(codec: Codec, quality: int) -> bytes:
     data = container.read_file(codec.encode_picture(Picture(scene(64, 64)), quality / 256 / 0.63))
     assert data.header.quality == quality
     return container.write_file(data.header, {}, [bytes(g) for g in data.groups])
+
+
+def _pixel_blocks(codec: Codec, height: int = 40, width: int = 580, channels: int = 3) -> bytes:
+    """The first two blocks; the encoder would choose by cost."""
+    picture = scene(height, width, channels)
+    parsed = container.read_file(codec.encode_picture(Picture(picture), 0))
+    header = parsed.header
+    steps = np.zeros((-(-height // 64), -(-width // 64)), np.uint8)
+    steps[0, :2] = 1
+    groups = Groups(header.latent_size, header.group_edge).all
+    payloads = [blocks.pack(picture, steps, group) for group in groups]
+    return container.write_file(header, {}, [bytes(g) for g in parsed.groups], payloads)
 
 
 def _zeros(codec: Codec) -> bytes:

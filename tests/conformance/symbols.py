@@ -30,7 +30,7 @@ class CodedGroup:
 
 
 def tiny_codec(threads: int | None = 1) -> Codec:
-    return Codec(TINY, device="cpu", threads=threads)
+    return Codec(TINY, device="cpu", threads=threads, pixel_blocks=False)
 
 
 def _walk(

@@ -1,0 +1,225 @@
+"""Blocks of 64 x 64 pixels that are coded as pixels, because that is the better bargain.
+
+    pixels -candidates, choose-> steps [bh, bw] -pack-> a payload a group;   payload -unpack, paste-> pixels
+
+The networks were made for photographs: sharp text, icons, one-pixel patterns and saturated detail cost them
+many bits and still come out wrong, while a lossless coder takes few.  The encoder knows both costs as bits +
+lambda * squared error, so each block takes the cheaper way, as with the palette modes of video codecs
+(Xu et al., Overview of the Emerging HEVC Screen Content Coding Extension, 2016).
+
+The payload is a lossless WebP (RFC 9649) of the blocks side by side; docs/format.md, section 6.3.  Noisy
+blocks are quantised first, with a step that lambda finds; the decoder need not know.
+bh, bw: the picture's size in blocks, padded to whole ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, features
+
+from aecodec.errors import CorruptError, FormatError
+from aecodec.networks import Float, Group
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
+Steps = NDArray[np.uint8]
+"""[bh, bw]: the quantiser step of a block coded as pixels, 1 without loss; 0: the networks code it."""
+
+BLOCK = 64
+PER_ROW = 8
+"""Blocks beside each other in the WebP."""
+STEPS = (1, 2, 4, 8, 16, 32)
+LOOK = 8
+"""Only every eighth row of pixels is looked at to find candidates."""
+REPEATS = 0.5
+"""A candidate: so many pixels equal their left neighbour.  Photographs stay below, screens are far above."""
+DETAIL = 12.0
+"""Or: lambda times the energy of detail that the latents may not hold, in bits a pixel: about what a lossless
+coder takes for such a block."""
+STEEP = 4000.0
+"""Or: squared steps between neighbours that no photograph has throughout a block."""
+FAST = (20, 1)
+"""Effort and method of trials."""
+GROUP_BITS = 8 * 48
+"""What the first block costs beside its pixels, mask and section included."""
+
+
+def candidates(pixels: Pixels, lmbda: float) -> Mask:
+    """uint8 [H, W, C] -> [bh, bw], true where a second look may be worth its time.  Cheap."""
+    rows = pixels[::LOOK].astype(np.int16)
+    step = rows[:, 1:] - rows[:, :-1] if rows.shape[1] > 1 else np.zeros_like(rows)
+    size = luma = step[:, :, step.shape[2] // 2].astype(np.float32)
+    energy = _mean(luma * luma)
+    found = energy > STEEP
+    if step.shape[2] == 3:
+        red, blue = (step[:, :, c] - luma for c in (0, 2))
+        found |= lmbda * _mean(red * red + blue * blue) / 2 > DETAIL
+        size = np.abs(luma) + np.abs(red) + np.abs(blue)
+    found |= _mean((size == 0).astype(np.float32)) > REPEATS
+    wanted = -(-pixels.shape[0] // BLOCK), -(-pixels.shape[1] // BLOCK)
+    # A last block of a single column has no step to look at.
+    found = np.pad(found, [(0, w - f) for w, f in zip(wanted, found.shape, strict=True)])
+    return found if features.check("webp") else np.zeros_like(found)
+
+
+def _mean(values: Float) -> Numbers:
+    """[ceil(H / LOOK), W] -> mean of each block."""
+    at = [range(0, values.shape[0], BLOCK // LOOK), range(0, values.shape[1], BLOCK)]
+    total = np.add.reduceat(np.add.reduceat(values, at[0], 0), at[1], 1).astype(np.float64)
+    counts = [np.add.reduceat(np.ones(values.shape[axis]), at[axis]) for axis in (0, 1)]
+    mean: Numbers = total / np.multiply.outer(*counts)
+    return mean
+
+
+def choose(pixels: Pixels, decoded: Pixels, found: Mask, bits: Numbers, lmbda: float) -> Steps:
+    """Candidates that cost less as pixels, with the step that is best for all of them together.
+
+    pixels, decoded: uint8 [H, W, C], the original and what the networks make of it; bits [bh, bw]: what they
+    take for each block; lmbda: bits that one unit of a pixel's mean squared error is worth.
+    """
+    places = [_place(row, column) for row, column in np.argwhere(found)]
+    error = _padded(np.square(pixels.astype(np.float32) - decoded).mean(2, keepdims=True))
+    networks = bits[found] + lmbda * np.array([float(error[place].sum()) for place in places])
+    padded = _padded(pixels)
+    steps, best, before = np.zeros(found.shape, np.uint8), float(GROUP_BITS), 0.0
+    for step in STEPS:
+        saved = networks - _costs([padded[place] for place in places], step, lmbda)
+        total = float(saved.clip(0).sum())
+        if total < before:
+            break
+        if total > best:
+            steps[found], best = np.where(saved > 0, step, 0), total
+        before = total
+    return steps
+
+
+def _costs(blocks: list[Pixels], step: int, lmbda: float) -> Numbers:
+    """Bits and weighted error of each block as pixels.
+
+    Together they take fewer bits than one by one, since they share colours and shapes; all by the same
+    factor, it is supposed."""
+    quantised = [_quantise(block, step) for block in blocks]
+    pairs = zip(blocks, quantised, strict=True)
+    error = np.array([float(np.square(b.astype(np.float32) - q).mean(2).sum()) for b, q in pairs])
+    alone = np.array([float(len(_webp(block, *FAST))) for block in quantised])
+    together = len(_webp(_beside(quantised), *FAST))
+    costs: Numbers = 8 * alone * min(1.0, together / alone.sum()) + lmbda * error
+    return costs
+
+
+def _quantise(block: Pixels, step: int) -> Pixels:
+    """To multiples of the step; white stays white."""
+    wide = (block.astype(np.int16) + step // 2) // step * step
+    return wide.clip(0, 255).astype(np.uint8)
+
+
+def without(x: Float, mask: Mask) -> Float:
+    """x [1, 3, H, W], sides multiples of 64 -> a copy, the blocks of the mask flat, at their mean."""
+    blocks = x.reshape(3, mask.shape[0], BLOCK, mask.shape[1], BLOCK)
+    flat = np.where(mask[:, None, :, None], blocks.mean((2, 4), keepdims=True), blocks)
+    return flat.reshape(x.shape).astype(np.float32)
+
+
+def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
+    """The part of [bh, bw] that belongs to a group (whose unit is 16 pixels)."""
+    top, left = group.top // 4, group.left // 4
+    return values[top : top + group.height // 4, left : left + group.width // 4]
+
+
+def pack(pixels: Pixels, steps: Steps, group: Group) -> bytes:
+    """The blocks of one group -> its payload; empty when there are none."""
+    own = cut(steps, group)
+    if not own.any():
+        return b""
+    padded = _padded(pixels)
+    places = zip(_places(own > 0, group), own[own > 0].tolist(), strict=True)
+    blocks = [_quantise(padded[place], step) for place, step in places]
+    return np.packbits(own.ravel() > 0).tobytes() + _webp(_beside(blocks))
+
+
+def unpack(payload: bytes | memoryview, group: Group, channels: int, number: int) -> tuple[Mask, Pixels]:
+    """A payload that is not empty -> mask [rows, columns] of the group, blocks uint8 [k, 64, 64, C].
+
+    CorruptError when it is not what `pack` writes; FormatError when this Pillow reads no WebP."""
+    rows, columns = group.height // 4, group.width // 4
+    size = -(-rows * columns // 8)
+    bits = np.unpackbits(np.frombuffer(payload[:size], np.uint8))
+    mask, padding = bits[: rows * columns].astype(np.bool_), bits[rows * columns :]
+    count = int(mask.sum())
+    if len(bits) < rows * columns or padding.any() or not count:
+        raise CorruptError(f"group {number}: the mask of its pixel blocks is not valid")
+    wide, high = min(count, PER_ROW), -(-count // PER_ROW)
+    sheet = _read_webp(payload[size:], (BLOCK * wide, BLOCK * high), number)
+    blocks = sheet.reshape(high, BLOCK, wide, BLOCK, 3).swapaxes(1, 2).reshape(-1, BLOCK, BLOCK, 3)
+    return mask.reshape(rows, columns), blocks[:count, :, :, :channels]
+
+
+def paste(pixels: Pixels, group: Group, mask: Mask, blocks: Pixels, origin: tuple[int, int] = (0, 0)) -> None:
+    """Write a group's blocks into pixels [H, W, C], whose first pixel is `origin` (y, x) of the picture."""
+    height, width = pixels.shape[:2]
+    for (rows, columns), block in zip(_places(mask, group), blocks, strict=True):
+        top, left = rows.start - origin[0], columns.start - origin[1]
+        y, x = slice(max(top, 0), min(top + BLOCK, height)), slice(max(left, 0), min(left + BLOCK, width))
+        if y.start < y.stop and x.start < x.stop:
+            pixels[y, x] = block[y.start - top : y.stop - top, x.start - left : x.stop - left]
+
+
+def _place(row: int, column: int, top: int = 0, left: int = 0) -> tuple[slice, slice]:
+    """Rows and columns of a block, in pixels of the padded picture; top, left: of its group."""
+    y, x = top + BLOCK * int(row), left + BLOCK * int(column)
+    return slice(y, y + BLOCK), slice(x, x + BLOCK)
+
+
+def _places(own: Mask, group: Group) -> Iterator[tuple[slice, slice]]:
+    """Where the blocks of a group's mask are, in raster order."""
+    for row, column in np.argwhere(own):
+        yield _place(row, column, 16 * group.top, 16 * group.left)
+
+
+def _padded(values: NDArray[Any]) -> NDArray[Any]:
+    """[H, W, C] -> whole blocks: the last row and column repeated."""
+    height, width = values.shape[:2]
+    return np.pad(values, ((0, -height % BLOCK), (0, -width % BLOCK), (0, 0)), mode="edge")
+
+
+def _beside(blocks: list[Pixels]) -> Pixels:
+    """Blocks in rows of PER_ROW; the rest of the last row has the last block's last pixel."""
+    wide = min(len(blocks), PER_ROW)
+    filler = np.broadcast_to(blocks[-1][-1, -1], blocks[-1].shape)
+    blocks = blocks + [filler] * (-len(blocks) % wide)
+    return np.concatenate([np.concatenate(blocks[i : i + wide], 1) for i in range(0, len(blocks), wide)])
+
+
+def _webp(pixels: Pixels, effort: int = 60, method: int = 4) -> bytes:
+    out = BytesIO()
+    rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    Image.fromarray(rgb).save(out, "WEBP", lossless=True, quality=effort, method=method)
+    return out.getvalue()
+
+
+def _read_webp(data: bytes | memoryview, size: tuple[int, int], number: int) -> Pixels:
+    """-> uint8 [H, W, 3]"""
+    if not features.check("webp"):
+        raise FormatError(
+            "the file has blocks in WebP, and this Pillow cannot read WebP: install another one"
+        )
+    if bytes(data[12:16]) != b"VP8L":
+        raise CorruptError(f"group {number}: its pixel blocks are no lossless WebP")
+    try:
+        with Image.open(BytesIO(data), formats=["WEBP"]) as image:
+            if image.size != size or image.mode != "RGB":
+                raise CorruptError(
+                    f"group {number}: its pixel blocks are a WebP of {image.size[0]} x {image.size[1]}, "
+                    f"mode {image.mode}; {size[0]} x {size[1]}, mode RGB is needed"
+                )
+            return np.array(image)
+    except (CorruptError, MemoryError):
+        raise
+    except Exception as error:  # the WebP reader raises several types for damaged data
+        raise CorruptError(f"group {number}: its pixel blocks are not a valid WebP: {error}") from None

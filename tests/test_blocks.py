@@ -1,0 +1,185 @@
+"""Blocks coded as pixels: chosen where they pay, exact where they should be, refused where they are wrong."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from conftest import psnr
+from PIL import Image, ImageDraw, ImageFont
+
+from aecodec import blocks, container, describe
+from aecodec.codec import Codec
+from aecodec.errors import CorruptError, FormatError
+from aecodec.networks import Group
+
+
+def page(height: int = 192, width: int = 256) -> np.ndarray:
+    """uint8 [H, W, 3]: black and red text on white."""
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    for line in range(height // 16):
+        ink = (200, 0, 0) if line % 3 == 0 else (0, 0, 0)
+        text = "Sphinx of black quartz, judge my vow 0123456789 " * 3
+        draw.text((3, 2 + 16 * line), text, fill=ink, font=ImageFont.load_default(12))
+    return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def networks_only():
+    return Codec(device="cpu", threads=2, pixel_blocks=False)
+
+
+@pytest.mark.parametrize("quality", [10, 40, 80])
+def test_text_becomes_sharp_and_small(codec, networks_only, quality):
+    picture = page()
+    data, plain = codec.encode(picture, quality), networks_only.encode(picture, quality)
+    assert len(data) < 0.8 * len(plain)
+    assert psnr(codec.decode(data), picture) > psnr(codec.decode(plain), picture) + 10
+    assert psnr(codec.decode(data), picture) > 32
+
+
+def test_one_pixel_patterns_survive(codec):
+    checker = np.repeat(np.indices((130, 150)).sum(0)[:, :, None] % 2 * 255, 3, 2).astype(np.uint8)
+    np.testing.assert_array_equal(codec.decode(codec.encode(checker, 60)), checker)
+
+
+def test_noise_is_quantised_by_quality(codec):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
+    found = [codec.encode(noise, quality) for quality in (60, 100)]
+    assert len(found[0]) < 0.8 * len(found[1]) < 0.8 * noise.size
+    assert 25 < psnr(codec.decode(found[0]), noise) < psnr(codec.decode(found[1]), noise) - 6
+
+
+@pytest.mark.parametrize("quality", [5, 60])
+def test_photographs_have_none(codec, city, budgie, quality):
+    for picture in (city, budgie):
+        parsed = container.read_file(codec.encode(picture, quality))
+        assert not any(parsed.blocks)
+
+
+def test_a_photograph_with_text_in_it(codec, networks_only, city):
+    """The blocks under the text are pixels, the photograph around them is as it was."""
+    picture = city.copy()
+    picture[64:192, 128:384] = page(128, 256)
+    data, plain = codec.encode(picture, 60), networks_only.encode(picture, 60)
+    assert any(container.read_file(data).blocks)
+    found, lossy = codec.decode(data), codec.decode(plain)
+    assert psnr(found[64:192, 128:384], picture[64:192, 128:384]) > 35
+    assert psnr(found[:, :96], picture[:, :96]) > psnr(lossy[:, :96], picture[:, :96]) - 0.3
+    assert len(data) < len(plain)
+
+
+def test_grey_and_alpha(codec):
+    grey = page()[:, :, 0]
+    found = codec.decode(codec.encode(grey, 100))
+    assert found.shape == grey.shape and psnr(found, grey) > 45
+    both = np.dstack([page(), np.arange(192 * 256).reshape(192, 256).astype(np.uint8)])
+    found = codec.decode(codec.encode(both, 60))
+    np.testing.assert_array_equal(found[:, :, 3], both[:, :, 3])
+
+
+def test_region_is_the_crop(codec):
+    picture = page(600, 700)
+    data = codec.encode(picture, 60)
+    whole = codec.decode(data).astype(int)
+    for x, y, width, height in ((0, 0, 700, 600), (500, 490, 100, 60), (63, 64, 1, 1), (511, 511, 3, 89)):
+        part = codec.decode(data, region=(x, y, width, height))
+        assert np.abs(whole[y : y + height, x : x + width] - part).max() <= 1
+
+
+GROUP = Group(32, 64, 12, 20)  # 3 x 5 blocks, from pixel (512, 1024) on
+
+
+@pytest.fixture(scope="module")
+def packed():
+    rng = np.random.default_rng(1)
+    pixels = rng.integers(0, 256, (512 + 150, 1024 + 300, 3), np.uint8)  # the last blocks are partial
+    steps = np.zeros((11, 21), np.uint8)
+    steps[8:11, 16:21] = rng.integers(0, 2, (3, 5))
+    steps[10, 20] = 1
+    return pixels, steps, blocks.pack(pixels, steps, GROUP)
+
+
+def test_pack_unpack_paste(packed):
+    pixels, steps, payload = packed
+    mask, found = blocks.unpack(payload, GROUP, 3, 0)
+    np.testing.assert_array_equal(mask, steps[8:11, 16:21] > 0)
+    assert found.shape == (mask.sum(), 64, 64, 3)
+    result = np.zeros_like(pixels)
+    blocks.paste(result, GROUP, mask, found)
+    chosen = np.kron(steps, np.ones((64, 64), np.uint8))[: pixels.shape[0], : pixels.shape[1], None]
+    np.testing.assert_array_equal(result, pixels * chosen)
+    part = np.zeros((100, 130, 3), np.uint8)
+    blocks.paste(part, GROUP, mask, found, origin=(530, 1100))
+    np.testing.assert_array_equal(part, result[530:630, 1100:1230])
+    assert blocks.pack(pixels, np.zeros_like(steps), GROUP) == b""
+
+
+def webp(size, **options) -> bytes:
+    out = BytesIO()
+    Image.new(options.pop("mode", "RGB"), size, 7).save(out, "WEBP", **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (b"", "mask"),
+        (b"\x80", "mask"),
+        (b"\0\0" + webp((64, 64), lossless=True), "mask"),
+        (b"\x80\x01" + webp((64, 64), lossless=True), "mask"),
+        (b"\x80\0" + webp((64, 64), lossless=False), "lossless"),
+        (b"\x80\0" + webp((64, 128), lossless=True), "64 x 64"),
+        (b"\xc0\0" + webp((64, 64), lossless=True), "128 x 64"),
+        (b"\x80\0" + webp((64, 64), lossless=True, mode="RGBA", exact=True), "RGB"),
+        (b"\x80\0" + webp((64, 64), lossless=True)[:-5], "WebP"),
+        (b"\x80\0RIFF\x04\0\0\0WEBPVP8L\xff\xff\xff\xff", "WebP"),
+    ],
+)
+def test_bad_payloads_are_refused(payload, message):
+    with pytest.raises(CorruptError, match=f"group 3.*{message}"):
+        blocks.unpack(payload, GROUP, 3, 3)
+
+
+def test_every_flipped_bit_is_found_and_salvaged(codec):
+    picture = page(600, 700)
+    data = codec.encode(picture, 40)
+    parsed = container.read_file(data)
+    assert all(parsed.blocks), "each of the four groups has some"
+    end = len(data) - 4 - len(parsed.groups[3]) - len(parsed.blocks[3])
+    start = end - len(parsed.blocks[2])
+    for at in range(start, end, max(1, (end - start) // 40)):
+        broken = bytearray(data)
+        broken[at] ^= 1 << at % 8
+        with pytest.raises(CorruptError, match="group 2"):
+            codec.decode(bytes(broken))
+    found, lost = codec.salvage(bytes(broken))
+    assert lost == [2] and psnr(found.pixels[:500], picture[:500]) > 30
+
+
+def test_blocks_that_are_wrong_under_a_right_checksum(codec):
+    picture = page()
+    parsed = container.read_file(codec.encode(picture, 40))
+    wrong = [bytes(2) + bytes(block)[2:] for block in parsed.blocks]
+    data = container.write_file(parsed.header, {}, [bytes(g) for g in parsed.groups], wrong)
+    for call in (codec.decode, codec.verify):
+        with pytest.raises(CorruptError, match="group 0: the mask of its pixel blocks"):
+            call(data)
+
+
+def test_info_tells(codec):
+    data = codec.encode(page(), 40)
+    parsed = container.read_file(data)
+    [group] = describe.info(data)["groups"]
+    assert group["pixel_blocks"] == len(parsed.blocks[0]) > 0
+    assert group["size"] == len(parsed.groups[0]) + len(parsed.blocks[0])
+
+
+def test_no_webp_in_pillow(codec, monkeypatch):
+    data = codec.encode(page(), 40)
+    monkeypatch.setattr("aecodec.blocks.features.check", lambda name: False)
+    assert not any(container.read_file(codec.encode(page(), 40)).blocks), "the networks can code everything"
+    with pytest.raises(FormatError, match="WebP"):
+        codec.decode(data)
