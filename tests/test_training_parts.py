@@ -14,6 +14,7 @@ from aecodec.training.entropy_model import HyperPrior, symbol_bits  # noqa: E402
 from aecodec.training.layers import QualityVector, checkerboard, depth_to_space, space_to_depth  # noqa: E402
 from aecodec.training.model import SIZES, CodecModel  # noqa: E402
 from aecodec.training.optim import Muon, orthogonalise  # noqa: E402
+from aecodec.training.train import seam_error  # noqa: E402
 from aecodec.training.transforms import Lapped, Refinement, half_order  # noqa: E402
 
 
@@ -84,6 +85,21 @@ def test_lapped_functions_reach_one_patch_and_no_further() -> None:
     changed[:, 32:] += 1
     assert torch.equal(lapped(changed, level), lapped(y, level)), "only the leading latents lap"
     assert lapped(y, level).std() > 2 * lapped(y, torch.tensor([40.0])).std(), "less where latents are finer"
+
+
+def test_seam_error_is_of_steps_at_patch_edges_in_flat_areas() -> None:
+    flat = torch.zeros(2, 3, 48, 64)
+    ramp = torch.linspace(0, 0.5, 64).expand_as(flat)
+    assert float(seam_error(flat + 0.1, flat).max()) < 1e-12, "no step"
+    assert float(seam_error(flat + ramp, flat).max()) < 0.003, "a slope is hardly one"
+    step = flat.clone()
+    step[1, :, :, 16:] += 0.1  # one of three upright edges; those across count as much
+    found = seam_error(step, flat)
+    assert float(found[0]) == 0 and float(found[1]) == pytest.approx(0.1**2 / 3 / 2)
+    inside = flat.clone()
+    inside[:, :, :, 24:] += 0.1
+    assert float(seam_error(inside, flat).max()) == 0, "not at an edge of patches"
+    assert float(seam_error(flat + step, flat + 2 * step)[1]) < 0.05 * float(found[1]), "the picture hides it"
 
 
 def test_rearrangements_are_those_of_pixel_shuffle() -> None:

@@ -31,6 +31,8 @@ class Config:
     lambda_high: float = 0.4
     # Each sample's loss is divided by (lambda / mean lambda)^balance, so every quality gets its share.
     balance: float = 0.5
+    # Weight of visible steps between patches beside the squared error, at level 0; none from level 32 on.
+    seam: float = 0.0
 
     steps: int = 10000
     # Above 0: the schedule runs by training time, not by steps, and ends after this many minutes.

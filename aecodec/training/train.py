@@ -24,17 +24,40 @@ from .evaluate import evaluate, save_samples
 from .layers import ACTIVATIONS, LEVELS
 from .model import SIZES, CodecModel, Output, lambda_of
 from .optim import make_optimisers
+from .transforms import PATCH
+
+SEAM_REACH = (1, 2, 4)
+"""Pixels on either side of an edge between patches."""
+FLAT = 6 / 255
+"""A step in the picture that begins to hide one in the error."""
 
 
 def rd_loss(
-    output: Output, x: Tensor, lmbda: Tensor, balance: float, middle: float
+    output: Output, x: Tensor, lmbda: Tensor, balance: float, middle: float, seam: Tensor | float = 0.0
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """-> (loss, bpp [B], mse [B] on the 0..255 scale)."""
+    """-> (loss, bpp [B], mse [B] on the 0..255 scale).  seam: weight of `seam_error` [B]."""
     pixels = x.shape[2] * x.shape[3]
     bpp = (output.y_bits + output.z_bits) / pixels
     mse = (output.x_hat - x).square().mean((1, 2, 3)) * 255**2
     weight = (lmbda / middle) ** -balance
-    return ((bpp + lmbda * mse) * weight).mean(), bpp, mse
+    distortion = mse + seam * seam_error(output.x_hat, x) * 255**2
+    return ((bpp + lmbda * distortion) * weight).mean(), bpp, mse
+
+
+def seam_error(x_hat: Tensor, x: Tensor) -> Tensor:
+    """[B, 3, H, W] twice -> [B]: squared steps of the error over the edges of 16x16 patches, where x is flat.
+
+    Blocks are seen in flat areas, which count little in a squared error.  So the mean square of the error's
+    steps along the edge of a patch is divided by 1 + (mean square of the steps of x) / FLAT^2."""
+    found = []
+    for axis in (2, 3):
+        edges = torch.arange(PATCH, x.shape[axis], PATCH, device=x.device)
+        for reach in SEAM_REACH:
+            before, after = edges - reach, edges + reach - 1
+            steps = [t.index_select(axis, after) - t.index_select(axis, before) for t in (x_hat - x, x)]
+            error, own = (s.square().unflatten(5 - axis, (-1, PATCH)).mean((1, 6 - axis)) for s in steps)
+            found.append((error / (1 + own / FLAT**2)).mean((1, 2)))
+    return torch.stack(found).mean(0)
 
 
 def random_levels(count: int) -> Tensor:
@@ -182,7 +205,8 @@ class Trainer:
         lmbda = lambda_of(level.float(), cfg.lambda_low, cfg.lambda_high)
         with self.autocast():
             output = self.forward(x, level, exact=done >= cfg.exact_from, hard=frozen)
-        loss, bpp, mse = rd_loss(output, x, lmbda, cfg.balance, self.middle)  # type: ignore[arg-type]
+        seam = cfg.seam * (1 - level / 32).clamp(min=0)
+        loss, bpp, mse = rd_loss(output, x, lmbda, cfg.balance, self.middle, seam)  # type: ignore[arg-type]
         loss.backward()
         self._share_gradients()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
