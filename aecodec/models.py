@@ -23,6 +23,8 @@ FORMAT = 1
 SCALES = 64
 WINDOWED = ("analysis", "context", "synthesis")
 GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
+PREVIEWS = (8, 16)
+"""Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
 
 
@@ -45,6 +47,8 @@ class Bundle:
     """How much the encoder rounds towards zero at each of the 64 scale indices: 0 .. 0.5."""
     halo: dict[str, int]
     """How far each float network sees, in blocks of 64 pixels: analysis, context, synthesis."""
+    previews: tuple[int, ...]
+    """Divisors of the pictures that the bundle has a small graph for."""
     manifest: dict[str, Any] = field(repr=False, compare=False)
 
     def read(self, name: str) -> bytes:
@@ -100,6 +104,7 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         skip=int(manifest["skip"]),
         dead_zone=_dead_zone(manifest),
         halo={name: int(manifest["halo"][name]) for name in WINDOWED},
+        previews=tuple(divisor for divisor in PREVIEWS if f"preview_{divisor}.onnx" in hashes),
         manifest=manifest,
     )
 
