@@ -40,6 +40,8 @@ def encode(
     target_size: int | None = None,
     target_psnr: float | None = None,
     max_size: int | None = None,
+    alpha: bool = True,
+    alpha_quality: float | None = None,
 ) -> bytes:
     """A picture -> the bytes of an .aec file; see Codec.encode."""
     return shared(model, device, threads).encode(
@@ -49,6 +51,8 @@ def encode(
         target_size=target_size,
         target_psnr=target_psnr,
         max_size=max_size,
+        alpha=alpha,
+        alpha_quality=alpha_quality,
     )
 
 
@@ -58,9 +62,12 @@ def decode(
     threads: int | None = None,
     *,
     region: tuple[int, int, int, int] | None = None,
+    scale: float = 1,
+    apply_orientation: bool = False,
 ) -> Pixels:
-    """A file -> uint8 array; see Codec.decode."""
-    return shared(None, device, threads).decode(data, region)
+    """A file -> uint8 or uint16 array; see Codec.decode."""
+    codec = shared(None, device, threads)
+    return codec.decode(data, region, scale=scale, apply_orientation=apply_orientation)
 
 
 def open(
@@ -69,6 +76,9 @@ def open(
     threads: int | None = None,
     *,
     region: tuple[int, int, int, int] | None = None,
+    scale: float = 1,
+    apply_orientation: bool = False,
 ) -> Image.Image:
     """A file -> PIL image; see Codec.open."""
-    return shared(None, device, threads).open(source, region)
+    codec = shared(None, device, threads)
+    return codec.open(source, region, scale=scale, apply_orientation=apply_orientation)

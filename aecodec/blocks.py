@@ -14,7 +14,7 @@ bh, bw: the picture's size in blocks, padded to whole ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -25,7 +25,7 @@ from PIL import Image, features
 from aecodec.errors import CorruptError, FormatError
 from aecodec.networks import Float, Group
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8 | np.uint16]
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
 Steps = NDArray[np.uint8]
@@ -132,15 +132,76 @@ def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
     return values[top : top + group.height // 4, left : left + group.width // 4]
 
 
-def pack(pixels: Pixels, steps: Steps, group: Group) -> bytes:
-    """The blocks of one group -> its payload; empty when there are none."""
-    own = cut(steps, group)
-    if not own.any():
-        return b""
+def bits_of(symbols: Float, groups: Sequence[Group], sizes: Sequence[int]) -> Numbers:
+    """symbols [N, h, w], the bits of each group -> [bh, bw], spread by the sizes of the symbols."""
+    n, h, w = symbols.shape
+    size = np.log2(1 + np.abs(symbols)).reshape(n, h // 4, 4, w // 4, 4)
+    bits: Numbers = size.sum((0, 2, 4), dtype=np.float64) + 1
+    for group, size in zip(groups, sizes, strict=True):
+        own = cut(bits, group)
+        own *= size / own.sum()
+    return bits
+
+
+def pack(pixels: Pixels, steps: Steps, groups: Sequence[Group]) -> list[bytes]:
+    """Each group's blocks -> its payload; empty where there are none."""
     padded = _padded(pixels)
-    places = zip(_places(own > 0, group), own[own > 0].tolist(), strict=True)
-    blocks = [_quantise(padded[place], step) for place, step in places]
-    return np.packbits(own.ravel() > 0).tobytes() + _webp(_beside(blocks))
+    payloads = []
+    for group in groups:
+        own = cut(steps, group)
+        places = zip(_places(own > 0, group), own[own > 0].tolist(), strict=True)
+        found = [_quantise(padded[place], step) for place, step in places]
+        payloads.append(np.packbits(own.ravel() > 0).tobytes() + _webp(_beside(found)) if found else b"")
+    return payloads
+
+
+def paste(
+    pixels: Pixels,
+    groups: Sequence[Group],
+    payloads: Sequence[memoryview],
+    origin: tuple[int, int] = (0, 0),
+    salvage: bool = False,
+    divisor: int = 1,
+) -> frozenset[int]:
+    """The blocks of all groups into pixels [H, W, C], whose first pixel is `origin` (y, x) of the picture.
+
+    divisor: pixels are means over divisor x divisor, which divides 64.
+    -> the groups whose blocks are lost, when salvaging; otherwise CorruptError."""
+    lost = set()
+    for number, (group, payload) in enumerate(zip(groups, payloads, strict=True)):
+        if not payload:
+            continue
+        if pixels.dtype != np.uint8:
+            raise CorruptError(f"group {number} has pixel blocks, which only pictures of 8 bits may have")
+        try:
+            mask, blocks = unpack(payload, group, pixels.shape[2], number)
+        except CorruptError:
+            if not salvage:
+                raise
+            lost.add(number)
+            continue
+        for place, block in zip(_places(mask, group), blocks, strict=True):
+            top, left = (axis.start // divisor - at for axis, at in zip(place, origin, strict=True))
+            _write(pixels, _reduced(block, divisor), top, left)
+    return frozenset(lost)
+
+
+def _reduced(block: Pixels, divisor: int) -> Pixels:
+    """[64, 64, C] -> rounded means [64 / divisor, 64 / divisor, C]."""
+    if divisor == 1:
+        return block
+    side = BLOCK // divisor
+    means = np.rint(block.reshape(side, divisor, side, divisor, -1).mean((1, 3)))
+    reduced: Pixels = means.astype(np.uint8)
+    return reduced
+
+
+def _write(pixels: Pixels, block: Pixels, top: int, left: int) -> None:
+    """What of a block at (top, left) lies inside."""
+    (height, width), (high, wide) = pixels.shape[:2], block.shape[:2]
+    y, x = slice(max(top, 0), min(top + high, height)), slice(max(left, 0), min(left + wide, width))
+    if y.start < y.stop and x.start < x.stop:
+        pixels[y, x] = block[y.start - top : y.stop - top, x.start - left : x.stop - left]
 
 
 def unpack(payload: bytes | memoryview, group: Group, channels: int, number: int) -> tuple[Mask, Pixels]:
@@ -158,16 +219,6 @@ def unpack(payload: bytes | memoryview, group: Group, channels: int, number: int
     sheet = _read_webp(payload[size:], (BLOCK * wide, BLOCK * high), number)
     blocks = sheet.reshape(high, BLOCK, wide, BLOCK, 3).swapaxes(1, 2).reshape(-1, BLOCK, BLOCK, 3)
     return mask.reshape(rows, columns), blocks[:count, :, :, :channels]
-
-
-def paste(pixels: Pixels, group: Group, mask: Mask, blocks: Pixels, origin: tuple[int, int] = (0, 0)) -> None:
-    """Write a group's blocks into pixels [H, W, C], whose first pixel is `origin` (y, x) of the picture."""
-    height, width = pixels.shape[:2]
-    for (rows, columns), block in zip(_places(mask, group), blocks, strict=True):
-        top, left = rows.start - origin[0], columns.start - origin[1]
-        y, x = slice(max(top, 0), min(top + BLOCK, height)), slice(max(left, 0), min(left + BLOCK, width))
-        if y.start < y.stop and x.start < x.stop:
-            pixels[y, x] = block[y.start - top : y.stop - top, x.start - left : x.stop - left]
 
 
 def _place(row: int, column: int, top: int = 0, left: int = 0) -> tuple[slice, slice]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
+from dataclasses import replace
 
 from PIL import Image
 
-from aecodec import container, datapath, entropy, models, pixels, rate_control
+from aecodec import container, datapath, entropy, models, pixels, preview, rate_control, sections
 from aecodec.container import Header
-from aecodec.datapath import Model, pack_sections
+from aecodec.datapath import Model
 from aecodec.describe import LEVELS_PER_QUALITY
 from aecodec.errors import FormatError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
 from aecodec.networks import Networks
+from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture, Pixels
 from aecodec.rate_control import Found, Target
 from aecodec.region import Region, plan
@@ -69,16 +72,16 @@ class Codec:
 
     def _model_of(self, header: Header) -> Model:
         """The model that a file was made with."""
-        if header.bit_depth != 8:
-            raise FormatError(f"a picture of {header.bit_depth} bits a channel: update aecodec to read it")
         with self._lock:
             known, own = self._models.get(header.model_id), self._bundle
         if known is None:
             is_own = own is not None and own.model_id == header.model_id
             known = self._load(own if own and is_own else models.find_id(header.model_id))
-        if header.group_edge != known.bundle.group:
+        if header.group_edge > known.bundle.group:
             name, edge = known.bundle.name, known.bundle.group
-            raise FormatError(f"groups of {header.group_edge} positions; those of model {name!r} have {edge}")
+            raise FormatError(
+                f"groups of {header.group_edge} positions; those of model {name!r} have {edge} at most"
+            )
         return known
 
     def encode(
@@ -90,65 +93,118 @@ class Codec:
         target_size: int | None = None,
         target_psnr: float | None = None,
         max_size: int | None = None,
+        alpha: bool = True,
+        alpha_quality: float | None = None,
     ) -> bytes:
         """A picture -> the bytes of an .aec file.
 
-        image: path, bytes or binary file of a picture; PIL image; uint8 array [H, W] or [H, W, 1..4].
+        image: path, bytes or binary file of a picture; PIL image; uint8 or uint16 array [H, W] or
+        [H, W, 1..4]. What had to be changed to code it (CMYK, the other frames of an animation) is a warning.
         quality: 0 (smallest) .. 100 (best).
+        alpha: False leaves transparency out. alpha_quality: 0 .. 100 codes it with loss; None keeps it exact.
         target_bpp, target_size (bytes), target_psnr (dB): find the quality instead; max_size (bytes): lower
         it where the file would be larger. At most one of the four; see rate_control.Target.
         Raises UsageError, InputError, LimitError, ModelError, DeviceError.
         """
         target = Target(target_bpp, target_size, target_psnr, max_size)
-        picture = pixels.read_picture(image, self.limits)
-        return (
-            self.encode_to(picture, target, quality).data if target else self.encode_picture(picture, quality)
-        )
+        picture = pixels.read_picture(image, self.limits, alpha)
+        for note in picture.notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        if target:
+            return self.encode_to(picture, target, quality, alpha_quality).data
+        return self.encode_picture(picture, quality, alpha_quality)
 
-    def encode_to(self, picture: Picture, target: Target, quality: float = 60) -> Found:
+    def encode_to(
+        self, picture: Picture, target: Target, quality: float = 60, alpha_quality: float | None = None
+    ) -> Found:
         """A picture that has been read -> the file nearest to the target; `quality` is for max_size."""
-        model, sections = self._load(self.bundle), pack_sections(picture)
+        model = self._load(self.bundle)
+        extras = self._extras(model, picture, alpha_quality)
         x = pixels.to_network(picture.pixels)
 
         def psnr(data: bytes) -> float:
             return pixels.psnr(self.decode_picture(data).pixels, picture.pixels)
 
         def encode(stored: int) -> bytes:
-            return datapath.encode(model, picture, sections, x, stored, self._pixel_blocks)
+            return datapath.encode(model, picture, extras, x, stored, self._pixel_blocks)
 
         size = picture.pixels.shape[0] * picture.pixels.shape[1]
         return rate_control.reach(target, size, _stored_quality(quality), encode, psnr)
 
-    def decode(self, data: Source, region: tuple[int, int, int, int] | None = None) -> Pixels:
-        """A file (bytes or path) -> uint8 [H, W, 3], or [H, W] if grey; with alpha [H, W, 4] or [H, W, 2]
+    def decode(
+        self,
+        data: Source,
+        region: tuple[int, int, int, int] | None = None,
+        *,
+        scale: float = 1,
+        apply_orientation: bool = False,
+    ) -> Pixels:
+        """A file (bytes or path) -> [H, W, 3], or [H, W] if grey; with alpha [H, W, 4] or [H, W, 2]
 
-        region: x, y, width, height of a part; only what it needs is read. Pixels are as stored; the
-        orientation is not applied. Raises InputError, FormatError, CorruptError, LimitError, ModelError,
-        DeviceError, UsageError (a region outside the picture).
+        The array is uint8, or uint16 where the file has 16 bits a channel.
+        region: x, y, width, height of a part as stored; only what it needs is read.
+        scale: 1, 1/2, 1/4, 1/8 or 1/16, not together with a region; sides are rounded up.
+        apply_orientation: turns the picture upright; else pixels are as stored.
+        Raises InputError, FormatError, CorruptError, LimitError, ModelError, DeviceError, UsageError (a
+        region outside the picture, a scale that is not possible).
         """
-        return pixels.to_array(self._picture(data, region))
+        return pixels.to_array(self.read(data, region, scale, apply_orientation))
 
-    def open(self, source: Source, region: tuple[int, int, int, int] | None = None) -> Image.Image:
-        """decode(), as PIL image of mode L, LA, RGB or RGBA, its info with icc_profile, exif and xmp."""
-        return pixels.to_pil(self._picture(source, region))
+    def open(
+        self,
+        source: Source,
+        region: tuple[int, int, int, int] | None = None,
+        *,
+        scale: float = 1,
+        apply_orientation: bool = False,
+    ) -> Image.Image:
+        """decode(), as PIL image of mode L, LA, RGB, RGBA or I;16 (pixels.to_pil), its info with icc_profile,
+        exif, xmp and dpi."""
+        return pixels.to_pil(self.read(source, region, scale, apply_orientation))
 
-    def _picture(self, data: Source, region: tuple[int, int, int, int] | None) -> Picture:
-        return self.decode_region(data, Region(*region)) if region else self.decode_picture(data)
+    def read(
+        self,
+        source: Source,
+        region: tuple[int, int, int, int] | None = None,
+        scale: float = 1,
+        apply_orientation: bool = False,
+    ) -> Picture:
+        """decode(), with alpha and metadata apart."""
+        divisor = preview.divisor_of(scale)
+        if region and divisor > 1:
+            raise UsageError("a region cannot be decoded at a smaller scale; leave one of the two out")
+        if region:
+            picture = self.decode_region(source, Region(*region))
+        else:
+            picture = self.decode_picture(source, divisor)
+        return upright(picture) if apply_orientation else picture
 
     def open_salvaged(self, source: Source) -> tuple[Image.Image, list[int]]:
         """open() of a damaged file, see salvage() -> the image and the lost groups."""
         picture, lost = self.salvage(source)
         return pixels.to_pil(picture), lost
 
-    def encode_picture(self, picture: Picture, quality: float = 60) -> bytes:
+    def encode_picture(
+        self, picture: Picture, quality: float = 60, alpha_quality: float | None = None
+    ) -> bytes:
         """encode(), from a picture that has been read."""
         stored = _stored_quality(quality)
         model, x = self._load(self.bundle), pixels.to_network(picture.pixels)
-        return datapath.encode(model, picture, pack_sections(picture), x, stored, self._pixel_blocks)
+        extras = self._extras(model, picture, alpha_quality)
+        return datapath.encode(model, picture, extras, x, stored, self._pixel_blocks)
 
-    def decode_picture(self, data: Source) -> Picture:
-        """decode(), with alpha and metadata apart."""
+    def _extras(self, model: Model, picture: Picture, alpha_quality: float | None) -> dict[str, bytes]:
+        if alpha_quality is None or picture.alpha is None:
+            return sections.pack(picture)
+        stored = _stored_quality(alpha_quality)
+        coded = datapath.encode_alpha(model, picture.alpha, stored, self._pixel_blocks)
+        return sections.pack(replace(picture, alpha=None)) | {"ALPC": coded}
+
+    def decode_picture(self, data: Source, divisor: int = 1) -> Picture:
+        """The picture, or its means over divisor x divisor pixels, with alpha and metadata apart."""
         parsed = container.read_file(read_bytes(data), self.limits)  # checks every CRC
+        if divisor > 1:
+            return preview.decode(self._model_of(parsed.header), parsed, self.limits, divisor)
         return datapath.decode(self._model_of(parsed.header), parsed, self.limits)[0]
 
     def decode_region(self, data: Source, region: Region) -> Picture:

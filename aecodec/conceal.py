@@ -9,18 +9,19 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8 | np.uint16]
 Mask = NDArray[np.bool_]
 Values = NDArray[np.float32]
 
 
 def fill(pixels: Pixels, lost: Mask) -> Pixels:
     """pixels [H, W, C], lost [H, W] -> a copy, its lost pixels interpolated; mid grey if all are lost."""
+    largest = np.iinfo(pixels.dtype).max
     if lost.all():
-        return np.full_like(pixels, 128)
+        return np.full_like(pixels, (largest + 1) // 2)
     weight = (~lost).astype(np.float32)[:, :, None]
     filled = _fill(pixels * weight, weight)
-    rounded = np.rint(filled).clip(0, 255).astype(np.uint8)
+    rounded = np.rint(filled).clip(0, largest).astype(pixels.dtype)
     return np.where(lost[:, :, None], rounded, pixels)
 
 

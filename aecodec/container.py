@@ -19,7 +19,8 @@ from aecodec.limits import DEFAULT_LIMITS, Limits
 
 HEADER_SIZE = 41
 GROUP_EDGE = 32
-METADATA_TAGS = ("iCCP", "eXIF", "xMPd", "ALPH")
+METADATA_TAGS = ("iCCP", "eXIF", "xMPd", "rESo", "ALPH", "ALPC")
+ALPHA_TAGS = ("ALPH", "ALPC")
 OWN_TAGS = ("BLOK", "GIDX", "GDAT")
 """Sections that write_file makes itself."""
 FLAG_ALPHA = 1
@@ -44,7 +45,7 @@ class Header:
     orientation: int = 1
     """1..8 as in EXIF."""
     has_alpha: bool = False
-    """A section ALPH is there. write_file sets it from the sections."""
+    """A section ALPH or ALPC is there. write_file sets it from the sections."""
     has_icc: bool = False
     """A section iCCP is there. write_file sets it from the sections."""
     group_edge: int = GROUP_EDGE
@@ -180,7 +181,10 @@ def read_file(
 
 
 def _check_flags(header: Header, where: Mapping[str, Section]) -> None:
-    for tag, announced, field in (("ALPH", header.has_alpha, "flags"), ("iCCP", header.has_icc, "colour")):
+    if all(tag in where for tag in ALPHA_TAGS):
+        raise CorruptError("sections ALPH and ALPC are both there; a picture has one alpha")
+    alpha = "ALPC" if "ALPC" in where else "ALPH"
+    for tag, announced, field in ((alpha, header.has_alpha, "flags"), ("iCCP", header.has_icc, "colour")):
         if announced and tag not in where:
             raise CorruptError(f"header: {field} announces a section {tag}, but the file has none")
         if not announced and tag in where:
@@ -209,7 +213,7 @@ def write_file(
     has_alpha and has_icc of the header are set from the sections. UsageError when something does not
     fit the format.
     """
-    header = replace(header, has_alpha="ALPH" in sections, has_icc="iCCP" in sections)
+    header = replace(header, has_alpha=any(t in sections for t in ALPHA_TAGS), has_icc="iCCP" in sections)
     if len(groups) != header.n_groups:
         raise UsageError(f"{header.n_groups} groups are needed, {len(groups)} were given")
     if any(blocks) and len(blocks) != len(groups):

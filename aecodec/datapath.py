@@ -17,15 +17,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import blocks, conceal, container, entropy, pixels
+from aecodec import blocks, conceal, container, entropy, pixels, sections
 from aecodec.container import Header, Parsed
 from aecodec.entropy import CodingTables, GroupReader
 from aecodec.errors import CorruptError
 from aecodec.limits import Limits
 from aecodec.models import Bundle
-from aecodec.networks import Float, Group, Groups, Networks, valid
+from aecodec.networks import Float, Group, Groups, Networks, choose_edge, valid
 from aecodec.pixels import Picture
 from aecodec.region import Region, plan
+from aecodec.sections import Extras
 
 SYMBOL_MAX = 32767
 Z_MAX = 127
@@ -54,57 +55,58 @@ def rounding_of(bundle: Bundle) -> Float:
 def encode(
     model: Model,
     picture: Picture,
-    sections: dict[str, bytes],
+    extras: dict[str, bytes],
     x: Float,
     quality: int,
     pixel_blocks: bool = True,
 ) -> bytes:
-    """x [1, 3, H, W]: the picture's pixels; quality as stored -> file."""
+    """x [1, 3, H, W]: the picture's pixels; extras: its other sections; quality as stored -> file."""
     height, width, channels = picture.pixels.shape
     header = Header(
         width=width,
         height=height,
         channels=channels,
-        bit_depth=8,
+        bit_depth=picture.depth,
         quality=quality,
         model_id=model.bundle.model_id,
         orientation=picture.orientation,
-        group_edge=model.bundle.group,
     )
+    header = replace(header, group_edge=choose_edge(header.latent_size, model.bundle.group))
     payloads, crc = encode_symbols(model, header, x)
     coded = []
     steps = _pixel_blocks(model, header, picture.pixels, payloads) if pixel_blocks else None  # [H/64, W/64]
     if steps is not None and steps.any():
         payloads, crc = encode_symbols(model, header, blocks.without(x, steps > 0))
-        groups = Groups(header.latent_size, header.group_edge).all
-        coded = [blocks.pack(picture.pixels, steps, group) for group in groups]
-    return container.write_file(replace(header, symbols_crc=crc), sections, payloads, coded)
+        coded = blocks.pack(picture.pixels, steps, Groups(header.latent_size, header.group_edge).all)
+    return container.write_file(replace(header, symbols_crc=crc), extras, payloads, coded)
 
 
 def _pixel_blocks(
     model: Model, header: Header, original: pixels.Pixels, payloads: list[bytes]
-) -> blocks.Steps:
+) -> blocks.Steps | None:
     """[H/64, W/64]: blocks that cost less as pixels than in these payloads; see blocks.choose."""
     lmbda = model.bundle.lmbda(header.quality / 256)
-    found = blocks.candidates(original, lmbda)
-    if not found.any():
-        return np.zeros(found.shape, np.uint8)
+    if header.bit_depth != 8 or not (found := blocks.candidates(original, lmbda)).any():
+        return None
     symbols, z_hat, _ = decode_symbols(model, header, [memoryview(p) for p in payloads], checked=False)
     x_hat = model.networks.synthesis(symbols, z_hat, _quality(header))  # [1, 3, H, W]
     decoded = pixels.from_network(x_hat, header.height, header.width, header.channels)
-    size = np.log2(1 + np.abs(symbols[0]))  # [N, h, w]: about how a group's bits are spread over its blocks
-    bits = size.reshape(len(size), found.shape[0], 4, found.shape[1], 4).sum((0, 2, 4)) + 1.0
-    for group, payload in zip(Groups(header.latent_size, header.group_edge).all, payloads, strict=True):
-        own = blocks.cut(bits, group)
-        own *= 8 * len(payload) / own.sum()
+    groups = Groups(header.latent_size, header.group_edge).all
+    bits = blocks.bits_of(symbols[0], groups, [8 * len(payload) for payload in payloads])  # [H/64, W/64]
     return blocks.choose(original, decoded, found, bits, lmbda)
+
+
+def encode_alpha(model: Model, alpha: pixels.Pixels, quality: int, pixel_blocks: bool) -> bytes:
+    """[H, W] -> the payload of section ALPC: a file of its own, grey."""
+    plane = Picture(alpha[:, :, None])
+    return encode(model, plane, {}, pixels.to_network(plane.pixels), quality, pixel_blocks)
 
 
 def encode_symbols(model: Model, header: Header, x: Float) -> tuple[list[bytes], int]:
     """x [1, 3, H, W] -> payloads in raster order of the groups, checksum of the symbols."""
     networks, tables = model.networks, model.tables
     quality, level = _quality(header), _level(header)
-    groups = Groups(header.latent_size, header.group_edge)
+    groups = Groups(header.latent_size, header.group_edge, model.bundle.group)
 
     y, z_hat = networks.analysis(x, quality)  # [1, N, h, w], [1, Z, h/4, w/4]
     index_first = np.zeros(y.shape, np.uint8)  # [1, N, h, w]
@@ -144,23 +146,31 @@ def _round(residual: Float, index: NDArray[np.uint8], rounding: Float) -> entrop
 def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) -> tuple[Picture, list[int]]:
     """A file taken apart -> its picture, and the groups that are lost (only when salvaging)."""
     header = parsed.header
-    alpha, (icc, exif, xmp) = _unpack_sections(parsed, limits)
+    extras = sections.unpack(parsed, limits)
     whole = sorted(set(range(header.n_groups)) - set(parsed.damaged)) if salvage else None
     symbols, z_hat, lost = decode_symbols(model, header, parsed.groups, whole, salvage)
     if len(lost) == header.n_groups:
         raise CorruptError("no group of the picture is whole; nothing can be salvaged")
     x_hat = model.networks.synthesis(symbols, z_hat, _quality(header))  # [1, 3, H, W]
-    decoded = pixels.from_network(x_hat, header.height, header.width, header.channels)
-    lost |= _paste_blocks(header, parsed, decoded, (0, 0), salvage)
+    decoded = pixels.from_network(x_hat, header.height, header.width, header.channels, header.bit_depth)
+    lost |= _paste_blocks(parsed, decoded, salvage=salvage)
     if lost:
         decoded = conceal.fill(decoded, _lost_pixels(header, lost))
-    return Picture(decoded, alpha, icc, exif, xmp, header.orientation), sorted(lost)
+    alpha = extras.alpha
+    if extras.coded_alpha:
+        alpha = decode(model, extras.coded_alpha, limits)[0].pixels[:, :, 0]
+    return assemble(header, extras, decoded, alpha), sorted(lost)
+
+
+def assemble(header: Header, extras: Extras, colours: pixels.Pixels, alpha: pixels.Pixels | None) -> Picture:
+    """Colours, alpha and what else a file has -> Picture."""
+    return Picture(colours, alpha, extras.icc, extras.exif, extras.xmp, header.orientation, extras.dpi)
 
 
 def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) -> Picture:
     """The part of the picture; parsed.groups needs to hold the groups of its plan only."""
     header, halo = parsed.header, model.bundle.halo["synthesis"]
-    alpha, (icc, exif, xmp) = _unpack_sections(parsed, limits)
+    extras = sections.unpack(parsed, limits)
     needed = plan(header, region, halo)
     symbols, z_hat, _ = decode_symbols(model, header, parsed.groups, needed.groups)
     rows, columns = needed.rows, needed.columns
@@ -171,37 +181,34 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     )
     top, left = region.y - 64 * rows.first, region.x - 64 * columns.first
     part = np.ascontiguousarray(x_hat[:, :, top : top + region.height, left : left + region.width])
-    decoded = pixels.from_network(part, region.height, region.width, header.channels)
-    _paste_blocks(header, parsed, decoded, (region.y, region.x))
+    decoded = pixels.from_network(part, region.height, region.width, header.channels, header.bit_depth)
+    _paste_blocks(parsed, decoded, (region.y, region.x))
+    alpha = extras.alpha
     if alpha is not None:
         alpha = alpha[region.y : region.y + region.height, region.x : region.x + region.width]
-    return Picture(decoded, alpha, icc, exif, xmp, header.orientation)
+    if extras.coded_alpha:
+        alpha = decode_region(model, extras.coded_alpha, limits, region).pixels[:, :, 0]
+    return assemble(header, extras, decoded, alpha)
 
 
 def _paste_blocks(
-    header: Header, parsed: Parsed, decoded: pixels.Pixels, origin: tuple[int, int], salvage: bool = False
+    parsed: Parsed, decoded: pixels.Pixels, origin: tuple[int, int] = (0, 0), salvage: bool = False
 ) -> frozenset[int]:
     """Pixel blocks into pixels [H, W, C] from `origin` (y, x) on -> groups whose blocks are lost."""
-    lost = set()
+    header = parsed.header
     groups = Groups(header.latent_size, header.group_edge).all
-    for number, (group, payload) in enumerate(zip(groups, parsed.blocks, strict=True)):
-        if not payload:
-            continue
-        try:
-            blocks.paste(decoded, group, *blocks.unpack(payload, group, header.channels, number), origin)
-        except CorruptError:
-            if not salvage:
-                raise
-            lost.add(number)
-    return frozenset(lost)
+    return blocks.paste(decoded, groups, parsed.blocks, origin, salvage)
 
 
 def verify(model: Model, parsed: Parsed, limits: Limits) -> None:
     """Everything of decode() that can fail on a damaged file."""
-    _unpack_sections(parsed, limits)
+    extras = sections.unpack(parsed, limits)
+    if extras.coded_alpha:
+        verify(model, extras.coded_alpha, limits)
     decode_symbols(model, parsed.header, parsed.groups)
     header = parsed.header
-    _paste_blocks(header, parsed, np.empty((header.height, header.width, header.channels), np.uint8), (0, 0))
+    if any(parsed.blocks):
+        _paste_blocks(parsed, np.empty((header.height, header.width, header.channels), np.uint8))
 
 
 def decode_symbols(
@@ -218,7 +225,7 @@ def decode_symbols(
     unless `checked` is False.
     salvage: groups that cannot be decoded are left out, too, instead of raising CorruptError.
     """
-    groups = Groups(header.latent_size, header.group_edge)
+    groups = Groups(header.latent_size, header.group_edge, model.bundle.group)
     (h, w), crc = header.latent_size, 0
     symbols = np.zeros((1, model.bundle.n, h, w), np.float32)  # [1, N, h, w]
     z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)  # [1, Z, h/4, w/4]
@@ -295,23 +302,3 @@ def _quality(header: Header) -> Float:
 def _level(header: Header) -> NDArray[np.int64]:
     """The whole level that the scale networks and the tables take: [1]."""
     return np.array([header.level], np.int64)
-
-
-def pack_sections(picture: Picture) -> dict[str, bytes]:
-    metadata = {"iCCP": picture.icc, "eXIF": picture.exif, "xMPd": picture.xmp}
-    sections = {tag: container.pack_metadata(data) for tag, data in metadata.items() if data}
-    if picture.alpha is not None:
-        sections["ALPH"] = pixels.pack_alpha(picture.alpha)
-    return sections
-
-
-def _unpack_sections(parsed: Parsed, limits: Limits) -> tuple[pixels.Pixels | None, list[bytes]]:
-    """-> alpha, [icc, exif, xmp]"""
-    header, alpha = parsed.header, None
-    if header.has_alpha:
-        alpha = pixels.unpack_alpha(parsed.sections["ALPH"], header.width, header.height)
-    found = {
-        tag: container.unpack_metadata(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
-        for tag in ("iCCP", "eXIF", "xMPd")
-    }
-    return alpha, list(found.values())

@@ -24,6 +24,8 @@ FORMAT = 1
 SCALES = 64
 WINDOWED = ("analysis", "context", "synthesis")
 GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
+PREVIEWS = (8, 16)
+"""Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
 
 
@@ -48,6 +50,8 @@ class Bundle:
     """How far each float network sees, in blocks of 64 pixels: analysis, context, synthesis."""
     lambdas: tuple[float, float]
     """What a squared error cost at level 0 and at level 63, in bits, when the model was trained."""
+    previews: tuple[int, ...]
+    """Divisors of the pictures that the bundle has a small graph for."""
     manifest: dict[str, Any] = field(repr=False, compare=False)
 
     def lmbda(self, level: float) -> float:
@@ -109,6 +113,7 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         dead_zone=_dead_zone(manifest),
         halo={name: int(manifest["halo"][name]) for name in WINDOWED},
         lambdas=_lambdas(manifest),
+        previews=tuple(divisor for divisor in PREVIEWS if f"preview_{divisor}.onnx" in hashes),
         manifest=manifest,
     )
 

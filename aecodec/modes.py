@@ -1,20 +1,24 @@
-"""The many modes of Pillow -> L, LA, RGB or RGBA with 8 bits a channel; metadata in one form.
+"""The many modes of Pillow -> grey or RGB, with or without alpha; metadata in one form.
 
 Part of the first step of encoding; used by aecodec.pixels alone.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from aecodec.errors import InputError
 
 GREY = {"1": "L", "L": "L", "LA": "LA", "La": "LA"}
 COLOUR = {"RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "YCbCr": "RGB", "HSV": "RGB"}
+MIN_DPI, MAX_DPI = 0.01, 400_000
+REDUCED = "16 bits a channel reduced to 8"
 PORTABLE = (
     ExifTags.Base.Make,
     ExifTags.Base.Model,
@@ -34,6 +38,7 @@ class Metadata:
     """Without the prefix."""
     xmp: bytes
     orientation: int
+    dpi: tuple[float, float] | None
 
 
 def metadata_of(image: Image.Image) -> Metadata:
@@ -50,7 +55,18 @@ def metadata_of(image: Image.Image) -> Metadata:
         exif=bytes(exif).removeprefix(b"Exif\0\0"),
         xmp=xmp.encode() if isinstance(xmp, str) else bytes(xmp),
         orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
+        dpi=_resolution(image),
     )
+
+
+def _resolution(image: Image.Image) -> tuple[float, float] | None:
+    """Dots an inch, where the file says so outside its EXIF data; Pillow invents 72 for some JPEGs."""
+    dpi = image.info.get("dpi")
+    if not isinstance(dpi, tuple) or (image.format in ("JPEG", "MPO") and not image.info.get("jfif_unit")):
+        return None
+    across, down = (float(value) for value in dpi)
+    valid = all(math.isfinite(value) and MIN_DPI <= value <= MAX_DPI for value in (across, down))
+    return (across, down) if valid else None
 
 
 def _portable(found: Image.Exif) -> bytes:
@@ -64,9 +80,7 @@ def _portable(found: Image.Exif) -> bytes:
 def to_eight_bits(image: Image.Image, icc: bytes, deep: bool) -> tuple[Image.Image, bytes, tuple[str, ...]]:
     """-> image of mode L, LA, RGB or RGBA, the ICC profile that fits it, notes for the user."""
     mode = image.mode
-    if mode.startswith("I") or mode == "F":
-        return _wide_grey(image), icc, ("16 bits a channel reduced to 8",)
-    notes = ("16 bits a channel reduced to 8",) if deep else ()
+    notes = (REDUCED,) if deep else ()
     if mode == "CMYK":
         return *_from_cmyk(image, icc), (*notes, "CMYK converted to sRGB")
     if mode in ("P", "PA"):
@@ -88,17 +102,14 @@ def _convert(image: Image.Image, target: str) -> Image.Image:
     return image.convert(target)
 
 
-def is_deep(image: Image.Image) -> bool:
-    """Does the file hold 16-bit colour? Pillow drops the low byte and forgets about it when it loads."""
-    return any("16" in str(getattr(tile, "args", "")) for tile in getattr(image, "tile", ()))
-
-
-def _wide_grey(image: Image.Image) -> Image.Image:
-    """I;16, I (32-bit integers) or F -> L."""
+def wide_grey(image: Image.Image) -> NDArray[np.uint16] | None:
+    """Mode I;16 or I (32-bit integers) -> uint16 [H, W]; None for other modes. InputError beyond 16 bits."""
+    if not image.mode.startswith("I") and image.mode != "F":
+        return None
     values = np.asarray(image)
     if image.mode == "F" or int(values.min()) < 0 or int(values.max()) > 65535:
         raise InputError(f"mode {image.mode}: only integers in 0..65535 are supported; scale to 8 bits first")
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    return values.astype(np.uint16)
 
 
 def _from_cmyk(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:

@@ -5,6 +5,7 @@
     context         y, z_hat, quality, index_first      -> symbols_first, residual_second [1, N, h, w]
     scales_second   features, symbols_first, mask, level -> index_second [G, N, e, e]
     synthesis       symbols [1, N, h, w], z_hat, quality -> x_hat [1, 3, H, W]
+    preview_8, _16  the same                            -> x_hat at 1/8, 1/16 (not in every bundle)
 
 h = H/16; e: side of a group (32); G: groups run together. analysis, context and synthesis are ordinary
 float networks, which see a large picture in windows; the scale networks are integers held in float32 and
@@ -32,6 +33,13 @@ Index = NDArray[np.uint8]
 EXACT = ("scales_first", "scales_second")
 """They decide how bytes are read. They run on the CPU on every device: a GPU library may pick an
 algorithm (Winograd, FFT, reduced precision) that is not exact."""
+
+SMALL = 6000
+"""Positions of y in a picture of 1.5 megapixels; below, a lost group is more."""
+LEAST_EDGE = 24
+"""Smaller groups would be mostly padding to the scale networks, which then take twice as long."""
+RIM = 4
+"""Positions, of both sides together, that a lost group spoils beyond its edges."""
 
 
 class Networks:
@@ -109,6 +117,30 @@ class Networks:
         )
         return x_hat
 
+    def preview(self, divisor: int, symbols: Float, z_hat: Float, quality: Float) -> Float:
+        """synthesis() at 1/divisor, where the bundle has a graph for it."""
+        (x_hat,) = windows.run(
+            lambda s, z: self._run(f"preview_{divisor}", symbols=s, z_hat=z, quality=quality),
+            inputs=[symbols, z_hat],
+            scales=[4, 1],
+            results=[(3, 64 // divisor)],
+            halo=self._bundle.halo["synthesis"],
+            largest=self._largest,
+        )
+        return x_hat
+
+
+def choose_edge(latent_size: tuple[int, int], side: int) -> int:
+    """Side of the groups for a picture with y of this size, whose scale networks see side x side.
+
+    Large groups take fewer bytes and less time. But in a picture of SMALL positions or more a lost group
+    should be less than a tenth of it: where that is possible, together with the rim that its neighbours lose.
+    """
+    positions = latent_size[0] * latent_size[1]
+    if positions < SMALL:
+        return side
+    return min(side, max(LEAST_EDGE, int((positions / 10) ** 0.5 - RIM) // 4 * 4))
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -122,10 +154,13 @@ class Group:
 
 
 class Groups:
-    """The latents of one picture as groups of edge x edge, in raster order."""
+    """The latents of one picture as groups of edge x edge, in raster order.
 
-    def __init__(self, latent_size: tuple[int, int], edge: int) -> None:
-        self.latent_size, self.edge = latent_size, edge
+    side: e of the scale networks, at least edge; smaller groups are padded to it as those at a border are.
+    """
+
+    def __init__(self, latent_size: tuple[int, int], edge: int, side: int | None = None) -> None:
+        self.latent_size, self.edge, self.side = latent_size, edge, side or edge
         height, width = latent_size
         self.all = [
             Group(top, left, min(edge, height - top), min(edge, width - left))
@@ -139,8 +174,8 @@ class Groups:
 
     def mask(self, batch: Sequence[Group]) -> Float:
         """-> [G, 1, e/4, e/4], 1 inside the picture."""
-        edge = self.edge // 4
-        mask = np.zeros((len(batch), 1, edge, edge), np.float32)
+        side = self.side // 4
+        mask = np.zeros((len(batch), 1, side, side), np.float32)
         for g, group in enumerate(batch):
             mask[g, :, : group.height // 4, : group.width // 4] = 1
         return mask
@@ -151,8 +186,8 @@ class Groups:
 
     def pad(self, parts: Sequence[NDArray[Any]], of_z: bool = False) -> Float:
         """Valid parts [C, vh, vw] -> [G, C, e, e], zero outside."""
-        edge = self.edge // 4 if of_z else self.edge
-        out = np.zeros((len(parts), parts[0].shape[0], edge, edge), np.float32)
+        side = self.side // 4 if of_z else self.side
+        out = np.zeros((len(parts), parts[0].shape[0], side, side), np.float32)
         for g, part in enumerate(parts):
             out[g, :, : part.shape[1], : part.shape[2]] = part
         return out

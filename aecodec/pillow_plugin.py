@@ -13,13 +13,16 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from aecodec import container, pixels
+from aecodec import container, pixels, sections
 from aecodec.errors import AecodecError, FormatError
+from aecodec.preview import DIVISORS, size_at
 
 FORMAT = "AEC"
 MAGIC = b"\x89AEC\r\n\x1a\n"
 MIME = "image/x-aec"
 MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
+DEEP_GREY = "I;16"
+"""16-bit grey; Pillow has no other 16-bit mode, the rest comes with 8 bits."""
 
 METADATA = {"iCCP": "icc", "eXIF": "exif", "xMPd": "xmp"}
 
@@ -28,6 +31,7 @@ class AecImageFile(ImageFile.ImageFile):
     format = FORMAT
     format_description = "aecodec learned image codec"
     _data: bytes | None = None
+    _divisor = 1
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -35,6 +39,7 @@ class AecImageFile(ImageFile.ImageFile):
         try:
             parsed = container.read_file(data)
             found = {name: _metadata(parsed, tag) for tag, name in METADATA.items()}
+            dpi = sections.resolution(parsed)
         except FormatError as error:
             raise SyntaxError(str(error)) from error
         except AecodecError as error:
@@ -42,17 +47,38 @@ class AecImageFile(ImageFile.ImageFile):
         header = parsed.header
         self._size = header.width, header.height
         self._mode = MODES[header.channels, header.has_alpha]
-        self.info.update(pixels.pil_info(orientation=header.orientation, **found))
+        if header.bit_depth == 16 and self._mode == "L":
+            self._mode = DEEP_GREY
+        self.info.update(pixels.pil_info(orientation=header.orientation, dpi=dpi, **found))
         self._data = data
-        # A tile says that there is something to load; load() below gives it its bytes.
+        self._set_tile()
+
+    def _set_tile(self) -> None:
+        """A tile says that there is something to load; load() below gives it its bytes."""
         self.tile = [ImageFile._Tile("raw", (0, 0, *self.size), 0, self.mode)]
+
+    def draft(
+        self, mode: str | None, size: tuple[int, int] | None
+    ) -> tuple[str, tuple[int, int, float, float]] | None:
+        """The smallest of 1/2 .. 1/16 that is at least `size` is what will be loaded; thumbnail() asks so."""
+        if size is None or self._data is None or self._divisor != 1:
+            return None
+        width, height = self.size
+        fitting = [d for d in DIVISORS if width >= d * size[0] and height >= d * size[1]]
+        divisor = max(fitting, default=1)
+        if divisor == 1:
+            return None
+        self._divisor = divisor
+        self._size = size_at(width, height, divisor)
+        self._set_tile()
+        return self.mode, (0, 0, width / divisor, height / divisor)
 
     def load(self) -> Any:
         if self.tile and self._data is not None:
             from aecodec.api import shared
 
             try:
-                decoded = pixels.to_array(shared().decode_picture(self._data))
+                decoded = pixels.to_pil(shared().decode_picture(self._data, self._divisor))
             except AecodecError as error:
                 raise OSError(str(error)) from error
             if self.fp and self._exclusive_fp:
@@ -71,14 +97,16 @@ def _metadata(parsed: container.Parsed, tag: str) -> bytes:
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """Image.save(path, quality=0..100, model=None, device="auto", threads=None, icc_profile, exif, xmp)."""
+    """Image.save(path, quality=0..100, alpha_quality=None, model=None, device="auto", threads=None,
+    icc_profile, exif, xmp, dpi)."""
     from aecodec.api import shared
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
     try:
         picture = _with_options(pixels.from_pil(image), options)
         codec = shared(options.get("model"), options.get("device", "auto"), options.get("threads"))
-        stream.write(codec.encode_picture(picture, options.get("quality", 60)))
+        quality = options.get("quality", 60)
+        stream.write(codec.encode_picture(picture, quality, options.get("alpha_quality")))
     except AecodecError as error:
         raise OSError(str(error)) from error
 
@@ -89,6 +117,8 @@ def _with_options(picture: pixels.Picture, options: dict[str, Any]) -> pixels.Pi
         picture = replace(picture, icc=options["icc_profile"] or b"")
     if "xmp" in options:
         picture = replace(picture, xmp=options["xmp"] or b"")
+    if "dpi" in options:
+        picture = replace(picture, dpi=options["dpi"])
     if "exif" in options:
         exif = options["exif"] or b""
         data = exif.tobytes() if isinstance(exif, Image.Exif) else bytes(exif)

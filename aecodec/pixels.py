@@ -1,15 +1,15 @@
 """Pictures of any kind <-> the arrays that the networks see.
 
-path, bytes, file, PIL image, array --read_picture--> Picture: uint8 [H, W, C], alpha, metadata
-uint8 [H, W, C] --to_network--> float32 [1, 3, H', W'] in 0..1, sides padded to multiples of 64
-float32 [1, 3, H', W'] --from_network--> uint8 [H, W, C] --to_pil--> PIL image
+path, bytes, file, PIL image, array --read_picture--> Picture: [H, W, C] of uint8 or uint16, alpha, metadata
+[H, W, C] --to_network--> float32 [1, 3, H', W'] in 0..1, sides padded to multiples of 64
+float32 [1, 3, H', W'] --from_network--> [H, W, C] --to_pil--> PIL image
 """
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -17,14 +17,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile, PngImagePlugin
+from PIL import ExifTags, Image, ImageFile
 
-from aecodec.errors import AecodecError, CorruptError, InputError, LimitError
+from aecodec import deep
+from aecodec.alpha import hide
+from aecodec.errors import AecodecError, InputError, LimitError
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.modes import is_deep, metadata_of, to_eight_bits
+from aecodec.modes import metadata_of, to_eight_bits, wide_grey
 from aecodec.source import Readable, Source, read_bytes
 
-Pixels = NDArray[np.uint8]
+Pixels = NDArray[np.uint8 | np.uint16]
 ImageInput: TypeAlias = "Source | Readable | Image.Image | NDArray[Any]"
 
 MULTIPLE = 64
@@ -38,31 +40,40 @@ class Picture:
     """A picture as it is coded."""
 
     pixels: Pixels
-    """[H, W, 1] grey or [H, W, 3] RGB, as stored (orientation not applied)."""
+    """[H, W, 1] grey or [H, W, 3] RGB of uint8 or uint16, as stored (orientation not applied)."""
     alpha: Pixels | None = None
-    """[H, W]"""
+    """[H, W], of the same type."""
     icc: bytes = b""
     exif: bytes = b""
     """A TIFF structure, without the prefix 'Exif\\0\\0'."""
     xmp: bytes = b""
     orientation: int = 1
     """1..8, the EXIF meaning."""
+    dpi: tuple[float, float] | None = None
+    """Dots an inch across and down; EXIF may have a resolution of its own."""
     notes: tuple[str, ...] = ()
     """What was changed to make the picture codable, in words for the user."""
 
+    @property
+    def depth(self) -> int:
+        """Bits a sample: 8 or 16."""
+        return 8 * self.pixels.dtype.itemsize
 
-def read_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS) -> Picture:
-    """Any input -> Picture. A str is a path, bytes are a picture file, an array is uint8 HW or HWC.
 
+def read_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool = True) -> Picture:
+    """Any input -> Picture. A str is a path, bytes are a picture file; arrays are uint8 or uint16, HW or HWC.
+
+    alpha: False drops it, and shows the colours that it hid.
     InputError when it cannot be read or is of an unsupported kind, LimitError when it is too large.
     """
     if isinstance(image, np.ndarray):
-        return _from_array(image, limits)
+        return _from_array(image, limits, alpha)
     if isinstance(image, Image.Image):
-        return from_pil(image, limits)
+        return from_pil(image, limits, alpha=alpha)
     where = f"{os.fspath(image)!r}: " if isinstance(image, str | os.PathLike) else ""
-    with _opened(read_bytes(image), where) as opened:
-        picture = from_pil(opened, limits, where)
+    data = read_bytes(image)
+    with _opened(data, where) as opened:
+        picture = from_pil(opened, limits, where, alpha, lambda: _open(data, where))
         frames = getattr(opened, "n_frames", 1)
     if frames > 1:
         return replace(picture, notes=(*picture.notes, f"first of {frames} frames taken"))
@@ -80,29 +91,33 @@ def check_size(width: int, height: int, limits: Limits) -> None:
         )
 
 
-def _from_array(array: NDArray[Any], limits: Limits) -> Picture:
+def _from_array(array: NDArray[Any], limits: Limits, keep_alpha: bool) -> Picture:
     if array.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"an array of uint8 is needed, not {array.dtype}; scale it to 0..255 and convert it")
+        raise InputError(
+            f"an array of uint8 or uint16 is needed, not {array.dtype}; scale it to 0..255 and convert it"
+        )
     if array.ndim == 2:
         array = array[:, :, None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
         raise InputError(f"an array [H, W] or [H, W, 1..4] is needed, not {list(array.shape)}")
     check_size(array.shape[1], array.shape[0], limits)
-    notes: tuple[str, ...] = ()
-    if array.dtype == np.uint16:
-        array, notes = sixteen_to_eight(array), ("16 bits a channel reduced to 8",)
     colours = array.shape[2] - 1 + array.shape[2] % 2
-    alpha = array[:, :, colours].copy() if array.shape[2] > colours else None
-    return Picture(_hide(array[:, :, :colours], alpha), alpha, notes=notes)
+    alpha = array[:, :, colours].copy() if array.shape[2] > colours and keep_alpha else None
+    return Picture(hide(array[:, :, :colours], alpha), alpha)
 
 
-def sixteen_to_eight(values: NDArray[Any]) -> Pixels:
+def sixteen_to_eight(values: NDArray[Any]) -> NDArray[np.uint8]:
     """0..65535 -> 0..255, rounded."""
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
 @contextmanager
 def _opened(data: bytes, where: str) -> Iterator[ImageFile.ImageFile]:
+    with _open(data, where) as image:
+        yield image
+
+
+def _open(data: bytes, where: str) -> ImageFile.ImageFile:
     """Image.open without Pillow's own size limit, which is global to the process; ours is checked next."""
     stream = BytesIO(data)
     image = None
@@ -114,8 +129,7 @@ def _opened(data: bytes, where: str) -> Iterator[ImageFile.ImageFile]:
             image = image or _try_format(name, stream, data[:16])
     if image is None:
         raise InputError(f"{where}no picture that Pillow can read ({len(data)} bytes); try PNG")
-    with image:
-        yield image
+    return image
 
 
 def _try_format(name: str, stream: BytesIO, prefix: bytes) -> ImageFile.ImageFile | None:
@@ -132,96 +146,130 @@ def _try_format(name: str, stream: BytesIO, prefix: bytes) -> ImageFile.ImageFil
         return None
 
 
-def from_pil(image: Image.Image, limits: Limits = DEFAULT_LIMITS, where: str = "") -> Picture:
-    """A Pillow image (its current frame) -> Picture. The image itself is not changed."""
+def from_pil(
+    image: Image.Image,
+    limits: Limits = DEFAULT_LIMITS,
+    where: str = "",
+    alpha: bool = True,
+    again: Callable[[], ImageFile.ImageFile] | None = None,
+) -> Picture:
+    """A Pillow image (its current frame) -> Picture. The image itself is not changed.
+
+    again: opens the file of an image that is not loaded afresh, so that 16-bit colour can be had of it.
+    """
     check_size(*image.size, limits)
     try:
-        deep = is_deep(image)
+        is_deep = deep.is_deep(image)
+        again = again or _opener(image)
         image.load()
         metadata = metadata_of(image)
-        converted, icc, notes = to_eight_bits(image, metadata.icc, deep)
-    except AecodecError:
-        raise
-    except MemoryError:
+        array, icc, notes = _samples(image, metadata.icc, is_deep, again)
+    except (AecodecError, MemoryError):
         raise
     except Exception as error:  # decoders raise many types for damaged files
         text = str(error) or type(error).__name__
         raise InputError(f"{where}the picture is damaged or cut short: {text}") from None
-    picture = _from_array(np.asarray(converted), limits)
     return replace(
-        picture, icc=icc, exif=metadata.exif, xmp=metadata.xmp, orientation=metadata.orientation, notes=notes
+        _from_array(array, limits, alpha),
+        icc=icc,
+        exif=metadata.exif,
+        xmp=metadata.xmp,
+        orientation=metadata.orientation,
+        dpi=metadata.dpi,
+        notes=notes,
     )
 
 
-def _hide(colour: Pixels, alpha: Pixels | None) -> Pixels:
-    """Colour that nobody sees, under alpha 0, is replaced by a smooth continuation: it costs fewer bytes."""
-    if alpha is None or alpha.all() or not alpha.any():
-        return np.ascontiguousarray(colour if alpha is None or alpha.any() else np.zeros_like(colour))
-    seen = (alpha > 0).astype(np.float32)[:, :, None]
-    return np.where(seen > 0, colour, np.rint(_fill(colour * seen, seen)).astype(np.uint8))
+def _opener(image: Image.Image) -> Callable[[], ImageFile.ImageFile] | None:
+    """For an image that Pillow has opened and not loaded."""
+    stream = getattr(image, "fp", None)
+    if not deep.is_deep(image) or stream is None:
+        return None
+    at = stream.tell()
+    stream.seek(0)
+    data = stream.read()
+    stream.seek(at)
+    return lambda: _open(data, "")
 
 
-def _fill(total: NDArray[np.float32], weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weighted sums [h, w, C] and weights [h, w, 1] -> means; holes take the mean of a coarser grid."""
-    height, width = weight.shape[:2]
-    mean = (total / np.maximum(weight, 1e-6)).astype(np.float32, copy=False)
-    if weight.all() or (height == 1 and width == 1):
-        return mean
-    coarse = _fill(_halve(total), _halve(weight))
-    up = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
-    return np.where(weight > 0, mean, up).astype(np.float32, copy=False)
-
-
-def _halve(a: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Sums over 2 x 2 blocks; odd sides are padded with nothing."""
-    a = np.pad(a, ((0, a.shape[0] % 2), (0, a.shape[1] % 2), (0, 0)))
-    return a[0::2, 0::2] + a[1::2, 0::2] + a[0::2, 1::2] + a[1::2, 1::2]
+def _samples(
+    image: Image.Image, icc: bytes, is_deep: bool, again: Callable[[], ImageFile.ImageFile] | None
+) -> tuple[NDArray[Any], bytes, tuple[str, ...]]:
+    """A loaded image -> uint8 or uint16 [H, W] or [H, W, C], the ICC profile that fits, notes."""
+    samples: NDArray[Any] | None = wide_grey(image)
+    if samples is None and is_deep and again is not None:
+        samples = deep.read(again)
+    if samples is None:
+        converted, icc, notes = to_eight_bits(image, icc, is_deep)
+        return np.asarray(converted), icc, notes
+    hidden = image.info.get("transparency")
+    if hidden is not None and (samples.ndim == 2 or samples.shape[2] == 3):
+        samples = deep.with_transparency(samples, hidden)
+    return samples, icc, ()
 
 
 def to_network(pixels: Pixels) -> NDArray[np.float32]:
-    """uint8 [H, W, 1 or 3] -> float32 [1, 3, H', W'] in 0..1; edges repeated to multiples of 64."""
+    """[H, W, 1 or 3] -> float32 [1, 3, H', W'] in 0..1; edges repeated to multiples of 64."""
     height, width, channels = pixels.shape
-    # Padded in uint8, where a copy costs a quarter.
+    # Padded as integers, where a copy costs a quarter.
     edges = ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0))
     planes = np.pad(pixels, edges, mode="edge").transpose(2, 0, 1)
     x = np.empty((1, 3, *planes.shape[1:]), np.float32)
-    np.multiply(planes, np.float32(1 / 255), out=x[0], dtype=np.float32)
+    np.multiply(planes, np.float32(1 / np.iinfo(pixels.dtype).max), out=x[0], dtype=np.float32)
     return x
 
 
-def from_network(x_hat: NDArray[np.float32], height: int, width: int, channels: int) -> Pixels:
-    """float32 [1, 3, H', W'] in 0..1 -> uint8 [height, width, channels]; grey is the luma."""
+def from_network(
+    x_hat: NDArray[np.float32], height: int, width: int, channels: int, depth: int = 8
+) -> Pixels:
+    """float32 [1, 3, H', W'] in 0..1 -> uint8 or uint16 [height, width, channels]; grey is the luma."""
     x = x_hat[0, :, :height, :width]
     if channels == 1:
         x = np.tensordot(np.asarray(LUMA, np.float32), x, 1)[None]
-    out = np.empty((height, width, channels), np.uint8)
+    out: Pixels = np.empty((height, width, channels), np.uint8 if depth == 8 else np.uint16)
+    largest = np.iinfo(out.dtype).max
     for plane in range(channels):
-        values = np.multiply(x[plane], np.float32(255), dtype=np.float32)
-        out[:, :, plane] = np.clip(np.rint(values, out=values), 0, 255, out=values)
+        values = np.multiply(x[plane], np.float32(largest), dtype=np.float32)
+        out[:, :, plane] = np.clip(np.rint(values, out=values), 0, largest, out=values)
     return out
 
 
 def psnr(a: Pixels, b: Pixels) -> float:
-    """dB between two uint8 arrays of one shape, one mean over all samples; infinite for equal ones."""
-    error = float(np.mean(np.square(a.astype(np.int32) - b), dtype=np.float64))
-    return 10 * math.log10(255**2 / error) if error else math.inf
+    """dB between two arrays of one shape and type, one mean over all samples; infinite for equal ones."""
+    difference = np.subtract(a, b, dtype=np.int32 if a.dtype == np.uint8 else np.float64)
+    error = float(np.mean(np.square(difference), dtype=np.float64))
+    return 10 * math.log10(float(np.iinfo(a.dtype).max) ** 2 / error) if error else math.inf
 
 
 def to_array(picture: Picture) -> Pixels:
-    """uint8 [H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] RGB or [H, W, 4] RGBA."""
+    """[H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] RGB or [H, W, 4] RGBA; uint8 or uint16."""
     if picture.alpha is not None:
         return np.concatenate([picture.pixels, picture.alpha[:, :, None]], axis=2)
     return picture.pixels if picture.pixels.shape[2] == 3 else picture.pixels[:, :, 0]
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """Mode L, LA, RGB or RGBA; info has icc_profile, exif and xmp where the picture has them."""
-    image = Image.fromarray(to_array(picture))
-    image.info.update(pil_info(picture.icc, picture.exif, picture.xmp, picture.orientation))
+    """Mode L, LA, RGB, RGBA, or I;16; info has icc_profile, exif, xmp and dpi where the picture has them.
+
+    Pillow has no 16-bit colour: all but 16-bit grey without alpha is reduced to 8 bits.
+    """
+    array = to_array(picture)
+    image = Image.fromarray(to_array(shallow(picture)) if array.ndim == 3 else array)
+    image.info.update(pil_info(picture.icc, picture.exif, picture.xmp, picture.orientation, picture.dpi))
     return image
 
 
-def pil_info(icc: bytes, exif: bytes, xmp: bytes, orientation: int) -> dict[str, bytes]:
+def shallow(picture: Picture) -> Picture:
+    """The picture with 8 bits a sample."""
+    if picture.depth == 8:
+        return picture
+    alpha = None if picture.alpha is None else sixteen_to_eight(picture.alpha)
+    return replace(picture, pixels=sixteen_to_eight(picture.pixels), alpha=alpha)
+
+
+def pil_info(
+    icc: bytes, exif: bytes, xmp: bytes, orientation: int, dpi: tuple[float, float] | None = None
+) -> dict[str, Any]:
     """Metadata under Pillow's names. EXIF is made, or corrected, where the orientation needs it."""
     found = Image.Exif()
     if exif:
@@ -229,28 +277,5 @@ def pil_info(icc: bytes, exif: bytes, xmp: bytes, orientation: int) -> dict[str,
     if found.get(ExifTags.Base.Orientation, 1) != orientation:
         found[ExifTags.Base.Orientation] = orientation
         exif = found.tobytes().removeprefix(b"Exif\0\0")
-    items = {"icc_profile": icc, "exif": exif and b"Exif\0\0" + exif, "xmp": xmp}
+    items = {"icc_profile": icc, "exif": exif and b"Exif\0\0" + exif, "xmp": xmp, "dpi": dpi}
     return {key: value for key, value in items.items() if value}
-
-
-def pack_alpha(alpha: Pixels) -> bytes:
-    """[H, W] -> PNG of mode L, the payload of section ALPH."""
-    out = BytesIO()
-    Image.fromarray(alpha).save(out, "PNG", optimize=True)
-    return out.getvalue()
-
-
-def unpack_alpha(payload: bytes | memoryview, width: int, height: int) -> Pixels:
-    """Section ALPH -> [H, W]. CorruptError when it is no grey PNG of the picture's size."""
-    try:
-        with PngImagePlugin.PngImageFile(BytesIO(payload)) as image:
-            if image.size != (width, height) or image.mode != "L":
-                raise CorruptError(
-                    f"section ALPH: a PNG of {image.size[0]} x {image.size[1]}, mode {image.mode}; "
-                    f"{width} x {height}, mode L is needed"
-                )
-            return np.array(image)
-    except (CorruptError, MemoryError):
-        raise
-    except Exception as error:  # the PNG reader raises many types for damaged data
-        raise CorruptError(f"section ALPH: not a valid PNG: {error}") from None

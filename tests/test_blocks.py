@@ -89,6 +89,14 @@ def test_region_is_the_crop(codec):
         assert np.abs(whole[y : y + height, x : x + width] - part).max() <= 1
 
 
+def test_preview_shows_them(codec):
+    picture = page()
+    data = codec.encode(picture, 60)
+    for divisor in (2, 8, 16):
+        wanted = picture.reshape(192 // divisor, divisor, 256 // divisor, divisor, 3).mean((1, 3))
+        assert np.abs(codec.decode(data, scale=1 / divisor) - wanted).mean() < 3
+
+
 GROUP = Group(32, 64, 12, 20)  # 3 x 5 blocks, from pixel (512, 1024) on
 
 
@@ -99,7 +107,7 @@ def packed():
     steps = np.zeros((11, 21), np.uint8)
     steps[8:11, 16:21] = rng.integers(0, 2, (3, 5))
     steps[10, 20] = 1
-    return pixels, steps, blocks.pack(pixels, steps, GROUP)
+    return pixels, steps, blocks.pack(pixels, steps, [GROUP])[0]
 
 
 def test_pack_unpack_paste(packed):
@@ -108,13 +116,13 @@ def test_pack_unpack_paste(packed):
     np.testing.assert_array_equal(mask, steps[8:11, 16:21] > 0)
     assert found.shape == (mask.sum(), 64, 64, 3)
     result = np.zeros_like(pixels)
-    blocks.paste(result, GROUP, mask, found)
+    blocks.paste(result, [GROUP], [payload])
     chosen = np.kron(steps, np.ones((64, 64), np.uint8))[: pixels.shape[0], : pixels.shape[1], None]
     np.testing.assert_array_equal(result, pixels * chosen)
     part = np.zeros((100, 130, 3), np.uint8)
-    blocks.paste(part, GROUP, mask, found, origin=(530, 1100))
+    blocks.paste(part, [GROUP], [payload], origin=(530, 1100))
     np.testing.assert_array_equal(part, result[530:630, 1100:1230])
-    assert blocks.pack(pixels, np.zeros_like(steps), GROUP) == b""
+    assert blocks.pack(pixels, np.zeros_like(steps), [GROUP, GROUP]) == [b"", b""]
 
 
 def webp(size, **options) -> bytes:

@@ -198,9 +198,9 @@ def test_alpha_into_jpeg(cli, tmp_path):
 
 
 def test_note_on_stderr(cli, tmp_path):
-    Image.new("I;16", (20, 20), 999).save(tmp_path / "a.png")
-    result = cli("encode", tmp_path / "a.png", tmp_path / "a.aec")
-    assert result.code == 0 and "note: 16 bits" in result.err
+    Image.new("CMYK", (20, 20)).save(tmp_path / "a.jpg")
+    result = cli("encode", tmp_path / "a.jpg", tmp_path / "a.aec")
+    assert result.code == 0 and result.err == "aecodec: note: CMYK converted to sRGB\n"
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from aecodec.region import Region, plan
 
 @pytest.fixture(scope="module")
 def large(codec, city):
-    """1500 x 1700 with alpha, 3 x 4 groups: its file and what it decodes to."""
+    """1500 x 1700 with alpha, 4 x 4 groups: its file and what it decodes to."""
     colours = np.pad(city, ((0, 1200), (0, 1290), (0, 0)), mode="reflect")
     alpha = np.add.outer(np.arange(1500), np.arange(1700)).astype(np.uint8)[:, :, None]
     data = codec.encode(np.concatenate([colours, alpha], 2), 50)

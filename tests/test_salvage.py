@@ -15,8 +15,8 @@ from aecodec.errors import CorruptError, FormatError
 
 @pytest.fixture(scope="module")
 def large(codec, city):
-    """1100 x 1300: 3 x 3 groups of 512 x 512; the picture and its file."""
-    picture = np.pad(city, ((0, 800), (0, 890), (0, 0)), mode="reflect")
+    """1100 x 1240: 3 x 3 groups of 512 x 512; the picture and its file."""
+    picture = np.pad(city, ((0, 800), (0, 830), (0, 0)), mode="reflect")
     return picture, codec.encode(picture, 40)
 
 
@@ -97,7 +97,7 @@ def test_command_line(cli, large, tmp_path):
     done = cli("decode", tmp_path / "a.aec", tmp_path / "a.png", "--salvage")
     assert done.code == 10 and "groups 1, 7" in done.err and done.err.count("\n") == 1
     with Image.open(tmp_path / "a.png") as image:
-        assert image.size == (1300, 1100)
+        assert image.size == (1240, 1100)
     (tmp_path / "b.aec").write_bytes(large[1])
     assert cli("decode", tmp_path / "b.aec", tmp_path / "b.png", "--salvage") == (0, b"", "")
 

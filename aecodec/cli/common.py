@@ -6,6 +6,8 @@ import argparse
 import math
 import sys
 
+SCALES = {"1": 1.0, "1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8, "1/16": 1 / 16}
+
 
 def quality(text: str) -> float:
     value = float(text)
@@ -40,6 +42,12 @@ def region(text: str) -> tuple[int, int, int, int]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,WIDTH,HEIGHT") from None
     return x, y, width, height
+
+
+def scale(text: str) -> float:
+    if text not in SCALES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SCALES)}")
+    return SCALES[text]
 
 
 def threads(text: str) -> int:

@@ -1,7 +1,8 @@
 """Decompress an .aec file into a picture.
 
 OUT's suffix chooses the format (.png, .jpg, .tif, .webp, ...); for '-' it is PNG. Colour profile, EXIF
-(with the orientation) and XMP are written where the format takes them; pixels are as stored.
+(with the orientation), XMP and resolution are written where the format takes them; pixels are as stored.
+16-bit colour needs .png, 16-bit grey .png or .tif; other formats get 8 bits.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from aecodec.cli import common, files
 from aecodec.errors import SALVAGED, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from aecodec.pixels import Picture
 
 HELP = ".aec -> picture"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -26,6 +27,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 XMP_TAG = 700
 """Of TIFF."""
 WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
+DEEP_GREY = {"PNG", "TIFF"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="of a damaged file give what is whole; exit code 10 if not all is",
     )
+    part.add_argument(
+        "--scale",
+        type=common.scale,
+        default=1,
+        metavar="1/N",
+        help="smaller: 1/2, 1/4, 1/8 or 1/16; the last two are fast where the model has previews",
+    )
+    parser.add_argument(
+        "--apply-orientation", action="store_true", help="turn the picture upright as EXIF says"
+    )
     common.add_runtime_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
 
@@ -51,16 +63,19 @@ def run(args: argparse.Namespace) -> int:
     files.check_output(args.input, args.output, args.force)
     form = _format_of(args.output)
     from aecodec.codec import Codec
+    from aecodec.orientation import upright
 
     codec = Codec(args.model, args.device, args.threads)
     data = args.input if args.region and args.input != files.PIPE else files.read_input(args.input)
     with files.about(args.input):
         lost: list[int] = []
         if args.salvage:
-            image, lost = codec.open_salvaged(data)
+            picture, lost = codec.salvage(data)
         else:
-            image = codec.open(data, args.region)
-    files.write_output(args.output, _pack(image, form), args.force)
+            picture = codec.read(data, args.region, args.scale)
+    if args.apply_orientation:
+        picture = upright(picture)
+    files.write_output(args.output, _pack(picture, form), args.force)
     if lost:
         numbers = ", ".join(map(str, lost))
         common.note(f"groups {numbers} of {args.input!r} are lost, and filled from their surroundings")
@@ -81,14 +96,25 @@ def _format_of(output: str) -> str:
     return form
 
 
-def _pack(image: Image.Image, form: str) -> bytes:
+def _pack(picture: Picture, form: str) -> bytes:
+    from aecodec import deep, pixels
+
+    grey = picture.pixels.shape[2] == 1 and picture.alpha is None
+    if picture.depth == 16 and form != "PNG" and not (grey and form in DEEP_GREY):
+        common.note(f"16 bits a channel reduced to 8 for {form}; .png keeps them")
+        picture = pixels.shallow(picture)
+    image = pixels.to_pil(picture)
     options: dict[str, Any] = dict(OPTIONS.get(form, {}))
+    if "dpi" in image.info:
+        options["dpi"] = image.info["dpi"]
     if form in WITH_EXIF:
         options |= {key: image.info[key] for key in ("exif", "icc_profile", "xmp") if key in image.info}
     elif image.getexif().get(0x0112, 1) != 1:
         common.note(f"{form} cannot say that the picture is to be shown turned or mirrored")
     if "xmp" in options and form in ("PNG", "TIFF"):
         _place_xmp(options, form)
+    if picture.depth == 16 and not grey:
+        return deep.png(pixels.to_array(picture), **options)
     out = BytesIO()
     try:
         image.save(out, form, **options)

@@ -23,6 +23,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quality", type=common.quality, default=60.0, metavar="0..100", help="quality (default 60)"
     )
+    alpha = parser.add_mutually_exclusive_group()
+    alpha.add_argument(
+        "--alpha-quality",
+        type=common.quality,
+        metavar="0..100",
+        help="code transparency with loss (default: exactly)",
+    )
+    alpha.add_argument("--no-alpha", action="store_true", help="leave transparency out")
     _add_targets(parser)
     common.add_runtime_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
@@ -52,15 +60,15 @@ def run(args: argparse.Namespace) -> int:
     codec = Codec(args.model, args.device, args.threads)
     source = files.read_input(args.input)
     with files.about(args.input):
-        picture = pixels.read_picture(source, codec.limits)
+        picture = pixels.read_picture(source, codec.limits, alpha=not args.no_alpha)
     began = time.perf_counter()
     target = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size)
     if target:
-        found = codec.encode_to(picture, target, args.quality)
+        found = codec.encode_to(picture, target, args.quality, args.alpha_quality)
         data, runs = found.data, found.runs
         picture = replace(picture, notes=(*picture.notes, *([found.note] if found.note else [])))
     else:
-        data, runs = codec.encode_picture(picture, args.quality), 1
+        data, runs = codec.encode_picture(picture, args.quality, args.alpha_quality), 1
     seconds = time.perf_counter() - began
     files.write_output(args.output, data, args.force)
     if args.json:

@@ -135,8 +135,8 @@ aecodec_status aecodec_sections_read(const uint8_t *data, size_t size, size_t of
                                      aecodec_section *sections, size_t capacity, size_t *count,
                                      size_t *where);
 
-/* MISSING_SECTION or CORRUPT unless flags and colour agree with the sections: ALPH is there exactly
- * when the flag is set, iCCP exactly when colour is 1. */
+/* MISSING_SECTION or CORRUPT unless flags and colour agree with the sections: ALPH or ALPC, but not
+ * both, is there exactly when the flag is set, iCCP exactly when colour is 1. */
 aecodec_status aecodec_sections_check(const aecodec_header *header, const aecodec_section *sections,
                                       size_t count);
 

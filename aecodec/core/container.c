@@ -21,6 +21,12 @@ static int tag_valid(const char tag[4]) {
 
 static int tag_required(const char tag[4]) { return tag[0] >= 'A' && tag[0] <= 'Z'; }
 
+/* Of the required ones. */
+static int tag_known(const char tag[4]) {
+    return tag_is(tag, "ALPH") || tag_is(tag, "ALPC") || tag_is(tag, "BLOK") || tag_is(tag, "GIDX") ||
+           tag_is(tag, "GDAT");
+}
+
 static int tag_seen(const char tag[4], const aecodec_section *sections, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (tag_is(tag, sections[i].tag)) return 1;
@@ -93,10 +99,7 @@ aecodec_status aecodec_sections_read(const uint8_t *data, size_t size, size_t of
         if (tag_seen(section->tag, sections, *count)) return AECODEC_DUPLICATE_SECTION;
         status = check_order(section->tag, sections, *count);
         if (status != AECODEC_OK) return status;
-        if (tag_required(section->tag) && !tag_is(section->tag, "ALPH") && !tag_is(section->tag, "BLOK") &&
-            !tag_is(section->tag, "GIDX") && !tag_is(section->tag, "GDAT")) {
-            return AECODEC_UNSUPPORTED;
-        }
+        if (tag_required(section->tag) && !tag_known(section->tag)) return AECODEC_UNSUPPORTED;
         ++*count;
     }
     *where = c.offset;
@@ -106,7 +109,8 @@ aecodec_status aecodec_sections_read(const uint8_t *data, size_t size, size_t of
 
 aecodec_status aecodec_sections_check(const aecodec_header *header, const aecodec_section *sections,
                                       size_t count) {
-    int alpha = tag_seen("ALPH", sections, count);
+    int exact = tag_seen("ALPH", sections, count), coded = tag_seen("ALPC", sections, count);
+    int alpha = exact || coded;
     int icc = tag_seen("iCCP", sections, count);
     if (!tag_seen("GIDX", sections, count) || !tag_seen("GDAT", sections, count)) {
         return AECODEC_MISSING_SECTION;
@@ -114,6 +118,7 @@ aecodec_status aecodec_sections_check(const aecodec_header *header, const aecode
     if ((header->flags & AECODEC_FLAG_ALPHA) != 0 && !alpha) return AECODEC_MISSING_SECTION;
     if (header->colour == 1 && !icc) return AECODEC_MISSING_SECTION;
     if ((header->flags & AECODEC_FLAG_ALPHA) == 0 && alpha) return AECODEC_CORRUPT;
+    if (exact && coded) return AECODEC_CORRUPT;
     if (header->colour != 1 && icc) return AECODEC_CORRUPT;
     return AECODEC_OK;
 }

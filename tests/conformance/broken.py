@@ -92,12 +92,6 @@ def _headers(base: bytes) -> Iterator[Case]:
         "width_2_31": (10, struct.pack("<I", 1 << 31), CorruptError, "width 2^31"),
         "channels": (18, b"\x02", FormatError, "2 channels"),
         "depth": (19, b"\x0c", FormatError, "12 bits"),
-        "depth_16": (
-            19,
-            b"\x10",
-            FormatError,
-            "16 bits: legal in the format, but no bundle of version 1 has it",
-        ),
         "orientation_0": (20, b"\x00", CorruptError, "orientation 0"),
         "orientation_9": (20, b"\x09", CorruptError, "orientation 9"),
         "colour": (21, b"\x02", FormatError, "colour 2"),
@@ -105,11 +99,11 @@ def _headers(base: bytes) -> Iterator[Case]:
         "edge_0": (36, b"\x00", CorruptError, "group edge 0"),
         "edge_30": (36, b"\x1e", CorruptError, "group edge 30, no multiple of 4"),
         "edge_68": (36, b"\x44", CorruptError, "group edge 68"),
-        "edge_16": (
+        "edge_36": (
             36,
-            b"\x10",
+            b"\x24",
             FormatError,
-            "group edge 16: legal in the format, but not that of the bundle",
+            "group edge 36: legal in the format, but more than the bundle's networks see",
         ),
         "model": (24, b"no-model", ModelError, "a model id without a bundle"),
         "symbols_crc": (32, b"\x00\x00\x00\x00", CorruptError, "a wrong symbols CRC in a file that is whole"),
@@ -172,7 +166,7 @@ def _png(height: int, width: int, mode: str = "L") -> bytes:
 
 def _metadata(base: bytes, files: dict[str, bytes]) -> Iterator[Case]:
     def with_section(tag: str, payload: bytes, flags: bool = True) -> bytes:
-        head = patch(base, *((9, b"\x01") if tag == "ALPH" else (21, b"\x01"))) if flags else base
+        head = patch(base, *((9, b"\x01") if tag in ("ALPH", "ALPC") else (21, b"\x01"))) if flags else base
         return head[:HEADER] + section(tag, payload) + base[HEADER:]
 
     alpha, icc = _png(1, 1), zlib.compress(b"profile")
@@ -189,6 +183,31 @@ def _metadata(base: bytes, files: dict[str, bytes]) -> Iterator[Case]:
     yield "alpha_mode", with_section("ALPH", _png(1, 1, "RGB")), CorruptError, "ALPH with three channels"
     yield "alpha_no_png", with_section("ALPH", b"no picture"), CorruptError, "ALPH that is no PNG"
     yield "alpha_cut", with_section("ALPH", alpha[:40]), CorruptError, "ALPH with half a PNG"
+    grey = files["grey_1x1"]
+    yield (
+        "coded_alpha_not_announced",
+        with_section("ALPC", grey, False),
+        CorruptError,
+        "ALPC without the flag",
+    )
+    both = with_section("ALPH", alpha)
+    both = both[:HEADER] + section("ALPC", grey) + both[HEADER:]
+    yield "alpha_twice", both, CorruptError, "ALPH and ALPC"
+    yield "coded_alpha_colour", with_section("ALPC", base), CorruptError, "ALPC with three channels"
+    large = patch(grey, 10, b"\x02")
+    yield "coded_alpha_size", with_section("ALPC", large), CorruptError, "ALPC of another size"
+    deep = patch(grey, 19, b"\x10")
+    yield "coded_alpha_depth", with_section("ALPC", deep), CorruptError, "ALPC of another depth"
+    model = patch(grey, 24, b"no-model")
+    yield "coded_alpha_model", with_section("ALPC", model), CorruptError, "ALPC of another model"
+    nested = patch(grey, 9, b"\x01")
+    nested = nested[:HEADER] + section("ALPH", alpha) + nested[HEADER:]
+    yield "coded_alpha_alpha", with_section("ALPC", nested), CorruptError, "ALPC with an alpha of its own"
+    yield "coded_alpha_no_file", with_section("ALPC", b"no file"), FormatError, "ALPC that is no file"
+    yield "coded_alpha_cut", with_section("ALPC", grey[:-5]), CorruptError, "ALPC that ends early"
+    for name, payload in (("short", bytes(7)), ("zero", b"\1" + bytes(7)), ("long", b"\1" * 9)):
+        data = base[:HEADER] + section("rESo", payload) + base[HEADER:]
+        yield f"resolution_{name}", data, CorruptError, f"rESo: {name}"
     yield "zlib_garbage", with_section("iCCP", b"profile"), CorruptError, "iCCP that is no zlib stream"
     yield "zlib_cut", with_section("iCCP", icc[:-2]), CorruptError, "a zlib stream that does not end"
     yield "zlib_trailing", with_section("iCCP", icc + b"\0"), CorruptError, "bytes after a zlib stream"

@@ -20,7 +20,7 @@ sys.path.insert(0, str(HERE.parent))
 from conformance import broken  # noqa: E402
 from conformance.symbols import file_from_symbols, tiny_codec  # noqa: E402
 
-from aecodec import blocks, container, pixels  # noqa: E402
+from aecodec import blocks, container, deep, pixels  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import Header  # noqa: E402
 from aecodec.networks import Groups  # noqa: E402
@@ -46,6 +46,13 @@ def scene(height: int, width: int, channels: int = 3) -> np.ndarray:
         plane = np.where((x - 22) ** 2 + (y - 20) ** 2 < 200, 210 - 60 * c, plane)
         planes.append(np.where(x > 44, plane + 30 * np.sin(0.7 * x + 0.4 * y + c), plane))
     return np.clip(np.rint(np.stack(planes, 2)), 0, 255).astype(np.uint8)
+
+
+def scene16(height: int, width: int, channels: int = 3) -> np.ndarray:
+    """uint16: scene() with low bytes that are not a copy of the high ones."""
+    y, x = np.mgrid[:height, :width]
+    low = ((5 * x + 3 * y) % 256)[:, :, None].astype(np.uint16)
+    return (scene(height, width, channels).astype(np.uint16) << 8) + low
 
 
 def header(codec: Codec, height: int, width: int, quality: int, channels: int = 3) -> Header:
@@ -75,8 +82,15 @@ def valid_files(codec: Codec) -> Iterator[tuple[str, bytes, str]]:
     alpha = np.tile(np.arange(0, 256, 8, dtype=np.uint8)[:, None], (1, 40))
     yield "rgba_40x32", encode(32, 40, 50, alpha=alpha), "alpha, exact"
     yield "grey_alpha_40x32", encode(32, 40, 50, 1, alpha=alpha), "grey with alpha"
-    metadata = encode(16, 24, 30, icc=icc(), exif=EXIF, xmp=XMP, orientation=6)
-    yield "metadata", metadata, "iCCP, eXIF and xMPd; orientation 6"
+    coded = Picture(scene(32, 40), alpha=alpha)
+    yield "rgba_coded_40x32", codec.encode_picture(coded, 50, 70), "alpha with loss, a file in section ALPC"
+    yield "grey16_40x32", codec.encode_picture(Picture(scene16(32, 40, 1)), 90), "grey of 16 bits"
+    alpha16 = alpha.astype(np.uint16) * 257 + 3
+    deep_file = codec.encode_picture(Picture(scene16(32, 40), alpha16), 90)
+    yield "rgba16_40x32", deep_file, "16 bits with an exact alpha of 16 bits"
+    metadata = encode(16, 24, 30, icc=icc(), exif=EXIF, xmp=XMP, orientation=6, dpi=(300, 72.009))
+    yield "metadata", metadata, "iCCP, eXIF, xMPd and rESo; orientation 6"
+    yield "edge_4_72x130", _small_groups(codec), "groups of edge 4 where the scale networks see 32"
     parsed = container.read_file(encode(16, 24, 30))
     extra = {"note": b"to be skipped", "zzzz": b""}
     yield (
@@ -104,6 +118,12 @@ def _at_level(codec: Codec, quality: int) -> bytes:
     return container.write_file(data.header, {}, [bytes(g) for g in data.groups])
 
 
+def _small_groups(codec: Codec) -> bytes:
+    rng = np.random.default_rng(9)
+    draw = lambda stage, index: np.rint(rng.laplace(0, 1.5, index.shape))  # noqa: E731
+    return file_from_symbols(codec, replace(header(codec, 130, 72, 9000), group_edge=4), draw)
+
+
 def _pixel_blocks(codec: Codec, height: int = 40, width: int = 580, channels: int = 3) -> bytes:
     """The first two blocks; the encoder would choose by cost."""
     picture = scene(height, width, channels)
@@ -111,8 +131,7 @@ def _pixel_blocks(codec: Codec, height: int = 40, width: int = 580, channels: in
     header = parsed.header
     steps = np.zeros((-(-height // 64), -(-width // 64)), np.uint8)
     steps[0, :2] = 1
-    groups = Groups(header.latent_size, header.group_edge).all
-    payloads = [blocks.pack(picture, steps, group) for group in groups]
+    payloads = blocks.pack(picture, steps, Groups(header.latent_size, header.group_edge).all)
     return container.write_file(header, {}, [bytes(g) for g in parsed.groups], payloads)
 
 
@@ -142,6 +161,13 @@ def _noise(codec: Codec, lanes_log2: int) -> bytes:
     return file_from_symbols(codec, header(codec, 64, 64, 12000), draw, lanes_log2)
 
 
+def _save(array: np.ndarray, path: Path) -> None:
+    if array.dtype == np.uint16 and array.ndim == 3:  # not one of Pillow's modes
+        path.write_bytes(deep.png(array))
+    else:
+        Image.fromarray(array).save(path, optimize=True)
+
+
 def main() -> None:
     codec = tiny_codec()
     for folder in ("valid", "invalid"):
@@ -153,7 +179,7 @@ def main() -> None:
         files[name] = data
         picture = codec.decode_picture(data)
         (HERE / "valid" / f"{name}.aec").write_bytes(data)
-        Image.fromarray(pixels.to_array(replace(picture))).save(HERE / "valid" / f"{name}.png", optimize=True)
+        _save(pixels.to_array(picture), HERE / "valid" / f"{name}.png")
         crc = container.read_header(data).symbols_crc
         lines.append(f"| {name}.aec | {crc:08x} | {text} |")
     lines += ["\n## invalid\n", "| file | error | what it pins |", "|---|---|---|"]

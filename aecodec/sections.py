@@ -1,0 +1,86 @@
+"""What a picture has beside colours <-> the sections of a file: alpha, profile, EXIF, XMP, resolution.
+
+    Picture --pack--> {tag: payload}          Parsed --unpack--> Extras
+
+A coded alpha plane (section ALPC) is a file inside the file; datapath decodes it.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from aecodec import alpha, container
+from aecodec.alpha import Pixels
+from aecodec.container import Parsed
+from aecodec.errors import CorruptError
+from aecodec.limits import Limits
+from aecodec.pixels import Picture
+
+DPI_UNIT = 10_000
+"""Parts of a dot an inch that section rESo counts."""
+_RESOLUTION = struct.Struct("<II")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Extras:
+    """What a file has beside its colours."""
+
+    alpha: Pixels | None
+    """[H, W] of section ALPH."""
+    coded_alpha: Parsed | None
+    """The file in section ALPC: a grey picture of the same size, depth and model."""
+    icc: bytes
+    exif: bytes
+    xmp: bytes
+    dpi: tuple[float, float] | None
+
+
+def pack(picture: Picture) -> dict[str, bytes]:
+    """All sections but GIDX and GDAT; alpha as a lossless one."""
+    metadata = {"iCCP": picture.icc, "eXIF": picture.exif, "xMPd": picture.xmp}
+    sections = {tag: container.pack_metadata(data) for tag, data in metadata.items() if data}
+    if picture.dpi is not None:
+        sections["rESo"] = _RESOLUTION.pack(*(round(value * DPI_UNIT) for value in picture.dpi))
+    if picture.alpha is not None:
+        sections["ALPH"] = alpha.pack(picture.alpha)
+    return sections
+
+
+def unpack(parsed: Parsed, limits: Limits) -> Extras:
+    """CorruptError, LimitError and FormatError as in docs/format.md."""
+    header, plane, coded = parsed.header, None, None
+    if "ALPH" in parsed.sections:
+        plane = alpha.unpack(parsed.sections["ALPH"], header.width, header.height, header.bit_depth)
+    if "ALPC" in parsed.sections:
+        coded = _coded_alpha(parsed, limits)
+    icc, exif, xmp = (
+        container.unpack_metadata(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
+        for tag in ("iCCP", "eXIF", "xMPd")
+    )
+    return Extras(plane, coded, icc, exif, xmp, resolution(parsed))
+
+
+def resolution(parsed: Parsed) -> tuple[float, float] | None:
+    """Dots an inch across and down, of section rESo."""
+    payload = parsed.sections.get("rESo")
+    if payload is None:
+        return None
+    if len(payload) != _RESOLUTION.size:
+        raise CorruptError(f"section rESo: {len(payload)} bytes; {_RESOLUTION.size} are needed")
+    across, down = _RESOLUTION.unpack(payload)
+    if not (across and down):
+        raise CorruptError("section rESo: a resolution of 0")
+    return across / DPI_UNIT, down / DPI_UNIT
+
+
+def _coded_alpha(parsed: Parsed, limits: Limits) -> Parsed:
+    outer = parsed.header
+    inner = container.read_file(parsed.sections["ALPC"], limits)
+    header = inner.header
+    same = (header.width, header.height, header.bit_depth, header.model_id)
+    if same != (outer.width, outer.height, outer.bit_depth, outer.model_id) or header.channels != 1:
+        raise CorruptError("section ALPC: not a grey picture of the file's own size, depth and model")
+    if header.has_alpha:
+        raise CorruptError("section ALPC: alpha has no alpha")
+    return inner

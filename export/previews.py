@@ -1,0 +1,67 @@
+"""Small graphs for small pictures: synthesis at 1/8 and 1/16 that stops at y_hat.
+
+    preview_8    symbols, z_hat, quality -> x_hat [1, 3, H/8, W/8]
+    preview_16   the same                -> x_hat [1, 3, H/16, W/16]
+
+In g_s a linear transform of y_hat runs beside the network. The means of what it makes of a patch are nearly
+those of the picture: the network's part is detail. So the means over 8 x 8 or 16 x 16 pixels come from y_hat
+by one 1x1 and one 3x3 convolution, whose rows are means of the full ones' rows. Nothing is fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from torch import Tensor
+
+from aecodec.training.model import CodecModel
+from aecodec.training.transforms import PATCH, Lapped, Linear
+
+from .builder import GraphBuilder, to_numpy
+from .graphs import F32, _context, _hyper_synthesis
+
+SCALES = (8, 16)
+
+
+def preview_graphs(model: CodecModel, activation: str) -> dict[str, onnx.ModelProto]:
+    """File name -> graph; none for a model without the linear transform."""
+    shortcut, lapped = model.g_s.shortcut, model.g_s.lapped
+    if shortcut is None or lapped is None:
+        return {}
+    return {f"preview_{k}.onnx": _preview(model, activation, shortcut, lapped, k) for k in SCALES}
+
+
+def mean_rows(weight: Tensor, divisor: int) -> np.ndarray:
+    """[768, ...] rows in pixel_unshuffle order (c, i, j) -> [3 (16 / divisor)^2, ...], their means over
+    squares of `divisor` pixels, in the same order."""
+    rows = to_numpy(weight)
+    side = PATCH // divisor
+    cut = rows.reshape(3, side, divisor, side, divisor, *rows.shape[1:]).astype(np.float64)
+    return cut.mean((2, 4)).reshape(-1, *rows.shape[1:]).astype(np.float32)
+
+
+def _latents(g: GraphBuilder, m: CodecModel, act: str) -> tuple[str, str]:
+    """The inputs and the first part of `graphs.synthesis` -> y_hat in latent units, quality."""
+    symbols = g.input("symbols", F32, [1, m.size.n, "h", "w"])
+    z_hat = g.input("z_hat", F32, [1, m.size.z, "zh", "zw"])
+    quality = g.input("quality", F32, [1])
+    gain = g.by_quality(quality, m.gain)
+    first = g.checkerboard(symbols, m.size.n)
+    phi, mu_1 = _hyper_synthesis(g, m, act, z_hat, quality)
+    y_hat_1 = g.op("Mul", g.op("Add", g.op("Mul", mu_1, gain), symbols), first)
+    mu_2 = _context(g, m, act, phi, y_hat_1, gain)
+    y_hat_2 = g.op("Mul", g.op("Add", mu_2, symbols), g.op("Sub", g.const(1.0), first))
+    return g.op("Mul", g.op("Add", y_hat_1, y_hat_2), g.by_quality(quality, m.inverse_gain)), quality
+
+
+def _preview(m: CodecModel, act: str, shortcut: Linear, lapped: Lapped, divisor: int) -> onnx.ModelProto:
+    g = GraphBuilder(f"preview_{divisor}")
+    latents, quality = _latents(g, m, act)  # N, H/16
+    means = g.conv(latents, mean_rows(shortcut.conv.weight, divisor) * shortcut.scale, None)
+    leading = g.op("Slice", latents, *(g.const([value], np.int64) for value in (0, lapped.count, 1)))
+    leading = g.op("Mul", leading, g.by_quality(quality, lapped.gain))
+    around = g.conv(leading, mean_rows(lapped.conv.weight, divisor) * lapped.scale, None, pad=1)
+    x = g.op("Add", means, around)
+    if divisor < PATCH:
+        x = g.shuffle(x, PATCH // divisor)
+    x = g.op("Clip", g.op("Add", x, g.const(0.5)), g.const(0.0), g.const(1.0))
+    return g.finish({"x_hat": (x, F32, [1, 3, None, None])})
