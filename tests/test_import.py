@@ -23,7 +23,8 @@ LADDER: dict[str, set[str]] = {
     "__main__": {"cli"},
     "errors": set(),
     "limits": set(),
-    "source": BASE,
+    "remote": BASE,
+    "source": BASE | {"remote"},
     "container": BASE | {"_core"},
     "entropy": BASE | {"_core"},
     "models": BASE,
@@ -40,7 +41,7 @@ LADDER: dict[str, set[str]] = {
     "codec": CODEC | {"datapath", "rate_control", "region"},
     "api": BASE | {"codec", "models", "pixels", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "pixels"},
-    "cli": CODEC | {"cli", "codec", "rate_control"},
+    "cli": CODEC | {"cli", "codec", "rate_control", "remote"},
 }
 HEAVY = {
     "onnxruntime": {"session"},

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
+from collections.abc import Sequence
+from dataclasses import fields
+
+from aecodec.errors import UsageError
+from aecodec.limits import Limits
+
+KINDS = ("exif", "icc", "xmp")
+NO_PROFILE = "its colour profile is left out; programs will take its colours for sRGB"
 
 
 def quality(text: str) -> float:
@@ -42,11 +51,19 @@ def region(text: str) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
-def threads(text: str) -> int:
+def count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
+
+
+def metadata(text: str) -> frozenset[str]:
+    """The kinds to keep."""
+    chosen = {"all": set(KINDS), "none": set()}.get(text, set(text.split(",")))
+    if not chosen <= set(KINDS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not all, none, or some of {','.join(KINDS)}")
+    return frozenset(chosen)
 
 
 def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +74,59 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto (CUDA where it works), cpu, or cuda (an error where it does not work)",
     )
-    parser.add_argument("--threads", type=threads, metavar="N", help="CPU threads (default: automatic)")
+    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: automatic)")
+    add_limits(parser)
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """One option for each of aecodec.limits."""
+    group = parser.add_argument_group("limits", "what is refused before memory is taken for it (SECURITY.md)")
+    for field in fields(Limits):
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=size,
+            metavar="N",
+            default=field.default,
+            help=f"default {field.default}",
+        )
+
+
+def limits(args: argparse.Namespace) -> Limits:
+    return Limits(**{field.name: getattr(args, field.name) for field in fields(Limits)})
+
+
+def add_batch_arguments(parser: argparse.ArgumentParser, out_dir: bool = True) -> None:
+    group = parser.add_argument_group("many inputs", "errors stop only their own input")
+    if out_dir:
+        group.add_argument("--out-dir", metavar="DIR", help="where results go, each named after its input")
+    group.add_argument("-r", "--recursive", action="store_true", help="take the files in folders, too")
+    group.add_argument("--jobs", type=count, default=1, metavar="N", help="inputs at a time (default 1)")
+
+
+def add_metadata(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metadata",
+        type=metadata,
+        default=frozenset(KINDS),
+        metavar="KINDS",
+        help="what to keep: all (default), none, or some of exif,icc,xmp; the orientation is always kept",
+    )
+
+
+def names_of(args: argparse.Namespace) -> tuple[str, str]:
+    """IN and OUT, where there is no --out-dir."""
+    if args.recursive or args.jobs != 1:
+        raise UsageError("-r and --jobs need --out-dir")
+    names: Sequence[str] = args.names
+    if len(names) != 2:
+        what = "OUT is missing" if len(names) == 1 else f"{len(names)} names"
+        raise UsageError(f"{what}: give IN and OUT, or any number of inputs and --out-dir")
+    return names[0], names[1]
+
+
+def debugging() -> bool:
+    """Are tracebacks wanted?"""
+    return os.environ.get("AECODEC_DEBUG", "") not in ("", "0")
 
 
 def note(text: str) -> None:

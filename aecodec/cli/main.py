@@ -6,13 +6,14 @@ Nothing heavy is imported here: help, info and usage errors come at once.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecodec.cli import decode, doctor, encode, info, train, verify
+from aecodec.cli import common, decode, doctor, encode, info, train, verify
 from aecodec.errors import AecodecError, LimitError, UsageError
 
 COMMANDS = (encode, decode, info, verify, doctor, train)
@@ -33,6 +34,8 @@ exit codes:
   130  interrupted
   141  the program that read the output went away
 
+With many inputs the exit code is that of the first that did not go well.
+
 environment:
   AECODEC_MODEL_PATH  folders with more model bundles
   AECODEC_DEBUG=1     tracebacks instead of one-line errors
@@ -46,6 +49,33 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (see `{self.prog} --help`)")
 
 
+class CommandParser(Parser):
+    """Names and options in any order: argparse by itself takes `IN -q 5 OUT` for two lists of names."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        options, names = self._sorted(sys.argv[1:] if args is None else args)
+        return super().parse_known_args([*options, *(["--", *names] if names else [])], namespace)
+
+    def _sorted(self, args: Sequence[str]) -> tuple[list[str], list[str]]:
+        """-> options with their values, names."""
+        options: list[str] = []
+        names: list[str] = []
+        rest = iter(args)
+        for text in rest:
+            if text == "--":
+                names += rest
+            elif not text.startswith("-") or text == "-":
+                names.append(text)
+            else:
+                options.append(text)
+                action = self._option_string_actions.get(text)
+                if action is not None and action.nargs != 0:
+                    options += [value for value in [next(rest, None)] if value is not None]
+        return options, names
+
+
 def build_parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(
@@ -56,12 +86,13 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
     for module in COMMANDS:
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,
             help=module.HELP,
+            usage=getattr(module, "USAGE", None),
             description=module.__doc__,
             epilog="Exit codes: see `aecodec --help`.",
             formatter_class=raw,
@@ -101,7 +132,9 @@ def _interrupted(signum: int, frame: object) -> NoReturn:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Never shows a traceback unless AECODEC_DEBUG is set."""
-    debug = os.environ.get("AECODEC_DEBUG", "") not in ("", "0")
+    debug = common.debugging()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what its encoding does not
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Ended by a signal, the temporary file is removed as after Ctrl-C.
         signal.signal(signal.SIGTERM, _interrupted)
