@@ -21,11 +21,10 @@ def is_url(name: str) -> bool:
 
 def local_path(name: str) -> str:
     """The path that a file:// URL names; every other name as it is."""
-    if not is_url(name) or "::" in name:
+    if not name.startswith("file://"):
         return name
     with _failing(f"cannot open {name!r}", UsageError):
-        system, path = _open(name)
-    return str(path) if "file" in _protocols(system) else name
+        return str(_open(name)[1])
 
 
 def read(url: str) -> bytes:
@@ -74,11 +73,6 @@ def _open(url: str) -> tuple[Any, Any]:
     except ImportError:
         raise UsageError(f"{url!r}: URLs need fsspec; run: pip install 'aecodec[fsspec]'") from None
     return url_to_fs(url)  # type: ignore[no-any-return]
-
-
-def _protocols(system: Any) -> tuple[str, ...]:
-    names = system.protocol
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 @contextmanager
