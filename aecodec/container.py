@@ -16,6 +16,7 @@ from aecodec import _core
 from aecodec.errors import CorruptError, FormatError, LimitError, UsageError, from_core
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
+MAGIC = b"\x89AEC\r\n\x1a\n"
 HEADER_SIZE = 41
 GROUP_EDGE = 32
 METADATA_TAGS = ("iCCP", "eXIF", "xMPd", "ALPH")

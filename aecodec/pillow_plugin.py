@@ -17,7 +17,7 @@ from aecodec import container, pixels
 from aecodec.errors import AecodecError, FormatError
 
 FORMAT = "AEC"
-MAGIC = b"\x89AEC\r\n\x1a\n"
+MAGIC = container.MAGIC
 MIME = "image/x-aec"
 MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 
