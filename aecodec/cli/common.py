@@ -15,6 +15,15 @@ from aecodec.limits import Limits
 KINDS = ("exif", "icc", "xmp")
 NO_PROFILE = "its colour profile is left out; programs will take its colours for sRGB"
 
+LIMITED = {
+    "max_pixels": "width times height",
+    "max_side": "width, and height",
+    "max_sections": "sections of a file",
+    "max_section_size": "bytes of a section",
+    "max_groups": "groups of a file",
+    "max_metadata": "bytes of a profile, of EXIF, of XMP",
+}
+
 
 def quality(text: str) -> float:
     value = float(text)
@@ -87,7 +96,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
             type=size,
             metavar="N",
             default=field.default,
-            help=f"default {field.default}",
+            help=f"{LIMITED[field.name]} (default {field.default})",
         )
 
 

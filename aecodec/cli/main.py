@@ -13,10 +13,10 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecodec.cli import common, compare, decode, doctor, encode, info, train, verify
+from aecodec.cli import common, compare, completion, decode, doctor, encode, info, train, verify
 from aecodec.errors import AecodecError, LimitError, UsageError
 
-COMMANDS = (encode, decode, info, verify, compare, doctor, train)
+COMMANDS = (encode, decode, info, verify, compare, doctor, completion, train)
 
 EPILOG = """\
 exit codes:
