@@ -42,7 +42,7 @@ LADDER: dict[str, set[str]] = {
     "codec": CODEC | {"datapath", "rate_control", "region"},
     "api": BASE | {"codec", "models", "pixels", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "pixels"},
-    "cli": CODEC | {"cli", "codec", "metrics", "rate_control", "remote"},
+    "cli": CODEC | {"cli", "codec", "metrics", "rate_control", "region", "remote"},
 }
 HEAVY = {
     "onnxruntime": {"session"},

@@ -7,10 +7,14 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
 
 from aecodec.errors import UsageError
 from aecodec.limits import Limits
+
+if TYPE_CHECKING:
+    from aecodec.pixels import Picture
 
 KINDS = ("exif", "icc", "xmp")
 NO_PROFILE = "its colour profile is left out; programs will take its colours for sRGB"
@@ -120,6 +124,15 @@ def add_metadata(parser: argparse.ArgumentParser) -> None:
         metavar="KINDS",
         help="what to keep: all (default), none, or some of exif,icc,xmp; the orientation is always kept",
     )
+
+
+def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
+    """The picture without the other kinds. Its orientation is not one of them."""
+    notes = picture.notes
+    if picture.icc and "icc" not in kinds:
+        notes += (NO_PROFILE,)
+    kept = {kind: getattr(picture, kind) if kind in kinds else b"" for kind in KINDS}
+    return replace(picture, notes=notes, icc=kept["icc"], exif=kept["exif"], xmp=kept["xmp"])
 
 
 def names_of(args: argparse.Namespace) -> tuple[str, str]:

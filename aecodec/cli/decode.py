@@ -33,7 +33,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 XMP_TAG = 700
 """Of TIFF."""
-ORIENTATION = 0x0112
 WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
 
 
@@ -92,8 +91,9 @@ def _run_batch(args: argparse.Namespace) -> int:
 
 
 def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, form: str) -> Outcome:
-    from aecodec import container
+    from aecodec import container, pixels
     from aecodec.cli import outcome
+    from aecodec.region import Region
     from aecodec.source import map_bytes
 
     apart = args.region and source != files.PIPE  # only the pages that the region needs are read
@@ -101,11 +101,15 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
     with files.about(source):
         lost: list[int] = []
         if args.salvage:
-            image, lost = codec.open_salvaged(data)
+            picture, lost = codec.salvage(data)
+        elif args.region:
+            picture = codec.decode_region(source if apart else data, Region(*args.region))
         else:
-            image = codec.open(source if apart else data, args.region)
+            picture = codec.decode_picture(data)
         header = container.read_header(data, codec.limits)
-    packed, notes = _pack(image, form, args.metadata)
+    picture = common.keep_metadata(picture, args.metadata)
+    packed, notes = _pack(pixels.to_pil(picture), form)
+    notes = picture.notes + notes
     files.write_output(target, packed, args.force)
     if lost:
         numbers = ", ".join(map(str, lost))
@@ -135,13 +139,13 @@ def _format_of(output: str, name: str | None) -> str:
     return form
 
 
-def _pack(image: Image.Image, form: str, kinds: frozenset[str]) -> tuple[bytes, tuple[str, ...]]:
+def _pack(image: Image.Image, form: str) -> tuple[bytes, tuple[str, ...]]:
     """-> the file, notes"""
     options: dict[str, Any] = dict(OPTIONS.get(form, {}))
-    notes = _choose(image, kinds)
+    notes: tuple[str, ...] = ()
     if form in WITH_EXIF:
         options |= {key: image.info[key] for key in ("exif", "icc_profile", "xmp") if key in image.info}
-    elif image.getexif().get(ORIENTATION, 1) != 1:
+    elif image.getexif().get(0x0112, 1) != 1:
         notes += (f"{form} cannot say that the picture is to be shown turned or mirrored",)
     if "xmp" in options and form in ("PNG", "TIFF"):
         _place_xmp(options, form)
@@ -151,22 +155,6 @@ def _pack(image: Image.Image, form: str, kinds: frozenset[str]) -> tuple[bytes, 
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(f"cannot write mode {image.mode} as {form}: {error}; use .png") from None
     return out.getvalue(), notes
-
-
-def _choose(image: Image.Image, kinds: frozenset[str]) -> tuple[str, ...]:
-    """Drops the metadata that is not wanted; of EXIF the orientation stays. -> notes"""
-    notes: tuple[str, ...] = ()
-    if "icc" not in kinds and image.info.pop("icc_profile", None):
-        notes = (common.NO_PROFILE,)
-    if "xmp" not in kinds:
-        image.info.pop("xmp", None)
-    if "exif" not in kinds:
-        from aecodec.pixels import pil_info
-
-        orientation = image.getexif().get(ORIENTATION, 1)
-        image.info.pop("exif", None)
-        image.info.update(pil_info(b"", b"", b"", orientation))
-    return notes
 
 
 def _place_xmp(options: dict[str, Any], form: str) -> None:

@@ -10,7 +10,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aecodec.cli import common, files
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
     from aecodec.cli.plan import Job
     from aecodec.codec import Codec
-    from aecodec.pixels import Picture
 
 HELP = "picture -> .aec"
 USAGE = "aecodec encode [options] IN OUT\n       aecodec encode [options] --out-dir DIR [-r] IN..."
@@ -114,7 +113,7 @@ def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
 
     source = files.read_input(name)
     with files.about(name):
-        picture = _chosen(pixels.read_picture(source, codec.limits), args.metadata)
+        picture = common.keep_metadata(pixels.read_picture(source, codec.limits), args.metadata)
     began = time.perf_counter()
     target, notes = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size), picture.notes
     if target:
@@ -126,15 +125,6 @@ def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
     seconds = time.perf_counter() - began
     height, width = picture.pixels.shape[:2]
     return _Encoded(data, height * width, len(source), seconds, runs, notes)
-
-
-def _chosen(picture: Picture, kinds: frozenset[str]) -> Picture:
-    """Without the metadata that is not wanted; the orientation is in the header and stays."""
-    notes = picture.notes
-    if picture.icc and "icc" not in kinds:
-        notes += (common.NO_PROFILE,)
-    kept = {kind: getattr(picture, kind) if kind in kinds else b"" for kind in common.KINDS}
-    return replace(picture, notes=notes, icc=kept["icc"], exif=kept["exif"], xmp=kept["xmp"])
 
 
 def _print_json(output: str, encoded: _Encoded) -> None:
