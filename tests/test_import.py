@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import aecodec
 from aecodec import session
@@ -42,12 +43,14 @@ LADDER: dict[str, set[str]] = {
     "codec": CODEC | {"datapath", "rate_control", "region"},
     "api": BASE | {"codec", "models", "pixels", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "pixels"},
+    "integrations": BASE | {"api", "container", "session"},
     "cli": CODEC | {"cli", "codec", "metrics", "rate_control", "region", "remote"},
 }
 HEAVY = {
     "onnxruntime": {"session"},
     "numpy": {
         "cli",
+        "integrations",
         "metrics",
         "entropy",
         "modes",
@@ -121,6 +124,32 @@ def test_info_is_light(city_file, tmp_path):
 
 def test_command_line_is_light():
     assert loaded_after("from aecodec.cli.main import build_parser; build_parser()") == []
+
+
+OPTIONAL = (
+    "tqdm",
+    "fsspec",
+    "shtab",
+    "webdataset",
+    "concurrent.futures",
+    "aecodec.cli.batch",
+    "aecodec.metrics",
+)
+
+
+@pytest.mark.parametrize("command", ["encode", "info"])
+def test_commands_load_only_what_they_use(command, city_file, tmp_path):
+    (tmp_path / "a.aec").write_bytes(city_file)
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    names = {"encode": ["a.png", "out.aec", "--device=cpu"], "info": ["a.aec"]}[command]
+    code = (
+        f"import sys; from aecodec.cli.main import main; assert main({[command, *names]!r}) == 0\n"
+        f"print(*(name for name in {OPTIONAL} if name in sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert run.stdout.splitlines()[-1].split() == []
 
 
 def test_codec_loads_no_torch():
