@@ -6,6 +6,7 @@ Nothing heavy is imported here: help, info and usage errors come at once.
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import signal
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from aecodec.cli import common, compare, completion, decode, doctor, encode, info, train, verify
-from aecodec.errors import AecodecError, LimitError, UsageError
+from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
 COMMANDS = (encode, decode, info, verify, compare, doctor, completion, train)
 
@@ -40,6 +41,8 @@ environment:
   AECODEC_MODEL_PATH  folders with more model bundles
   AECODEC_DEBUG=1     tracebacks instead of one-line errors
 """
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Parser(argparse.ArgumentParser):
@@ -126,6 +129,15 @@ def _report(message: str) -> None:
     print(f"aecodec: {line}", file=sys.stderr)
 
 
+def _settle_stdout() -> None:
+    """What it could not take is thrown away: Python would try once more at exit, and fail loudly."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _interrupted(signum: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -143,18 +155,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         _report(str(error))
+        _settle_stdout()
         return error.exit_code
     except KeyboardInterrupt:
         _report("interrupted")
         return 130
     except BrokenPipeError:
-        # Python flushes stdout once more at exit; that must not fail loudly.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _settle_stdout()
         return 141
     except MemoryError:
         _report("not enough memory for a picture of this size")
         return LimitError.exit_code
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:  # writing files has its own error
+            _settle_stdout()
+            _report(f"cannot write to stdout: {error.strerror or error}")
+            return OutputError.exit_code
         if debug:
             raise
         _report(f"unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)")
