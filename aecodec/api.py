@@ -21,8 +21,9 @@ _shared_lock = threading.Lock()
 def shared(
     model: str | os.PathLike[str] | None = None, device: Device = "auto", threads: int | None = None
 ) -> Codec:
-    """The Codec that the functions below use."""
-    key = (model and os.fspath(model), device, threads, os.environ.get(models.PATH_VARIABLE))
+    """The Codec that the functions below use. A process that was forked gets its own: the threads of its
+    parent's networks do not exist in it."""
+    key = (model and os.fspath(model), device, threads, os.environ.get(models.PATH_VARIABLE), os.getpid())
     with _shared_lock:
         if key not in _shared:
             _shared[key] = Codec(model, device, threads)

@@ -17,6 +17,7 @@ from aecodec.errors import CorruptError, FormatError, LimitError, UsageError, fr
 from aecodec.group_data import Section
 from aecodec.limits import DEFAULT_LIMITS, Limits
 
+MAGIC = b"\x89AEC\r\n\x1a\n"
 HEADER_SIZE = 41
 GROUP_EDGE = 32
 METADATA_TAGS = ("iCCP", "eXIF", "xMPd", "rESo", "ALPH", "ALPC")

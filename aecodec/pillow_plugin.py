@@ -18,7 +18,7 @@ from aecodec.errors import AecodecError, FormatError
 from aecodec.preview import DIVISORS, size_at
 
 FORMAT = "AEC"
-MAGIC = b"\x89AEC\r\n\x1a\n"
+MAGIC = container.MAGIC
 MIME = "image/x-aec"
 MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 DEEP_GREY = "I;16"

@@ -1,4 +1,4 @@
-"""Where bytes come from: bytes-like, path or file object -> bytes.
+"""Where bytes come from: bytes-like, path, URL or file object -> bytes.
 
 The first step of encoding a stored picture and of decoding. No numpy, no Pillow.
 """
@@ -9,6 +9,7 @@ import mmap
 import os
 from typing import Protocol, TypeAlias
 
+from aecodec import remote
 from aecodec.errors import InputError
 
 
@@ -20,11 +21,15 @@ Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | R
 
 
 def read_bytes(source: Source) -> bytes:
-    """The whole contents. A str is a path. InputError when it cannot be read."""
+    """The whole contents. A str is a path or a URL (see aecodec.remote), an os.PathLike always a path.
+
+    InputError when it cannot be read; UsageError for a URL without fsspec."""
     if isinstance(source, bytes):
         return source
     if isinstance(source, bytearray | memoryview):
         return bytes(source)
+    if isinstance(source, str) and remote.is_url(source):
+        return remote.read(source)
     if isinstance(source, str | os.PathLike):
         return _read_file(os.fspath(source))
     if hasattr(source, "read"):
@@ -37,7 +42,7 @@ def read_bytes(source: Source) -> bytes:
 
 def map_bytes(source: Source) -> bytes | memoryview:
     """The contents without reading all of them: a file's pages come when they are looked at."""
-    if not isinstance(source, str | os.PathLike):
+    if not isinstance(source, str | os.PathLike) or (isinstance(source, str) and remote.is_url(source)):
         return read_bytes(source)
     path = os.fspath(source)
     try:

@@ -17,6 +17,7 @@ from aecodec.training.model import SKIP, CodecModel
 from .builder import OPSET
 from .cost import kmac_per_pixel
 from .graphs import GROUP, all_graphs, halo
+from .previews import preview_graphs
 from .tables import Tables
 
 
@@ -38,7 +39,7 @@ def write_bundle(
     model: CodecModel, cfg: dict[str, Any], tables: Tables, name: str, folder: Path
 ) -> dict[str, Any]:
     """Write all files of the bundle; returns the manifest.  ValueError when the 2^24 bound can be broken."""
-    graphs = all_graphs(model, cfg["activation"])
+    graphs = all_graphs(model, cfg["activation"]) | preview_graphs(model, cfg["activation"])
     offsets = dead_zone(torch.arange(INDEX_COUNT), model.dead_zone_strength)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {file: graph.SerializeToString() for file, graph in graphs.items()}

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import aecodec
 from aecodec import session
@@ -23,8 +24,10 @@ LADDER: dict[str, set[str]] = {
     "__main__": {"cli"},
     "errors": set(),
     "limits": set(),
-    "source": BASE,
-    "container": BASE | {"_core"},
+    "remote": BASE,
+    "source": BASE | {"remote"},
+    "group_data": BASE | {"_core"},
+    "container": BASE | {"_core", "group_data"},
     "entropy": BASE | {"_core"},
     "models": BASE,
     "describe": BASE | {"_core", "container", "models", "source"},
@@ -39,21 +42,24 @@ LADDER: dict[str, set[str]] = {
     "networks": BASE | {"models", "session", "windows"},
     "rate_control": BASE,
     "conceal": set(),
+    "blocks": BASE | {"networks"},
+    "metrics": BASE,
     "region": BASE | {"container", "windows"},
-    "datapath": CODEC | {"conceal", "region", "sections"},
-    "preview": CODEC | {"datapath", "sections"},
+    "datapath": CODEC | {"blocks", "conceal", "region", "sections"},
+    "preview": CODEC | {"blocks", "datapath", "sections"},
     "codec": CODEC | {"datapath", "orientation", "preview", "rate_control", "region", "sections"},
     "api": BASE | {"codec", "models", "pixels", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "pixels", "preview", "sections"},
-    "cli": CODEC | {"cli", "codec", "deep", "orientation", "rate_control"},
+    "integrations": BASE | {"api", "container", "session"},
+    "cli": CODEC | {"cli", "codec", "deep", "metrics", "orientation", "rate_control", "region", "remote"},
 }
 HEAVY = {
     "onnxruntime": {"session"},
     "numpy": {
-        *("entropy", "modes", "deep", "alpha", "pixels", "orientation", "windows", "networks", "conceal"),
-        *("datapath", "preview", "codec"),
+        *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
+        *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec"),
     },
-    "PIL": {"modes", "deep", "alpha", "pixels", "codec", "api", "pillow_plugin", "cli"},
+    "PIL": {"modes", "deep", "alpha", "pixels", "blocks", "codec", "api", "pillow_plugin", "cli"},
     "torch": set(),
     "onnx": set(),
 }
@@ -116,6 +122,32 @@ def test_info_is_light(city_file, tmp_path):
 
 def test_command_line_is_light():
     assert loaded_after("from aecodec.cli.main import build_parser; build_parser()") == []
+
+
+OPTIONAL = (
+    "tqdm",
+    "fsspec",
+    "shtab",
+    "webdataset",
+    "concurrent.futures",
+    "aecodec.cli.batch",
+    "aecodec.metrics",
+)
+
+
+@pytest.mark.parametrize("command", ["encode", "info"])
+def test_commands_load_only_what_they_use(command, city_file, tmp_path):
+    (tmp_path / "a.aec").write_bytes(city_file)
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    names = {"encode": ["a.png", "out.aec", "--device=cpu"], "info": ["a.aec"]}[command]
+    code = (
+        f"import sys; from aecodec.cli.main import main; assert main({[command, *names]!r}) == 0\n"
+        f"print(*(name for name in {OPTIONAL} if name in sys.modules))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert run.stdout.splitlines()[-1].split() == []
 
 
 def test_codec_loads_no_torch():

@@ -108,7 +108,7 @@ def bundle(tmp_path_factory) -> tuple[object, Path]:
     import test_export
 
     from aecodec.training.config import Config
-    from export import bundle, previews
+    from export import bundle
     from export.tables import fit_tables
 
     model = test_export.fresh()
@@ -116,10 +116,7 @@ def bundle(tmp_path_factory) -> tuple[object, Path]:
     pictures = [torch.from_numpy(rng.integers(0, 256, (3, 64, 64), np.uint8)) for _ in range(3)]
     folder = tmp_path_factory.mktemp("bundle") / "fresh"
     cfg = {**vars(Config(size="tiny")), "step": 0}
-    with pytest.MonkeyPatch.context() as patch:
-        both = lambda m, act, all=bundle.all_graphs: all(m, act) | previews.preview_graphs(m, act)  # noqa: E731
-        patch.setattr(bundle, "all_graphs", both)
-        bundle.write_bundle(model, cfg, fit_tables(model, pictures), "fresh", folder)
+    bundle.write_bundle(model, cfg, fit_tables(model, pictures), "fresh", folder)
     return model, folder
 
 

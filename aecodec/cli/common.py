@@ -4,7 +4,29 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING
+
+from aecodec.errors import UsageError
+from aecodec.limits import Limits
+
+if TYPE_CHECKING:
+    from aecodec.pixels import Picture
+
+KINDS = ("exif", "icc", "xmp")
+NO_PROFILE = "its colour profile is left out; programs will take its colours for sRGB"
+
+LIMITED = {
+    "max_pixels": "width times height",
+    "max_side": "width, and height",
+    "max_sections": "sections of a file",
+    "max_section_size": "bytes of a section",
+    "max_groups": "groups of a file",
+    "max_metadata": "bytes of a profile, of EXIF, of XMP",
+}
 
 SCALES = {"1": 1.0, "1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8, "1/16": 1 / 16}
 
@@ -50,11 +72,19 @@ def scale(text: str) -> float:
     return SCALES[text]
 
 
-def threads(text: str) -> int:
+def count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
+
+
+def metadata(text: str) -> frozenset[str]:
+    """The kinds to keep."""
+    chosen = {"all": set(KINDS), "none": set()}.get(text, set(text.split(",")))
+    if not chosen <= set(KINDS):
+        raise argparse.ArgumentTypeError(f"{text!r} is not all, none, or some of {','.join(KINDS)}")
+    return frozenset(chosen)
 
 
 def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +95,68 @@ def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto (CUDA where it works), cpu, or cuda (an error where it does not work)",
     )
-    parser.add_argument("--threads", type=threads, metavar="N", help="CPU threads (default: automatic)")
+    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: automatic)")
+    add_limits(parser)
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """One option for each of aecodec.limits."""
+    group = parser.add_argument_group("limits", "what is refused before memory is taken for it (SECURITY.md)")
+    for field in fields(Limits):
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            type=size,
+            metavar="N",
+            default=field.default,
+            help=f"{LIMITED[field.name]} (default {field.default})",
+        )
+
+
+def limits(args: argparse.Namespace) -> Limits:
+    return Limits(**{field.name: getattr(args, field.name) for field in fields(Limits)})
+
+
+def add_batch_arguments(parser: argparse.ArgumentParser, out_dir: bool = True) -> None:
+    group = parser.add_argument_group("many inputs", "errors stop only their own input")
+    if out_dir:
+        group.add_argument("--out-dir", metavar="DIR", help="where results go, each named after its input")
+    group.add_argument("-r", "--recursive", action="store_true", help="take the files in folders, too")
+    group.add_argument("--jobs", type=count, default=1, metavar="N", help="inputs at a time (default 1)")
+
+
+def add_metadata(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metadata",
+        type=metadata,
+        default=frozenset(KINDS),
+        metavar="KINDS",
+        help="what to keep: all (default), none, or some of exif,icc,xmp; the orientation is always kept",
+    )
+
+
+def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
+    """The picture without the other kinds. Its orientation is not one of them."""
+    notes = picture.notes
+    if picture.icc and "icc" not in kinds:
+        notes += (NO_PROFILE,)
+    kept = {kind: getattr(picture, kind) if kind in kinds else b"" for kind in KINDS}
+    return replace(picture, notes=notes, icc=kept["icc"], exif=kept["exif"], xmp=kept["xmp"])
+
+
+def names_of(args: argparse.Namespace) -> tuple[str, str]:
+    """IN and OUT, where there is no --out-dir."""
+    if args.recursive or args.jobs != 1:
+        raise UsageError("-r and --jobs need --out-dir")
+    names: Sequence[str] = args.names
+    if len(names) != 2:
+        what = "OUT is missing" if len(names) == 1 else f"{len(names)} names"
+        raise UsageError(f"{what}: give IN and OUT, or any number of inputs and --out-dir")
+    return names[0], names[1]
+
+
+def debugging() -> bool:
+    """Are tracebacks wanted?"""
+    return os.environ.get("AECODEC_DEBUG", "") not in ("", "0")
 
 
 def note(text: str) -> None:

@@ -1,14 +1,18 @@
-"""Decompress an .aec file into a picture.
+"""Decompress .aec files into pictures.
 
-OUT's suffix chooses the format (.png, .jpg, .tif, .webp, ...); for '-' it is PNG. Colour profile, EXIF
-(with the orientation), XMP and resolution are written where the format takes them; pixels are as stored.
-16-bit colour needs .png, 16-bit grey .png or .tif; other formats get 8 bits.
+OUT's suffix chooses the format (.png, .jpg, .tif, .webp, ...) where --format does not; for '-' it is PNG.
+Colour profile, EXIF (with the orientation), XMP and resolution are written where the format takes them;
+pixels are as stored. 16-bit colour needs .png, 16-bit grey .png or .tif; other formats get 8 bits.
+With --out-dir there may be any number of inputs, and results that are there already are skipped.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+import time
+from dataclasses import replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +20,12 @@ from aecodec.cli import common, files
 from aecodec.errors import SALVAGED, OutputError, UsageError
 
 if TYPE_CHECKING:
+    from aecodec.cli.outcome import Outcome
+    from aecodec.codec import Codec
     from aecodec.pixels import Picture
 
 HELP = ".aec -> picture"
+USAGE = "aecodec decode [options] IN OUT\n       aecodec decode [options] --out-dir DIR [-r] IN..."
 OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"lossless": True},
@@ -31,8 +38,10 @@ DEEP_GREY = {"PNG", "TIFF"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", metavar="IN", help=".aec file, or - for stdin")
-    parser.add_argument("output", metavar="OUT", help="picture, or - for PNG on stdout")
+    parser.add_argument(
+        "names", metavar="IN", nargs="+", help=".aec file, or - for stdin; the last is OUT, or - for stdout"
+    )
+    parser.add_argument("--format", metavar="NAME", help="png (default), jpg, tif, webp, ...: OUT's format")
     part = parser.add_mutually_exclusive_group()
     part.add_argument(
         "--region",
@@ -55,53 +64,100 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--apply-orientation", action="store_true", help="turn the picture upright as EXIF says"
     )
+    common.add_batch_arguments(parser)
+    common.add_metadata(parser)
     common.add_runtime_arguments(parser)
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--force", action="store_true", help="replace results that exist")
+    parser.add_argument(
+        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    files.check_output(args.input, args.output, args.force)
-    form = _format_of(args.output)
+    if args.out_dir is not None:
+        return _run_batch(args)
+    source, target = common.names_of(args)
+    files.check_output(source, target, args.force)
+    form = _format_of(target, args.format)
     from aecodec.codec import Codec
-    from aecodec.orientation import upright
 
-    codec = Codec(args.model, args.device, args.threads)
-    data = args.input if args.region and args.input != files.PIPE else files.read_input(args.input)
-    with files.about(args.input):
+    began = time.perf_counter()
+    codec = Codec(args.model, args.device, args.threads, common.limits(args))
+    outcome = replace(_decode(codec, args, source, target, form), seconds=time.perf_counter() - began)
+    if args.json:
+        print(outcome.as_json(), file=sys.stderr if target == files.PIPE else sys.stdout)
+    else:
+        for text in outcome.notes:
+            common.note(f"{source!r}: {text}")
+    return outcome.exit_code
+
+
+def _run_batch(args: argparse.Namespace) -> int:
+    from aecodec.cli import batch, plan
+
+    suffix = "." + (args.format or "png").lower().removeprefix(".")
+    form = _format_of("", suffix)
+    jobs = plan.make(args.names, args.recursive, lambda: {".aec"}, args.out_dir, suffix)
+    return batch.run(args, jobs, lambda codec, job: _decode(codec, args, job.source, str(job.target), form))
+
+
+def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, form: str) -> Outcome:
+    from aecodec import container
+    from aecodec.cli import outcome
+    from aecodec.orientation import upright
+    from aecodec.source import map_bytes
+
+    apart = args.region and source != files.PIPE  # only the pages that the region needs are read
+    data = map_bytes(source) if apart else files.read_input(source)
+    with files.about(source):
         lost: list[int] = []
         if args.salvage:
             picture, lost = codec.salvage(data)
         else:
             picture = codec.read(data, args.region, args.scale)
+        header = container.read_header(data, codec.limits)
     if args.apply_orientation:
         picture = upright(picture)
-    files.write_output(args.output, _pack(picture, form), args.force)
+    picture = common.keep_metadata(picture, args.metadata)
+    packed, notes = _pack(picture, form)
+    notes = picture.notes + notes
+    files.write_output(target, packed, args.force)
     if lost:
         numbers = ", ".join(map(str, lost))
-        common.note(f"groups {numbers} of {args.input!r} are lost, and filled from their surroundings")
-        return SALVAGED
-    return 0
+        notes += (f"groups {numbers} are lost, and filled from their surroundings",)
+    return outcome.Outcome(
+        source,
+        target,
+        outcome.SALVAGED if lost else outcome.DONE,
+        len(data),
+        8 * len(data) / (header.width * header.height),
+        exit_code=SALVAGED if lost else 0,
+        notes=notes,
+    )
 
 
-def _format_of(output: str) -> str:
-    """Pillow's name of the format that OUT's suffix asks for."""
+def _format_of(output: str, name: str | None) -> str:
+    """Pillow's name of the format that --format or OUT's suffix asks for."""
     from PIL import Image
 
-    if output == files.PIPE:
+    if output == files.PIPE and not name:
         return "PNG"
-    suffix = os.path.splitext(output)[1].lower()
+    suffix = "." + name.lower().removeprefix(".") if name else os.path.splitext(output)[1].lower()
     form = Image.registered_extensions().get(suffix)
     if form is None or form not in Image.SAVE or form == "AEC":
-        raise UsageError(f"{output!r}: no format has the suffix {suffix!r}; use .png, .jpg, .tif or .webp")
+        where = f"format {name!r}" if name else repr(output)
+        raise UsageError(f"{where}: no format has the suffix {suffix!r}; use .png, .jpg, .tif or .webp")
     return form
 
 
-def _pack(picture: Picture, form: str) -> bytes:
+def _pack(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
+    """-> the file, notes"""
     from aecodec import deep, pixels
 
     grey = picture.pixels.shape[2] == 1 and picture.alpha is None
+    notes: tuple[str, ...] = ()
     if picture.depth == 16 and form != "PNG" and not (grey and form in DEEP_GREY):
-        common.note(f"16 bits a channel reduced to 8 for {form}; .png keeps them")
+        notes += (f"16 bits a channel reduced to 8 for {form}; .png keeps them",)
         picture = pixels.shallow(picture)
     image = pixels.to_pil(picture)
     options: dict[str, Any] = dict(OPTIONS.get(form, {}))
@@ -110,17 +166,17 @@ def _pack(picture: Picture, form: str) -> bytes:
     if form in WITH_EXIF:
         options |= {key: image.info[key] for key in ("exif", "icc_profile", "xmp") if key in image.info}
     elif image.getexif().get(0x0112, 1) != 1:
-        common.note(f"{form} cannot say that the picture is to be shown turned or mirrored")
+        notes += (f"{form} cannot say that the picture is to be shown turned or mirrored",)
     if "xmp" in options and form in ("PNG", "TIFF"):
         _place_xmp(options, form)
     if picture.depth == 16 and not grey:
-        return deep.png(pixels.to_array(picture), **options)
+        return deep.png(pixels.to_array(picture), **options), notes
     out = BytesIO()
     try:
         image.save(out, form, **options)
     except (OSError, ValueError, KeyError) as error:
         raise OutputError(f"cannot write mode {image.mode} as {form}: {error}; use .png") from None
-    return out.getvalue()
+    return out.getvalue(), notes
 
 
 def _place_xmp(options: dict[str, Any], form: str) -> None:

@@ -1,6 +1,7 @@
-"""Compress a picture into an .aec file.
+"""Compress pictures into .aec files.
 
-IN is any picture that Pillow reads (PNG, JPEG, TIFF, WebP, AVIF, ...); '-' is stdin or stdout.
+IN is any picture that Pillow reads (PNG, JPEG, TIFF, WebP, AVIF, ...); '-' is stdin or stdout. With
+--out-dir there may be any number of inputs, and results that are there already are skipped.
 """
 
 from __future__ import annotations
@@ -9,17 +10,24 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from aecodec.cli import common, files
 
+if TYPE_CHECKING:
+    from aecodec.cli.outcome import Outcome
+    from aecodec.cli.plan import Job
+    from aecodec.codec import Codec
+
 HELP = "picture -> .aec"
+USAGE = "aecodec encode [options] IN OUT\n       aecodec encode [options] --out-dir DIR [-r] IN..."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", metavar="IN", help="picture, or - for stdin")
-    parser.add_argument("output", metavar="OUT", help=".aec file, or - for stdout")
+    parser.add_argument(
+        "names", metavar="IN", nargs="+", help="picture, or - for stdin; the last is OUT, or - for stdout"
+    )
     parser.add_argument(
         "-q", "--quality", type=common.quality, default=60.0, metavar="0..100", help="quality (default 60)"
     )
@@ -32,9 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     alpha.add_argument("--no-alpha", action="store_true", help="leave transparency out")
     _add_targets(parser)
+    common.add_batch_arguments(parser)
+    common.add_metadata(parser)
     common.add_runtime_arguments(parser)
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
-    parser.add_argument("--json", action="store_true", help="result as JSON (on stderr if OUT is -)")
+    parser.add_argument("--force", action="store_true", help="replace results that exist")
+    parser.add_argument(
+        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
+    )
 
 
 def _add_targets(parser: argparse.ArgumentParser) -> None:
@@ -52,36 +64,82 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    files.check_output(args.input, args.output, args.force)
-    from aecodec import pixels
+    if args.out_dir is not None:
+        return _run_batch(args)
+    source, target = common.names_of(args)
+    files.check_output(source, target, args.force)
     from aecodec.codec import Codec
-    from aecodec.rate_control import Target
 
-    codec = Codec(args.model, args.device, args.threads)
-    source = files.read_input(args.input)
-    with files.about(args.input):
-        picture = pixels.read_picture(source, codec.limits, alpha=not args.no_alpha)
-    began = time.perf_counter()
-    target = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size)
-    if target:
-        found = codec.encode_to(picture, target, args.quality, args.alpha_quality)
-        data, runs = found.data, found.runs
-        picture = replace(picture, notes=(*picture.notes, *([found.note] if found.note else [])))
-    else:
-        data, runs = codec.encode_picture(picture, args.quality, args.alpha_quality), 1
-    seconds = time.perf_counter() - began
-    files.write_output(args.output, data, args.force)
+    codec = Codec(args.model, args.device, args.threads, common.limits(args))
+    encoded = _encode(codec, args, source)
+    files.write_output(target, encoded.data, args.force)
     if args.json:
-        facts = {"input_bytes": len(source), "seconds": round(seconds, 4), "encodings": runs}
-        _print_json(args.output, data, facts | {"notes": list(picture.notes)})
+        _print_json(target, encoded)
     else:
-        for text in picture.notes:
+        for text in encoded.notes:
             common.note(text)
     return 0
 
 
-def _print_json(output: str, data: bytes, facts: dict[str, Any]) -> None:
+def _run_batch(args: argparse.Namespace) -> int:
+    from aecodec.cli import batch, outcome, plan
+
+    def work(codec: Codec, job: Job) -> Outcome:
+        encoded = _encode(codec, args, job.source)
+        files.write_output(str(job.target), encoded.data, args.force)
+        size = len(encoded.data)
+        bpp = 8 * size / encoded.pixels
+        return outcome.Outcome(job.source, job.target, bytes=size, bpp=bpp, notes=encoded.notes)
+
+    return batch.run(args, plan.make(args.names, args.recursive, _suffixes, args.out_dir, ".aec"), work)
+
+
+def _suffixes() -> set[str]:
+    """Of the pictures that Pillow reads."""
+    from PIL import Image
+
+    from aecodec.pixels import REFUSED
+
+    known = Image.registered_extensions()
+    return {s for s, form in known.items() if form in Image.OPEN and form not in REFUSED and form != "AEC"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoded:
+    data: bytes
+    pixels: int
+    input_bytes: int
+    seconds: float
+    """Without reading the picture."""
+    encodings: int
+    notes: tuple[str, ...]
+
+
+def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
+    from aecodec import pixels
+    from aecodec.rate_control import Target
+
+    source = files.read_input(name)
+    with files.about(name):
+        picture = pixels.read_picture(source, codec.limits, alpha=not args.no_alpha)
+        picture = common.keep_metadata(picture, args.metadata)
+    began = time.perf_counter()
+    target, notes = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size), picture.notes
+    if target:
+        found = codec.encode_to(picture, target, args.quality, args.alpha_quality)
+        data, runs = found.data, found.runs
+        notes += (found.note,) if found.note else ()
+    else:
+        data, runs = codec.encode_picture(picture, args.quality, args.alpha_quality), 1
+    seconds = time.perf_counter() - began
+    height, width = picture.pixels.shape[:2]
+    return _Encoded(data, height * width, len(source), seconds, runs, notes)
+
+
+def _print_json(output: str, encoded: _Encoded) -> None:
     from aecodec.describe import info
 
-    result = info(data) | {"file": output} | facts
+    facts: dict[str, Any] = {"input_bytes": encoded.input_bytes, "seconds": round(encoded.seconds, 4)}
+    facts |= {"encodings": encoded.encodings, "notes": list(encoded.notes)}
+    result = info(encoded.data) | {"file": output} | facts
     print(json.dumps(result), file=sys.stderr if output == files.PIPE else sys.stdout)

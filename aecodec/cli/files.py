@@ -7,13 +7,16 @@ import os
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from aecodec import remote
 from aecodec.errors import CorruptError, FormatError, InputError, LimitError, OutputError, UsageError
 from aecodec.source import read_bytes
 
 PIPE = "-"
+_umask_lock = threading.Lock()
 
 
 def read_input(name: str) -> bytes:
@@ -39,6 +42,11 @@ def check_output(source: str, target: str, force: bool) -> None:
         return
     if not target:
         raise UsageError("the output's name is empty")
+    source, target = remote.local_path(source), remote.local_path(target)
+    if remote.is_url(target):
+        if not force and remote.exists(target):
+            raise OutputError(f"{target!r} exists; use --force to replace it")
+        return
     exist = os.path.exists(target) and os.path.exists(source)
     if source != PIPE and exist and os.path.samefile(source, target):
         raise UsageError(f"input and output are the same file, {target!r}")
@@ -54,8 +62,13 @@ def check_output(source: str, target: str, force: bool) -> None:
 def write_output(target: str, data: bytes, force: bool) -> None:
     """All of data or nothing: written beside the target under another name, then renamed."""
     if target == PIPE:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        _write_pipe(data)
+        return
+    target = remote.local_path(target)
+    if remote.is_url(target):
+        if not force and remote.exists(target):
+            raise OutputError(f"{target!r} exists; use --force to replace it")
+        remote.write(target, data)
         return
     try:
         if os.path.exists(target) and not _is_regular(target):  # a device or a named pipe
@@ -67,6 +80,56 @@ def write_output(target: str, data: bytes, force: bool) -> None:
         if error.errno == errno.EEXIST:
             raise OutputError(f"{target!r} exists; use --force to replace it") from None
         raise OutputError(f"cannot write {target!r}: {error.strerror or error}") from None
+
+
+def _write_pipe(data: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write to stdout: {error.strerror or error}") from None
+
+
+def is_folder(name: str) -> bool:
+    name = remote.local_path(name)
+    return remote.is_folder(name) if remote.is_url(name) else os.path.isdir(name)
+
+
+def is_finished(target: str) -> bool:
+    """Is the result there? Then it is whole: it appears under its name only when it is."""
+    target = remote.local_path(target)
+    return remote.exists(target) if remote.is_url(target) else os.path.isfile(target)
+
+
+def make_parent(target: str) -> None:
+    """The folder of a result, and those above it; those of URLs are made when they are written."""
+    target = remote.local_path(target)
+    if not remote.is_url(target):
+        folder = os.path.dirname(target) or "."
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"cannot make the folder {folder!r}: {error.strerror or error}") from None
+
+
+def walk(name: str) -> Iterator[tuple[str, str, InputError | None]]:
+    """The files below a folder in the order of their names: name, path relative to the folder, None.
+
+    Links to folders are not followed. For a folder that cannot be listed: name, "", the reason."""
+    top = remote.local_path(name)
+    if remote.is_url(top):
+        yield from ((url, relative, None) for url, relative in remote.walk(top))
+        return
+    problems: list[OSError] = []
+    for folder, folders, names in os.walk(top, onerror=problems.append):
+        folders.sort()
+        for path in (os.path.join(folder, n) for n in sorted(names)):
+            yield path, os.path.relpath(path, top), None
+    for error in problems:
+        path = str(error.filename)
+        yield path, "", InputError(f"cannot list {path!r}: {error.strerror or error}")
 
 
 def _is_regular(path: str) -> bool:
@@ -106,6 +169,7 @@ def _mode(path: str) -> int:
     """Of the file that is replaced, or what open() would give a new one."""
     if os.path.exists(path):
         return stat.S_IMODE(os.stat(path).st_mode)
-    umask = os.umask(0)
-    os.umask(umask)
+    with _umask_lock:  # it can only be read by setting it, for all threads
+        umask = os.umask(0)
+        os.umask(umask)
     return 0o666 & ~umask

@@ -9,7 +9,7 @@ import argparse
 import json
 from typing import Any
 
-from aecodec.cli import files
+from aecodec.cli import common, files
 
 HELP = "size, quality, model, checksums of an .aec file"
 
@@ -17,6 +17,7 @@ HELP = "size, quality, model, checksums of an .aec file"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="FILE", help=".aec file, or - for stdin")
     parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    common.add_limits(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
 
     data = files.read_input(args.input)
     with files.about(args.input):
-        facts = info(data) | {"file": args.input}
+        facts = info(data, common.limits(args)) | {"file": args.input}
     if args.json:
         print(json.dumps(facts))
     else:

@@ -6,16 +6,18 @@ Nothing heavy is imported here: help, info and usage errors come at once.
 from __future__ import annotations
 
 import argparse
+import errno
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecodec.cli import decode, doctor, encode, info, train, verify
-from aecodec.errors import AecodecError, LimitError, UsageError
+from aecodec.cli import common, compare, completion, decode, doctor, encode, info, train, verify
+from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
-COMMANDS = (encode, decode, info, verify, doctor, train)
+COMMANDS = (encode, decode, info, verify, compare, doctor, completion, train)
 
 EPILOG = """\
 exit codes:
@@ -33,10 +35,14 @@ exit codes:
   130  interrupted
   141  the program that read the output went away
 
+With many inputs the exit code is that of the first that did not go well.
+
 environment:
   AECODEC_MODEL_PATH  folders with more model bundles
   AECODEC_DEBUG=1     tracebacks instead of one-line errors
 """
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,6 +50,33 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message} (see `{self.prog} --help`)")
+
+
+class CommandParser(Parser):
+    """Names and options in any order: argparse by itself takes `IN -q 5 OUT` for two lists of names."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        options, names = self._sorted(sys.argv[1:] if args is None else args)
+        return super().parse_known_args([*options, *(["--", *names] if names else [])], namespace)
+
+    def _sorted(self, args: Sequence[str]) -> tuple[list[str], list[str]]:
+        """-> options with their values, names."""
+        options: list[str] = []
+        names: list[str] = []
+        rest = iter(args)
+        for text in rest:
+            if text == "--":
+                names += rest
+            elif not text.startswith("-") or text == "-":
+                names.append(text)
+            else:
+                options.append(text)
+                action = self._option_string_actions.get(text)
+                if action is not None and action.nargs != 0:
+                    options += [value for value in [next(rest, None)] if value is not None]
+        return options, names
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,12 +89,13 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
     for module in COMMANDS:
         name = module.__name__.rpartition(".")[2]
         command = commands.add_parser(
             name,
             help=module.HELP,
+            usage=getattr(module, "USAGE", None),
             description=module.__doc__,
             epilog="Exit codes: see `aecodec --help`.",
             formatter_class=raw,
@@ -95,13 +129,24 @@ def _report(message: str) -> None:
     print(f"aecodec: {line}", file=sys.stderr)
 
 
+def _settle_stdout() -> None:
+    """What it could not take is thrown away: Python would try once more at exit, and fail loudly."""
+    try:
+        if sys.stdout:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _interrupted(signum: int, frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Never shows a traceback unless AECODEC_DEBUG is set."""
-    debug = os.environ.get("AECODEC_DEBUG", "") not in ("", "0")
+    debug = common.debugging()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what its encoding does not
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Ended by a signal, the temporary file is removed as after Ctrl-C.
         signal.signal(signal.SIGTERM, _interrupted)
@@ -110,18 +155,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         _report(str(error))
+        _settle_stdout()
         return error.exit_code
     except KeyboardInterrupt:
         _report("interrupted")
         return 130
     except BrokenPipeError:
-        # Python flushes stdout once more at exit; that must not fail loudly.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _settle_stdout()
         return 141
     except MemoryError:
         _report("not enough memory for a picture of this size")
         return LimitError.exit_code
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in DISK_FULL:  # writing files has its own error
+            _settle_stdout()
+            _report(f"cannot write to stdout: {error.strerror or error}")
+            return OutputError.exit_code
         if debug:
             raise
         _report(f"unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)")

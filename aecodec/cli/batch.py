@@ -1,0 +1,208 @@
+"""Runs a command's work on many inputs: workers, progress, errors that stop only their own input, the sum.
+
+Workers are threads: the networks, the entropy coder, Pillow's and zlib's codecs and numpy's loops all run
+without the interpreter's lock, and one process holds the pictures of all. Each worker has a Codec of its
+own with its share of the CPUs, so that no more threads run than there are CPUs. Where that share is one,
+all use the same Codec: without threads of its own it can be shared at no cost, and its weights are in
+memory once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from queue import SimpleQueue
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
+
+from aecodec.cli import common, files
+from aecodec.cli.outcome import DONE, FAILED, SALVAGED, SKIPPED, Outcome
+from aecodec.cli.plan import Job, Plan
+from aecodec.errors import AecodecError, DeviceError, LimitError
+
+if TYPE_CHECKING:
+    from aecodec.codec import Codec
+
+Work: TypeAlias = Callable[["Codec", Job], Outcome]
+"""Does one job; its errors become the outcome's."""
+Show: TypeAlias = Callable[[Outcome], "tuple[str, IO[str]] | None"]
+"""How an outcome is told without --json: a line and where it goes."""
+
+
+def show_problems(outcome: Outcome) -> tuple[str, IO[str]] | None:
+    """Of the outcomes only what the user should know."""
+    lines = [f"aecodec: {outcome.error}"] if outcome.error else []
+    lines += [f"aecodec: note: {outcome.input!r}: {note}" for note in outcome.notes]
+    return ("\n".join(" ".join(line.split()) for line in lines), sys.stderr) if lines else None
+
+
+def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems) -> int:
+    """All jobs -> the exit code: that of the first input, in their order, that did not go well; else 0.
+
+    After Ctrl-C the pictures in progress are finished, the sum is told, and KeyboardInterrupt goes on."""
+    batch = _Batch(args, plan, work, show)
+    try:
+        batch.work_through()
+    finally:
+        batch.sum_up()
+    return batch.exit_code()
+
+
+class _Batch:
+    def __init__(self, args: Namespace, plan: Plan, work: Work, show: Show) -> None:
+        self._args, self._plan, self._work, self._show = args, plan, work, show
+        self._workers = min(args.jobs, len(plan.jobs)) or 1
+        self._threads: int | None = args.threads or _share(self._workers)
+        self._own, self._lock, self._shared = threading.local(), threading.Lock(), self._new_codec()
+        self._counts: Counter[str] = Counter()
+        self._codes: dict[int, int] = {}
+        self._write: Callable[[str, IO[str]], None] = lambda text, stream: print(
+            text, file=stream, flush=True
+        )
+
+    def work_through(self) -> None:
+        if self._args.command == "encode":
+            _ = self._shared.bundle  # without a model there is nothing to begin with
+        with _progress(len(self._plan.jobs)) as bar:
+            if bar is not None:
+                self._write = lambda text, stream: bar.write(text, file=stream)
+            step = bar.update if bar is not None else int
+            if self._workers == 1:
+                for number, job in enumerate(self._plan.jobs):
+                    self._take(number, self._attempt(job))
+                    step(1)
+                    self._check_device()
+            else:
+                self._in_threads(step)
+
+    def _in_threads(self, step: Callable[[int], Any]) -> None:
+        outcomes: SimpleQueue[tuple[int, Outcome]] = SimpleQueue()
+        pool = ThreadPoolExecutor(self._workers, "aecodec")
+        for number, job in enumerate(self._plan.jobs):
+            pool.submit(lambda n, j: outcomes.put((n, self._attempt(j))), number, job)
+        try:
+            for _ in self._plan.jobs:
+                self._take(*outcomes.get())
+                step(1)
+                self._check_device()
+        except BaseException:
+            with _impatience():
+                pool.shutdown(cancel_futures=True)
+            while not outcomes.empty():
+                self._take(*outcomes.get())
+            raise
+        pool.shutdown()
+
+    def _take(self, number: int, outcome: Outcome) -> None:
+        self._counts[outcome.status] += 1
+        if outcome.exit_code:
+            self._codes[number] = outcome.exit_code
+        if self._args.json:
+            self._write(outcome.as_json(), sys.stdout)
+        elif told := self._show(outcome):
+            self._write(*told)
+
+    def _check_device(self) -> None:
+        """Without one every input would fail with the same words."""
+        if DeviceError.exit_code in self._codes.values():
+            raise DeviceError("stopped: the other inputs need the device, too")
+
+    def _attempt(self, job: Job) -> Outcome:
+        began, failed = time.perf_counter(), Outcome(job.source, job.target, FAILED)
+        try:
+            if job.problem:
+                raise job.problem
+            if job.target is not None and not self._args.force and files.is_finished(job.target):
+                return Outcome(job.source, job.target, SKIPPED)
+            if job.target is not None:
+                files.make_parent(job.target)
+                files.check_output(job.source, job.target, self._args.force)
+            outcome = self._work(self._codec(), job)
+        except AecodecError as error:
+            outcome = replace(failed, error=str(error), exit_code=error.exit_code)
+        except MemoryError:
+            text = f"{job.source!r}: not enough memory for a picture of this size"
+            outcome = replace(failed, error=text, exit_code=LimitError.exit_code)
+        except Exception as error:
+            if common.debugging():
+                traceback.print_exc()
+            text = f"{job.source!r}: unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)"
+            outcome = replace(failed, error=text, exit_code=1)
+        return replace(outcome, seconds=time.perf_counter() - began)
+
+    def _codec(self) -> Codec:
+        if self._workers == 1 or self._threads == 1:
+            return self._shared
+        if not hasattr(self._own, "codec"):
+            self._own.codec = self._new_codec()
+        codec: Codec = self._own.codec
+        return codec
+
+    def _new_codec(self) -> Codec:
+        from aecodec.codec import Codec
+
+        return Codec(self._args.model, self._args.device, self._threads, common.limits(self._args))
+
+    def exit_code(self) -> int:
+        return self._codes[min(self._codes)] if self._codes else 0
+
+    def sum_up(self) -> None:
+        """On stderr: it is for people, --json has the rest."""
+        counts, total = self._counts, len(self._plan.jobs)
+        if total == counts[DONE] + counts[FAILED] == 1 and not self._plan.left_out:
+            return  # nothing to add
+        parts = [f"{counts[DONE]} of {total} done"]
+        if counts[SALVAGED]:
+            parts.append(f"{counts[SALVAGED]} with parts missing")
+        if counts[SKIPPED]:
+            parts.append(f"{counts[SKIPPED]} skipped (there already; --force replaces them)")
+        if counts[FAILED]:
+            parts.append(f"{counts[FAILED]} failed")
+        if left := total - counts.total():
+            parts.append(f"{left} not begun (the same command goes on)")
+        if self._plan.left_out:
+            parts.append(f"{self._plan.left_out} other files left alone")
+        print(f"aecodec: {', '.join(parts)}", file=sys.stderr)
+
+
+def _share(workers: int) -> int | None:
+    """CPU threads for each of several workers."""
+    if workers == 1:
+        return None
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cpus // workers)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Any]:
+    """A progress bar where stderr is a terminal; else None, and tqdm is not even imported."""
+    if not (sys.stderr and sys.stderr.isatty()):
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="file", file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
+        yield bar
+
+
+@contextmanager
+def _impatience() -> Iterator[None]:
+    """While the pictures in progress are finished a second Ctrl-C ends the process at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    print("aecodec: finishing the pictures in progress; Ctrl-C again to stop at once", file=sys.stderr)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,32 @@
+"""What came of one input of a command: its line of --json, and its notes and errors for people."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+DONE, SKIPPED, FAILED, SALVAGED = "done", "skipped", "failed", "salvaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The fields of a line of --json."""
+
+    input: str
+    output: str | None
+    status: str = DONE
+    """done, skipped, failed, or salvaged: a picture with parts missing."""
+    bytes: int | None = None
+    """Of the .aec file."""
+    bpp: float | None = None
+    """Of the .aec file, over the pixels of the whole picture."""
+    seconds: float = 0.0
+    """From reading to writing."""
+    error: str | None = None
+    exit_code: int = 0
+    notes: tuple[str, ...] = ()
+
+    def as_json(self) -> str:
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        return json.dumps(fields | {"seconds": round(self.seconds, 4), "notes": list(self.notes)})

@@ -1,0 +1,97 @@
+"""Many inputs -> what to make of each: files and folders -> jobs, before anything is read or written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aecodec import remote
+from aecodec.cli import files
+from aecodec.errors import AecodecError, InputError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One input and where its result goes."""
+
+    source: str
+    target: str | None = None
+    """None: nothing is written."""
+    problem: AecodecError | None = None
+    """Why there is nothing to do: a folder that cannot be listed, say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    jobs: list[Job]
+    left_out: int = 0
+    """Files in the folders whose suffixes say that they are no inputs."""
+
+
+def make(
+    inputs: Sequence[str],
+    recursive: bool,
+    suffixes: Callable[[], set[str]],
+    folder: str | None = None,
+    suffix: str = "",
+) -> Plan:
+    """What the command line names -> jobs in its order; what a folder holds, in the order of the names.
+
+    suffixes: of the files to take from folders, lower-case; files that are named are always taken.
+    folder, suffix: results are folder/NAME.suffix, with the tree below a named folder mirrored; without
+    folder there are none. UsageError when two inputs have one result, or a result would replace an input.
+    """
+    jobs: list[Job] = []
+    left_out = 0
+    for name in inputs:
+        if name == files.PIPE and folder is not None:
+            raise UsageError("'-' has no name that its result could have; use IN OUT without --out-dir")
+        if name == files.PIPE or not files.is_folder(name):
+            jobs.append(Job(name, _target(folder, _base(name), suffix)))
+        elif not recursive:
+            jobs.append(Job(name, problem=InputError(f"{name!r} is a folder; use -r to take what is in it")))
+        else:
+            wanted = suffixes()
+            for path, relative, problem in files.walk(name):
+                if problem is None and os.path.splitext(relative)[1].lower() not in wanted:
+                    left_out += 1
+                else:
+                    jobs.append(Job(path, None if problem else _target(folder, relative, suffix), problem))
+    _check(jobs)
+    return Plan(jobs, left_out)
+
+
+def _base(name: str) -> str:
+    """The last part of a path, or of a URL without what it is chained to."""
+    parts = name.partition("::")[0].rsplit("/", 1) if remote.is_url(name) else [os.path.basename(name)]
+    return parts[-1]
+
+
+def _target(folder: str | None, relative: str, suffix: str) -> str | None:
+    if folder is None:
+        return None
+    name = os.path.splitext(relative)[0] + suffix
+    return f"{folder.rstrip('/')}/{name}" if remote.is_url(folder) else os.path.join(folder, name)
+
+
+def _key(name: str) -> str:
+    """Equal for names of one file."""
+    return name if remote.is_url(name) else os.path.normcase(os.path.realpath(name))
+
+
+def _check(jobs: list[Job]) -> None:
+    sources = {_key(job.source): job.source for job in jobs}
+    taken: dict[str, str] = {}
+    for job in jobs:
+        if job.target is None:
+            continue
+        key = _key(job.target)
+        if key in taken:
+            raise UsageError(
+                f"{taken[key]!r} and {job.source!r} would both become {job.target!r}; "
+                "nothing was written; give them different --out-dir"
+            )
+        if key in sources:
+            raise UsageError(f"{job.target!r} would replace the input {sources[key]!r}; nothing was written")
+        taken[key] = job.source

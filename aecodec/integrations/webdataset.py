@@ -1,0 +1,96 @@
+"""Samples of WebDataset's tar files: .aec members <-> pictures.
+
+    data = wds.WebDataset("train-{000..099}.tar").decode(decoder("rgb8"))
+    with wds.TarWriter("train-000.tar", encoder=encoder(quality=50)) as tar:
+        tar.write({"__key__": "0001", "aec": picture, "cls": 3})
+
+Members are recognised by their first bytes, not by name. Both may be sent to worker processes: each process
+loads the model once, when it meets the first picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aecodec.errors import UsageError
+from aecodec.session import DEVICES, Device
+
+KINDS = ("pil", "l8", "rgb8", "l", "rgb")
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """A handler for WebDataset.decode(); see decoder()."""
+
+    kind: str
+    device: Device
+    threads: int | None
+
+    def __call__(self, key: str, data: object) -> Any:
+        """None for members that are no .aec files: the next handler is asked then."""
+        from aecodec.container import MAGIC
+
+        if not isinstance(data, bytes) or not data.startswith(MAGIC):
+            return None
+        import numpy as np
+
+        from aecodec.api import shared
+
+        image = shared(None, self.device, self.threads).open(data)
+        if self.kind == "pil":
+            return image
+        pixels = np.array(image.convert("L" if self.kind.startswith("l") else "RGB"))
+        return pixels if self.kind.endswith("8") else pixels.astype(np.float32) / np.float32(255)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """An encoder for TarWriter; see encoder()."""
+
+    quality: float
+    model: str | None
+    device: Device
+    threads: int | None
+
+    def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
+        from webdataset.writer import default_handlers, encode_based_on_extension
+
+        encoded: dict[str, Any] = encode_based_on_extension(sample, {**default_handlers, "aec": self._encode})
+        return encoded
+
+    def _encode(self, picture: Any) -> bytes:
+        from aecodec.api import shared
+
+        return shared(self.model, self.device, self.threads).encode(picture, self.quality)
+
+
+def decoder(
+    kind: str = "pil", device: Device = "auto", threads: int | None = 1
+) -> Callable[[str, object], Any]:
+    """What WebDataset.decode() takes.
+
+    kind: "pil": PIL image with its metadata; "rgb8" or "l8": uint8 [H, W, 3] or [H, W]; "rgb" or "l": the
+    same as float32 in 0..1. threads: of each worker process. Errors are those of Codec.decode. UsageError
+    for another kind or device."""
+    if kind not in KINDS:
+        raise UsageError(f"kind {kind!r} is unknown; use one of {', '.join(KINDS)}")
+    _check(device)
+    return Decoder(kind, device, threads)
+
+
+def encoder(
+    quality: float = 60, model: str | None = None, device: Device = "auto", threads: int | None = None
+) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    """What TarWriter takes as `encoder`: "aec" members are coded here, all others as TarWriter does.
+
+    A picture may be anything that Codec.encode takes, but bytes are stored as they are: they are taken for an
+    .aec file. Errors are those of Codec.encode. UsageError for an unknown device."""
+    _check(device)
+    return Encoder(quality, model, device, threads)
+
+
+def _check(device: str) -> None:
+    if device not in DEVICES:
+        raise UsageError(f"device {device!r} is unknown; use one of {', '.join(DEVICES)}")

@@ -1,0 +1,149 @@
+"""`aecodec compare`, and the metrics behind it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from conftest import DATA
+from PIL import Image, ImageOps
+from synthetic import smooth
+
+from aecodec import metrics, pixels
+from aecodec.cli import compare
+from aecodec.errors import UsageError
+from benchmarks import metrics as other
+
+CITY = DATA / "city.jpg"
+
+
+@pytest.fixture(scope="module")
+def noisy(city):
+    rng = np.random.default_rng(3)
+    return np.clip(city + rng.normal(0, 9, city.shape), 0, 255).astype(np.uint8)
+
+
+def test_psnr(city, noisy):
+    a = np.zeros((4, 5, 3), np.uint8)
+    assert metrics.psnr(a, a + np.uint8(5)) == pytest.approx(20 * math.log10(255 / 5))
+    assert metrics.psnr(a.astype(np.uint16), a.astype(np.uint16) + np.uint16(257)) == pytest.approx(
+        48.1308, abs=1e-4
+    )
+    assert metrics.psnr(a, a) == math.inf
+    assert metrics.psnr(city, noisy) == pytest.approx(pixels.psnr(city, noisy), abs=1e-5)
+
+
+def test_ms_ssim(city, noisy):
+    """Against the benchmarks' own, which their tests pin to published values."""
+    for x, y in ((city, noisy), (city[:, :, 0], noisy[:, :, 0]), (city[:177, :203], noisy[:177, :203])):
+        assert metrics.ms_ssim(x, y) == pytest.approx(other.ms_ssim(x, y), abs=2e-6)
+    assert 0.8 < metrics.ms_ssim(city, noisy) < 0.995
+    assert metrics.ms_ssim(city, city) == pytest.approx(1)
+    deep = [a.astype(np.uint16) * 257 for a in (city, noisy)]
+    assert metrics.ms_ssim(*deep) == pytest.approx(metrics.ms_ssim(city, noisy), abs=1e-5)
+
+
+def test_ms_ssim_of_opposites(city):
+    assert 0 <= metrics.ms_ssim(city, 255 - city) < 0.3
+
+
+def test_max_difference():
+    a = np.zeros((4, 5), np.uint8)
+    b = a.copy()
+    b[2, 3], b[0, 0] = 200, 100
+    assert metrics.max_difference(a, b) == metrics.max_difference(b, a) == 200
+    assert metrics.max_difference(a, a) == 0
+
+
+@pytest.mark.parametrize("metric", [metrics.psnr, metrics.ms_ssim, metrics.max_difference])
+def test_other_arrays_are_refused(metric):
+    a = np.zeros((200, 200, 3), np.uint8)
+    for b in (a[:-1], a[:, :, 0], a.astype(np.uint16), a.astype(np.float32)):
+        with pytest.raises(UsageError, match="one shape"):
+            metric(a, b)
+
+
+def test_ms_ssim_of_small_pictures():
+    with pytest.raises(UsageError, match="176"):
+        metrics.ms_ssim(np.zeros((175, 300), np.uint8), np.zeros((175, 300), np.uint8))
+
+
+def test_of_a_file_and_its_source(cli, tmp_path, city, codec, city_file):
+    (tmp_path / "a.aec").write_bytes(city_file)
+    result = cli("compare", CITY, tmp_path / "a.aec", "--json", "--device", "cpu", "--threads", "2")
+    facts, decoded = json.loads(result.out), codec.decode(city_file)
+    assert result.code == 0 and (facts["width"], facts["height"]) == (410, 300)
+    assert facts["psnr"] == pytest.approx(pixels.psnr(city, decoded), abs=1e-4)
+    assert facts["ms_ssim"] == pytest.approx(other.ms_ssim(city, decoded), abs=1e-5)
+    assert facts["max_difference"] == np.abs(city.astype(int) - decoded).max()
+    assert facts["max_difference_alpha"] is None and not facts["identical"]
+    assert facts["a"]["bytes"] == CITY.stat().st_size and facts["b"]["bytes"] == len(city_file)
+    assert facts["b"]["bpp"] == pytest.approx(8 * len(city_file) / (410 * 300))
+    text = cli("compare", CITY, "-", stdin=city_file).out.decode()
+    assert f"{facts['psnr']:.2f}" in text and f"{facts['b']['bpp']:.4f} bits per pixel" in text
+
+
+def test_equal_pictures(cli, tmp_path):
+    Image.fromarray(smooth(1)).save(tmp_path / "a.png")
+    Image.fromarray(smooth(1)).save(tmp_path / "b.tif")
+    result = cli("compare", tmp_path / "a.png", tmp_path / "b.tif", "--json")
+    facts = json.loads(result.out)
+    assert facts["identical"] and facts["psnr"] is None and facts["max_difference"] == 0
+    assert facts["ms_ssim"] is None  # 96 x 112 is too small
+    text = cli("compare", tmp_path / "a.png", tmp_path / "b.tif").out
+    assert b"infinite" in text and b"below 176" in text
+
+
+def test_grey_and_alpha(cli, tmp_path):
+    grey = smooth(1)[:, :, 0]
+    Image.fromarray(grey).save(tmp_path / "grey.png")
+    alpha = np.full_like(grey, 255)
+    alpha[3, 4] = 250
+    Image.fromarray(np.dstack([grey, grey, grey, alpha])).save(tmp_path / "rgba.png")
+    facts = json.loads(cli("compare", tmp_path / "grey.png", tmp_path / "rgba.png", "--json").out)
+    assert (facts["psnr"], facts["max_difference"], facts["max_difference_alpha"]) == (None, 0, 5)
+    assert not facts["identical"]
+    assert b"in alpha        5" in cli("compare", tmp_path / "grey.png", tmp_path / "rgba.png").out
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned(cli, tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.dstack([smooth(1), smooth(2)[:, :, 0]]))
+    image.save(tmp_path / "stored.png", exif=exif)
+    with Image.open(tmp_path / "stored.png") as stored:
+        ImageOps.exif_transpose(stored).save(tmp_path / "upright.png")
+    facts = json.loads(cli("compare", tmp_path / "stored.png", tmp_path / "upright.png", "--json").out)
+    assert facts["identical"] and facts["max_difference_alpha"] == 0
+
+
+def test_depths():
+    eight = smooth(1)
+    deep = eight.astype(np.uint16) * 257
+    x, y = compare._of_one_kind(eight, deep)
+    assert x.dtype == np.uint16 and np.array_equal(x, y)
+
+
+def test_errors(cli, tmp_path):
+    Image.new("RGB", (20, 30)).save(tmp_path / "a.png")
+    Image.new("RGB", (30, 20)).save(tmp_path / "b.png")
+    result = cli("compare", tmp_path / "a.png", tmp_path / "b.png")
+    assert result.code == 3 and "20 x 30" in result.err and "30 x 20" in result.err
+    assert cli("compare", "-", "-").code == 2
+    assert cli("compare", tmp_path / "a.png", tmp_path / "none.png").code == 3
+    (tmp_path / "cut.aec").write_bytes(b"\x89AEC\r\n\x1a\n\x01")
+    result = cli("compare", tmp_path / "a.png", tmp_path / "cut.aec")
+    assert result.code == 5 and "cut.aec" in result.err
+
+
+def test_profiles(cli, tmp_path):
+    from PIL import ImageCms
+
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(smooth(1)).save(tmp_path / "a.png", icc_profile=icc)
+    Image.fromarray(smooth(1)).save(tmp_path / "b.png")
+    result = cli("compare", tmp_path / "a.png", tmp_path / "b.png")
+    assert result.code == 0 and "profiles differ" in result.err
