@@ -106,7 +106,7 @@ def summarise(
 
 
 def report(name: str, summary: dict[str, Any], options: argparse.Namespace) -> None:
-    print(f"\n=== {name}: {len(summary['pictures'])} pictures")
+    print(f"\n=== {name}: {len(summary['pictures'])} picture(s)")
     for curve in summary["codecs"].values():
         print_curve(curve)
         if dial := curve.get("dial"):
