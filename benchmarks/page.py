@@ -115,6 +115,7 @@ def set_part(
 
 
 def speed_tables(result: dict[str, Any]) -> str:
+    """Warm times, the entropy coder alone, whole processes with their memory, learned codecs."""
     parts = []
     for title, found in result["pictures"].items():
         rows = []
@@ -124,7 +125,40 @@ def speed_tables(result: dict[str, Any]) -> str:
             rows.append([name, f"{entry['bpp']:.3f}", f"{entry['psnr-rgb']:.2f}", *times, *rates])
         head = ["codec", "bpp", "PSNR dB", "encode ms", "decode ms", "encode MP/s", "decode MP/s"]
         parts.append(f"<h3>{escape(title)}, warm</h3>" + table(head, rows))
+        if coder := found.get("entropy"):
+            encode, decode = (coder[what]["ms"] for what in ("encode", "decode"))
+            size = f"{coder['symbols']} symbols, {coder['bytes']} bytes"
+            parts.append(
+                f"<p>aecodec's entropy coder alone, one thread: {encode:.2f} ms to encode, "
+                f"{decode:.2f} ms to decode ({size}).</p>"
+            )
+    for title, found in result.get("processes", {}).items():
+        rows = [
+            [name, f"{s['ms']:.0f}", f"{s['ms_min']:.0f} .. {s['ms_max']:.0f}", cell(s["peak_mb"], 0)]
+            for name, s in found.items()
+        ]
+        head = ["command", "median ms", "range", "peak memory MB"]
+        parts.append(f"<h3>{escape(title)}, whole processes</h3>" + table(head, rows))
+    for title, found in result.get("learned", {}).items():
+        parts.append(f"<h3>{escape(title)}, learned codecs</h3>" + learned_table(found))
     return "".join(parts)
+
+
+def learned_table(found: dict[str, Any]) -> str:
+    rows = []
+    for label, row in found["rows"].items():
+        ratio = found["ratios"].get(label)
+        cells = []
+        for what in ("encode", "decode"):
+            cells += [f"{row[what]['ms']:.0f}", f"{ratio[what]:.1f} x" if ratio else "1 x"]
+        million = "–" if "parameters" not in row else f"{row['parameters'] / 1e6:.1f}"
+        rows.append([label, *cells, million])
+    head = ["codec", "encode ms", "times aecodec's", "decode ms", "times aecodec's", "million weights"]
+    return (
+        f"<p>Random weights, torch {escape(found['torch'])}. &ldquo;shape of&rdquo;: networks of the same "
+        "layer shapes alone, without entropy coding; &ldquo;CompressAI&rdquo;: the package itself, entropy "
+        f"coder included.</p>{table(head, rows)}"
+    )
 
 
 def viewer(number: int, name: str, views: list[View]) -> str:

@@ -229,20 +229,6 @@ def test_entropy_runs_and_counts(folder: Path, tmp_path: Path) -> None:
     assert sizes["ideal"] - 1 <= sizes["aecodec"] <= sizes["ideal"] * 1.005 + lane_states
 
 
-def test_speed_runs(folder: Path, tmp_path: Path) -> None:
-    speed = importlib.import_module("benchmarks.speed")
-    out = tmp_path / "speed.json"
-    fast = ["--rounds", "1", "--skip-large", "--skip-cold", "--peers", "jpeg-baseline"]
-    assert speed.main([str(folder), *fast, "--out", str(out)]) == 0
-    found = json.loads(out.read_text())["pictures"]["192 x 192"]
-    assert found["ratios"]["jpeg-baseline"]["encode"] > 0
-    for what in ("encode", "decode"):
-        parts = found["breakdown_ms"][what]
-        total = parts.pop("total")
-        assert sum(parts.values()) == pytest.approx(total)
-        assert {"entropy coder", "pixels", "container", "graph scales_first"} <= set(parts)
-
-
 def test_watched_functions_are_put_back() -> None:
     before, watch = metrics.psnr, tracing.Stopwatch()
     with pytest.raises(ZeroDivisionError), tracing.wrapped(metrics, "psnr", watch.watch("x")):

@@ -88,6 +88,32 @@ def test_page_holds_everything(page: str) -> None:
     assert not re.search(r'(src|href)="(?!data:|#)', page), "the page must need no other file"
 
 
+def test_speed_is_shown(content: dict[str, Any]) -> None:
+    times = {"ms": 12.34, "ms_min": 11.0, "ms_max": 15.0, "megapixels_per_second": 31.9}
+    codec = {"bpp": 0.5, "psnr-rgb": 33.0, "encode": times, "decode": times}
+    coder = {"encode": times, "decode": {**times, "ms": 1.5}, "symbols": 12345, "bytes": 678}
+    process = {"ms": 500.0, "ms_min": 400.0, "ms_max": 600.0, "peak_mb": 171.6}
+    slow = {"encode": {**times, "ms": 123.4}, "decode": {**times, "ms": 246.8}, "parameters": 17_550_000}
+    speed = {
+        "environment": {"cpu": "some <cpu>"},
+        "pictures": {"768 x 512": {"codecs": {"aecodec": codec}, "entropy": coder}},
+        "processes": {"768 x 512": {"aecodec encode": process, "info": {**process, "peak_mb": None}}},
+        "learned": {
+            "768 x 512": {
+                "torch": "2.0",
+                "rows": {"aecodec": {"encode": times, "decode": times}, "shape of x": slow},
+                "ratios": {"shape of x": {"encode": 10.0, "decode": 20.0}},
+            }
+        },
+    }
+    text = report.build(content, speed, {}, [])
+    assert "1.50 ms to decode (12345 symbols, 678 bytes)" in text
+    assert "<td>aecodec encode</td><td>500</td><td>400 .. 600</td><td>172</td>" in text
+    assert "<td>info</td><td>500</td><td>400 .. 600</td><td>–</td>" in text
+    assert "<td>shape of x</td><td>123</td><td>10.0 x</td><td>247</td><td>20.0 x</td><td>17.6</td>" in text
+    assert "Random weights" in text and "some &lt;cpu&gt;" in text
+
+
 def test_worst_pictures_come_first(page: str) -> None:
     rows = re.findall(r"<tr><td>([abc].png)</td><td>([^<]*)</td>", page)
     assert rows == [("c.png", "+7.5 %"), ("b.png", "+0.0 %"), ("a.png", "-7.5 %")]
