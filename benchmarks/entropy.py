@@ -23,12 +23,13 @@ import argparse
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 if not __package__:  # started as a file
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -66,7 +67,9 @@ class Work(NamedTuple):
     """Latent values that are coded by saying nothing: index below skip, on the active half."""
 
 
-def record(codec: aecodec.Codec, paths: list[Path], quality: float) -> tuple[list[GroupData], CodingTables]:
+def record(
+    codec: aecodec.Codec, images: Iterable[Image.Image], quality: float
+) -> tuple[list[GroupData], CodingTables]:
     """Encodes pictures and keeps every call of the group coder."""
     groups: list[GroupData] = []
     seen: list[CodingTables] = []
@@ -84,8 +87,8 @@ def record(codec: aecodec.Codec, paths: list[Path], quality: float) -> tuple[lis
         return call
 
     with wrapped(entropy, "encode_group", keep):
-        for path in paths:
-            codec.encode(pictures.load(path), quality)
+        for image in images:
+            codec.encode(image, quality)
     return groups, seen[0]
 
 
@@ -283,7 +286,7 @@ def main(arguments: list[str] | None = None) -> int:
     codec = aecodec.Codec(model=options.model, device="cpu")
     results = {}
     for quality in options.qualities:
-        groups, tables = record(codec, paths, quality)
+        groups, tables = record(codec, map(pictures.load, paths), quality)
         found = run(prepare(groups, tables), tables, options.rounds)
         results[f"{quality:g}"] = found
         report(quality, found)

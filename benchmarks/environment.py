@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,19 @@ from typing import Any
 from aecodec import models
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("aecodec", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "constriction")
+PACKAGES = (
+    "aecodec",
+    "numpy",
+    "pillow",
+    "pillow-heif",
+    "pillow-jxl-plugin",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "ssimulacra2",
+    "constriction",
+    "torch",
+    "compressai",
+)
 
 
 def cpu_model() -> str:
@@ -57,13 +70,17 @@ def versions() -> dict[str, str]:
     return found
 
 
-def describe(model: str | None, threads: int | None) -> dict[str, Any]:
-    """The block 'environment' of every result file. model: a bundle's name or folder; None: the default."""
+def describe(model: str | None, threads: int | None, others: Iterable[str | None] = ()) -> dict[str, Any]:
+    """The block 'environment' of every result file. model: a bundle's name or folder; None: the default.
+
+    others: bundles that were measured beside it."""
     bundle = models.find(model)
+    known = {found.name: found.model_id.hex() for found in map(models.find, others)}
     return {
         "commit": commit(),
         "model": bundle.name,
         "model_id": bundle.model_id.hex(),
+        "models": {bundle.name: bundle.model_id.hex(), **known},
         "versions": versions(),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",

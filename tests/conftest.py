@@ -51,6 +51,16 @@ def city_file(codec, city):
     return codec.encode(city, 40)
 
 
+@pytest.fixture
+def folder(tmp_path, city):
+    """Two pictures; one is too small for MS-SSIM."""
+    place = tmp_path / "pictures"
+    place.mkdir()
+    Image.fromarray(city[:192, :192]).save(place / "a.png")
+    Image.fromarray(city[100:164, 200:296]).save(place / "b.png")
+    return place
+
+
 class Result(NamedTuple):
     code: int
     out: bytes

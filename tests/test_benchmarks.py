@@ -1,4 +1,4 @@
-"""The benchmarks measure right: metrics against known values, rd.py from end to end on two small pictures."""
+"""The benchmarks measure right: metrics and BD-rates against known values and other implementations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import codecs, curves, metrics, pictures, rd, tracing
+from benchmarks import codecs, curves, metrics, perceptual, pictures, tracing
 
 DATA = Path(__file__).parent / "data"
 BPP = [0.1, 0.2, 0.45, 0.9, 1.6]
@@ -109,14 +109,94 @@ def test_bd_rate_without_overlap_is_none() -> None:
     assert metrics.bd_rate(BPP[:1], PSNR[:1], BPP, PSNR) is None
 
 
-def test_bd_rate_agrees_with_other_implementations() -> None:
-    other_bpp, other_psnr = [0.15, 0.3, 0.7, 1.1], [27.7, 31.0, 34.0, 36.0]
-    ours = metrics.bd_rate(BPP, PSNR, other_bpp, other_psnr)
+def random_curve(rng: np.random.Generator, points: int, metric: str) -> curves.Curve:
+    bpp = np.cumsum(rng.uniform(0.05, 0.4, points))
+    rise = np.cumsum(rng.uniform(0.5, 3, points))
+    quality = {"psnr": 25 + rise, "ms-ssim": 1 - 0.1 * 10 ** (-rise / 10), "ssimulacra2": -20 + 4 * rise}
+    return {"results": {"bpp": list(bpp), curves.METRICS[metric].key: list(quality[metric])}}
+
+
+@pytest.mark.parametrize("metric", curves.METRICS)
+@pytest.mark.parametrize("lengths", [(4, 4), (8, 5), (19, 6), (6, 16)])
+def test_bd_rate_agrees_with_the_package_bjontegaard(metric: str, lengths: tuple[int, int]) -> None:
     judge = pytest.importorskip("bjontegaard")
-    theirs = judge.bd_rate(
-        BPP, PSNR, other_bpp, other_psnr, "pchip", require_matching_points=False, min_overlap=0
-    )
-    assert ours == pytest.approx(theirs, abs=1e-6)
+    rng = np.random.default_rng(sum(lengths))
+    anchor, curve = (random_curve(rng, n, metric) for n in lengths)
+    pairs = (*curves.points(anchor, metric), *curves.points(curve, metric))
+    theirs = judge.bd_rate(*pairs, "pchip", require_matching_points=False, min_overlap=0)
+    assert abs(theirs) > 0.1
+    assert curves.compare(anchor, curve, metric) == pytest.approx(theirs, abs=1e-6)
+
+
+def test_table_leaves_out_what_a_curve_does_not_have() -> None:
+    """Many published curves have PSNR alone, and others than ours in number and order."""
+    similarity = [0.90, 0.94, 0.97, 0.985, 0.995]
+    full = {"results": {"bpp": BPP, "psnr-rgb": PSNR, "ms-ssim-rgb": similarity}}
+    bare = {"results": {"bpp": [0.9, 0.3, 0.6], "psnr-rgb": [35.2, 30.9, 33.5]}}
+    holed = {"results": {"bpp": BPP, "psnr-rgb": PSNR, "ms-ssim-rgb": [None, *similarity[1:4], None]}}
+    anchors = {"full": full, "bare": bare, "holed": holed}
+    psnr = curves.table(anchors, {"us": full})
+    assert psnr["full"]["us"] == pytest.approx(0, abs=1e-9) and isinstance(psnr["bare"]["us"], float)
+    ms_ssim = curves.table(anchors, {"us": full}, "ms-ssim")
+    assert ms_ssim["bare"]["us"] is None
+    assert ms_ssim["full"]["us"] == pytest.approx(0, abs=1e-9)
+    assert abs(ms_ssim["holed"]["us"]) < 1  # the same points on a shorter range
+    assert curves.table(anchors, {"us": full}, "ssimulacra2") == {name: {"us": None} for name in anchors}
+
+
+def test_ms_ssim_is_compared_in_decibels() -> None:
+    low, high = (1 - 10**-1.0, 1 - 10**-2.0)
+    anchor = {"results": {"bpp": [0.1, 1.0], "psnr-rgb": [1, 2], "ms-ssim-rgb": [low, high]}}
+    middle = 1 - 10**-1.5  # half way in dB: a log-linear curve through 0.1 and 1 has 10^-0.5 there
+    other = {
+        "results": {"bpp": [0.1, 10**-0.5, 1.0], "psnr-rgb": [1, 2, 3], "ms-ssim-rgb": [low, middle, high]}
+    }
+    assert curves.compare(anchor, other, "ms-ssim") == pytest.approx(0, abs=1e-9)
+
+
+def test_curves_of_uneven_length_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "curve.json"
+    file.write_text(json.dumps({"results": {"bpp": BPP, "psnr-rgb": PSNR, "ms-ssim-rgb": [0.9]}}))
+    with pytest.raises(ValueError, match="1 values of ms-ssim-rgb but 5 of bpp"):
+        curves.read_curves(file)
+
+
+def scores_of(picture: np.ndarray) -> dict[str, float]:
+    wide = np.pad(picture.astype(int), ((1, 1), (1, 1), (0, 0)), mode="edge")
+    height, width = picture.shape[:2]
+    mean = sum(wide[i : i + height, j : j + width] for i in range(3) for j in range(3)) // 9
+    tinted = np.clip(picture.astype(int) + [6, 0, -6], 0, 255)
+    distorted = {"noise": noisy(picture, 10), "blur": mean, "tint": tinted}
+    return {n: perceptual.ssimulacra2(picture, d.astype(np.uint8)) for n, d in distorted.items()}
+
+
+def test_ssimulacra2_agrees_with_another_implementation() -> None:
+    """Scores of vszip 23.1 for the same pictures; it treats the borders in another way."""
+    pytest.importorskip("ssimulacra2")
+    vszip = {"noise": 39.22, "blur": 26.08, "tint": 92.04}
+    for name, score in scores_of(photo()).items():
+        assert score == pytest.approx(vszip[name], abs=3), name
+
+
+def test_ssimulacra2_of_equal_pictures_and_of_more_and_more_noise() -> None:
+    pytest.importorskip("ssimulacra2")
+    picture = photo()
+    values = [perceptual.ssimulacra2(picture, noisy(picture, sigma)) for sigma in (0, 2, 5, 10, 20)]
+    assert values[0] == pytest.approx(100, abs=1e-6)
+    assert all(b < a for a, b in zip(values, values[1:], strict=False))
+
+
+def test_ssimulacra2_refuses_what_its_weights_do_not_fit() -> None:
+    pytest.importorskip("ssimulacra2")
+    small = np.zeros((224, 300, 3), np.uint8)
+    with pytest.raises(ValueError, match="225"):
+        perceptual.ssimulacra2(small, small)
+    from ssimulacra2 import ssimulacra2 as package
+
+    height, scales = perceptual.SIDE, 1
+    while (height := -(-height // 2)) >= 8:
+        scales += 1
+    assert scales == package.kNumScales
 
 
 @pytest.mark.parametrize("name", [n for n in codecs.REGISTRY if n != "aecodec"])
@@ -136,77 +216,6 @@ def test_unknown_codec() -> None:
         codecs.make("jpg")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two pictures; one is too small for MS-SSIM."""
-    place = tmp_path / "pictures"
-    place.mkdir()
-    Image.fromarray(photo()[:192, :192]).save(place / "a.png")
-    Image.fromarray(photo()[100:164, 200:296]).save(place / "b.png")
-    return place
-
-
-def run_rd(folder: Path, out: Path, *more: str) -> dict:
-    arguments = [
-        str(folder),
-        "--codecs",
-        "aecodec",
-        "jpeg",
-        "--qualities",
-        "20",
-        "50",
-        "80",
-        "--out",
-        str(out),
-    ]
-    assert rd.main([*arguments, *more]) == 0
-    return json.loads(out.read_text())
-
-
-def test_rd_from_end_to_end(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out, anchors = tmp_path / "rd.json", tmp_path / "anchors.json"
-    first = run_rd(folder, out)
-    assert len(first["rows"]) == 2 * (5 + 3)  # aecodec at q 0 and 100, too
-    for row in first["rows"]:
-        assert row["bytes"] * 8 == pytest.approx(
-            row["bpp"] * (192 * 192 if row["picture"] == "a.png" else 64 * 96)
-        )
-        assert (row["ms-ssim-rgb"] is None) == (row["picture"] == "b.png")
-    jpeg = first["codecs"]["jpeg"]["results"]
-    assert jpeg["quality"] == [20, 50, 80] and jpeg["ms-ssim-rgb"] == [None] * 3
-    by_hand = [row["psnr-rgb"] for row in first["rows"] if (row["codec"], row["quality"]) == ("jpeg", 50)]
-    assert jpeg["psnr-rgb"][1] == pytest.approx(sum(by_hand) / 2)
-    assert first["codecs"]["aecodec"]["dial"]["bpp_at_q0"] < first["codecs"]["aecodec"]["results"]["bpp"][0]
-    assert first["bd_rate"]["jpeg (here)"]["jpeg"] == pytest.approx(0, abs=1e-9)
-    for key in ("commit", "model_id", "cpu", "threads", "versions"):
-        assert key in first["environment"]
-    assert str(tmp_path) not in out.read_text()
-
-    cheaper = {"results": {**jpeg, "bpp": [rate * 0.8 for rate in jpeg["bpp"]]}}
-    anchors.write_text(json.dumps({"cheap JPEG": cheaper}))
-    capsys.readouterr()
-    second = run_rd(folder, out, "--anchors", str(anchors))
-    assert "0 rows measured, 16 from" in capsys.readouterr().out
-    assert second["rows"] == first["rows"]
-    assert second["bd_rate"]["cheap JPEG"]["jpeg"] == pytest.approx(25, abs=1e-6)
-    assert set(curves.read_curves(out)) == {"aecodec", "jpeg"}  # a result file can be an anchor
-
-
-def test_rd_leaves_other_files_alone(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "notes.json"
-    out.write_text('{"mine": 1}')
-    assert rd.main([str(folder), "--out", str(out)]) == 2
-    assert "no result file" in capsys.readouterr().err
-    assert out.read_text() == '{"mine": 1}'
-
-
-def test_rd_without_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert rd.main([str(tmp_path), "--out", str(tmp_path / "rd.json")]) == 2
-    assert "no picture" in capsys.readouterr().err
-
-
 def test_entropy_runs_and_counts(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("constriction")
     entropy = importlib.import_module("benchmarks.entropy")
@@ -218,20 +227,6 @@ def test_entropy_runs_and_counts(folder: Path, tmp_path: Path) -> None:
     assert sizes["constriction range"] == pytest.approx(sizes["ideal"], rel=0.01)
     lane_states = found["groups"] * (1 + 5 + 4 * 32)
     assert sizes["ideal"] - 1 <= sizes["aecodec"] <= sizes["ideal"] * 1.005 + lane_states
-
-
-def test_speed_runs(folder: Path, tmp_path: Path) -> None:
-    speed = importlib.import_module("benchmarks.speed")
-    out = tmp_path / "speed.json"
-    fast = ["--rounds", "1", "--skip-large", "--skip-cold", "--peers", "jpeg-baseline"]
-    assert speed.main([str(folder), *fast, "--out", str(out)]) == 0
-    found = json.loads(out.read_text())["pictures"]["192 x 192"]
-    assert found["ratios"]["jpeg-baseline"]["encode"] > 0
-    for what in ("encode", "decode"):
-        parts = found["breakdown_ms"][what]
-        total = parts.pop("total")
-        assert sum(parts.values()) == pytest.approx(total)
-        assert {"entropy coder", "pixels", "container", "graph scales_first"} <= set(parts)
 
 
 def test_watched_functions_are_put_back() -> None:

@@ -44,14 +44,23 @@ def curve(name: str, factor: float) -> curves.Curve:
     }
 
 
+def set_of(factor: float, pictures: list[str]) -> dict[str, Any]:
+    measured = {"aecodec": curve("aecodec", 1.0), "jpeg": curve("jpeg", factor)}
+    rates = {p: {"aecodec": 7.5 * (k - 1), "jpeg": 0.0} for k, p in enumerate(pictures)}
+    return {
+        "pictures": pictures,
+        "codecs": measured,
+        "bd_rate": {m: curves.table({"jpeg (here)": measured["jpeg"]}, measured, m) for m in curves.METRICS},
+        "worst": {"against": "jpeg", "metric": "psnr", "bd_rate": rates},
+    }
+
+
 @pytest.fixture(scope="module")
 def content() -> dict[str, Any]:
-    measured = {"aecodec": curve("aecodec", 1.0), "jpeg": curve("jpeg", 2.0)}
     return {
-        "codecs": measured,
-        "bd_rate": curves.table({"jpeg (here)": measured["jpeg"]}, measured),
-        "pictures": ["a.png", "b.png"],
-        "folder": "some & pictures",
+        "format": 2,
+        "jobs": 1,
+        "sets": {"some & photos": set_of(2.0, ["a.png", "b.png", "c.png"]), "text": set_of(0.8, ["t.png"])},
         "environment": {"commit": "0123abc", "model": "m", "cpu": "c", "threads": 2, "versions": {"x": "1"}},
     }
 
@@ -62,13 +71,62 @@ def page(content: dict[str, Any]) -> str:
     return report.build(content, None, {"VTM 9.1 intra": curve("VTM 9.1 intra", 0.5)}, compared)
 
 
+def sections(page: str) -> list[str]:
+    return re.findall(r"<section>(.*?)</section>", page, re.DOTALL)
+
+
 def test_page_holds_everything(page: str) -> None:
     assert "<!-- " not in page, "a part was not filled in"
-    assert page.count("<svg") == 2 and page.count("class=viewer") == 1
-    assert "-50.0 %" in page and "+100.0 %" in page  # against jpeg and VTM
-    assert "some &amp; pictures" in page and "1 &lt;beta&gt;" in page
+    assert page.count("class=viewer") == 1
+    photos, text = sections(page)
+    assert "some &amp; photos" in photos and "1 &lt;beta&gt;" in photos and "1 picture<" in text
+    assert photos.count("<svg") == text.count("<svg") == 2, "PSNR and MS-SSIM; SSIMULACRA2 was not measured"
+    assert "-50.0 %" in photos and "+100.0 %" in photos  # against jpeg and VTM
+    assert "+25.0 %" in text and "VTM" not in text, "published curves belong to the first set"
+    assert photos.count("-50.0 %") == 2 and "BD-rate by SSIMULACRA2" not in page  # by PSNR and by MS-SSIM
     assert "0123abc" in page
     assert not re.search(r'(src|href)="(?!data:|#)', page), "the page must need no other file"
+
+
+def test_speed_is_shown(content: dict[str, Any]) -> None:
+    times = {"ms": 12.34, "ms_min": 11.0, "ms_max": 15.0, "megapixels_per_second": 31.9}
+    codec = {"bpp": 0.5, "psnr-rgb": 33.0, "encode": times, "decode": times}
+    coder = {"encode": times, "decode": {**times, "ms": 1.5}, "symbols": 12345, "bytes": 678}
+    process = {"ms": 500.0, "ms_min": 400.0, "ms_max": 600.0, "peak_mb": 171.6}
+    slow = {"encode": {**times, "ms": 123.4}, "decode": {**times, "ms": 246.8}, "parameters": 17_550_000}
+    speed = {
+        "environment": {"cpu": "some <cpu>"},
+        "pictures": {"768 x 512": {"codecs": {"aecodec": codec}, "entropy": coder}},
+        "processes": {"768 x 512": {"aecodec encode": process, "info": {**process, "peak_mb": None}}},
+        "learned": {
+            "768 x 512": {
+                "torch": "2.0",
+                "rows": {"aecodec": {"encode": times, "decode": times}, "shape of x": slow},
+                "ratios": {"shape of x": {"encode": 10.0, "decode": 20.0}},
+            }
+        },
+    }
+    text = report.build(content, speed, {}, [])
+    assert "1.50 ms to decode (12345 symbols, 678 bytes)" in text
+    assert "<td>aecodec encode</td><td>500</td><td>400 .. 600</td><td>172</td>" in text
+    assert "<td>info</td><td>500</td><td>400 .. 600</td><td>–</td>" in text
+    assert "<td>shape of x</td><td>123</td><td>10.0 x</td><td>247</td><td>20.0 x</td><td>17.6</td>" in text
+    assert "Random weights" in text and "some &lt;cpu&gt;" in text
+
+
+def test_worst_pictures_come_first(page: str) -> None:
+    rows = re.findall(r"<tr><td>([abc].png)</td><td>([^<]*)</td>", page)
+    assert rows == [("c.png", "+7.5 %"), ("b.png", "+0.0 %"), ("a.png", "-7.5 %")]
+
+
+def test_third_metric_is_shown_where_it_was_measured(content: dict[str, Any]) -> None:
+    more = json.loads(json.dumps(content))
+    for entry in more["sets"]["text"]["codecs"].values():
+        entry["results"]["ssimulacra2"] = [-5.25, 30.0, 50.0, 70.0, 85.0]
+        entry["results"]["encoding_mps"] = [None] * 5
+    photos, text = sections(report.build(more, None, {}, []))
+    assert text.count("<svg") == 3 and "<th>SSIMULACRA2</th>" in text and "<td>-5.2</td>" in text
+    assert "SSIMULACRA2" not in photos and "MP/s" not in text
 
 
 def test_equal_bytes() -> None:
@@ -92,7 +150,7 @@ def test_busiest_part_is_found() -> None:
 def test_plot_leaves_out_what_is_unknown() -> None:
     short = curve("new", 1.0)
     short["results"]["ms-ssim-rgb"] = [None] * 5
-    assert "new" in plots.rate_distortion({"new": short}, {}, "ms-ssim-rgb")
+    assert "new" in plots.rate_distortion({"new": short}, {}, "ms-ssim")
 
 
 def test_command(content: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +159,7 @@ def test_command(content: dict[str, Any], tmp_path: Path, capsys: pytest.Capture
     out, svg = tmp_path / "new" / "page.html", tmp_path / "plot.svg"
     assert report.main([str(rd), "--out", str(out), "--svg", str(svg)]) == 0
     assert out.read_text().startswith("<!doctype html>") and "<svg" in svg.read_text()
-    rd.write_text("{}")
+    rd.write_text('{"format": 1, "codecs": {"jpeg": {}}, "rows": []}')
     assert report.main([str(rd), "--out", str(out)]) == 2
     assert "no curves" in capsys.readouterr().err
 
