@@ -1,10 +1,11 @@
 """One HTML page from result files: curves, BD-rates, speed, and pictures side by side at equal bytes.
 
     python -m benchmarks.report benchmarks/results/rd.json [--speed SPEED.json] [--anchors CURVES.json]
-        [--pictures FOLDER] [--out benchmarks/results/report.html]
+        [--pictures FOLDER ...] [--out benchmarks/results/report.html]
 
-Every set of pictures in the result file has a part of its own; --anchors go with the first one. The page
-needs no other file and no network. With --svg the first set's PSNR plot is written on its own, too.
+Every set of pictures in the result file has a part of its own; --anchors go with the first one. Of each
+folder of --pictures some are shown side by side, first those on which the model is worst. The page needs no
+other file and no network. With --svg the first set's PSNR plot is written on its own, too.
 """
 
 from __future__ import annotations
@@ -14,20 +15,39 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks import codecs, curves, environment, page, pictures, plots, side_by_side
+from benchmarks import codecs, curves, environment, page, per_picture, pictures, plots, side_by_side
 from benchmarks.side_by_side import View
 
 TEMPLATE = Path(__file__).with_name("report.html")
 PEERS = ("avif-s6", "jxl", "webp", "heic")
 
 
-def comparisons(folder: Path, peers: list[str], quality: float, count: int) -> list[tuple[str, list[View]]]:
-    """Pictures spread over the folder, each through all codecs."""
-    paths = pictures.find(folder)
-    chosen = paths[:: max(1, len(paths) // count)][:count]
-    ours = codecs.make("aecodec")
+def choose(paths: list[Path], worst: list[str], count: int) -> list[Path]:
+    """Half of count from `worst` (file names, worst first), the rest spread over the others."""
+    by_name = {path.name: path for path in paths}
+    first = [by_name[name] for name in worst if name in by_name][: count // 2]
+    others = [path for path in paths if path not in first]
+    left = count - len(first)
+    return first + others[:: max(1, len(others) // left)][:left] if left > 0 else first
+
+
+def comparisons(
+    folder: Path, ours: str, peers: list[str], quality: float, count: int, worst: list[str] | None = None
+) -> list[tuple[str, list[View]]]:
+    """Pictures of a folder, each through all codecs. ours: "aecodec" or "aecodec:MODEL"."""
+    chosen = choose(pictures.find(folder), worst or [], count)
+    own = codecs.make(ours)
     made = [codecs.make(name) for name in peers]
-    return [(path.name, side_by_side.compare(path, ours, made, quality)) for path in chosen]
+    return [(path.name, side_by_side.compare(path, own, made, quality)) for path in chosen]
+
+
+def worst_names(rd: dict[str, Any], folder: Path, codec: str) -> list[str]:
+    """Names of a set's pictures, those first on which the codec is worst; empty for a folder that is no set."""
+    found = rd["sets"].get(folder.resolve().name)
+    if not found:
+        return []
+    rates = found["worst"]["bd_rate"]
+    return [name for name, _ in per_picture.worst(rates, codec, len(rates))]
 
 
 def build(
@@ -73,8 +93,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("rd", type=Path, help="result file of benchmarks.rd")
     parser.add_argument("--speed", type=Path, help="result file of benchmarks.speed")
     parser.add_argument("--anchors", type=Path, nargs="+", default=[], help="published curves")
-    parser.add_argument("--pictures", type=Path, help="folder whose pictures are shown side by side")
-    parser.add_argument("--count", type=int, default=4, help="how many of them (%(default)s)")
+    parser.add_argument(
+        "--pictures", type=Path, nargs="+", default=[], help="folders whose pictures are shown side by side"
+    )
+    parser.add_argument("--count", type=int, default=4, help="how many of each folder (%(default)s)")
+    parser.add_argument(
+        "--codec", default="aecodec", help="the model shown: aecodec (default) or aecodec:MODEL"
+    )
     parser.add_argument("--quality", type=float, default=25, help="aecodec's for them (%(default)s)")
     parser.add_argument("--peers", nargs="*", default=PEERS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/report.html"))
@@ -88,9 +113,10 @@ def main(arguments: list[str] | None = None) -> int:
         rd = read_results(options.rd)
         speed = json.loads(options.speed.read_text("utf-8")) if options.speed else None
         anchors = {k: c for file in options.anchors for k, c in curves.read_curves(file).items()}
-        compared = []
-        if options.pictures:
-            compared = comparisons(options.pictures, list(options.peers), options.quality, options.count)
+        peers, compared = list(options.peers), []
+        for folder in options.pictures:
+            worst = worst_names(rd, folder, options.codec)
+            compared += comparisons(folder, options.codec, peers, options.quality, options.count, worst)
         text = build(rd, speed, anchors, compared)
     except (OSError, ValueError) as error:
         return environment.fail(str(error))

@@ -151,6 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     picture = pictures.load(path)
     facts = environment.describe(options.model, options.threads)
     result: dict[str, Any] = {"format": FORMAT, "environment": facts, "picture": path.name, "pictures": {}}
+    result["complete"] = False
 
     def save() -> None:
         if options.out:
@@ -195,7 +196,8 @@ def main(arguments: list[str] | None = None) -> int:
         beside = learned.measure(own, options.quality, picture, list(names), options.threads, LEARNED_ROUNDS)
         result["learned"] = {titles[0]: beside}
         learned.report(titles[0], beside)
-        save()
+    result["complete"] = True
+    save()
     return 0
 
 

@@ -67,7 +67,7 @@ def content() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def page(content: dict[str, Any]) -> str:
-    compared = report.comparisons(DATA / "city.jpg", ["jpeg", "webp"], 40, 1)
+    compared = report.comparisons(DATA / "city.jpg", "aecodec", ["jpeg", "webp"], 40, 1)
     return report.build(content, None, {"VTM 9.1 intra": curve("VTM 9.1 intra", 0.5)}, compared)
 
 
@@ -145,6 +145,16 @@ def test_busiest_part_is_found() -> None:
     top, left = side_by_side.busiest(pixels, 320)
     assert 160 <= top <= 256 and 224 <= left <= 320
     assert side_by_side.busiest(pixels[:100, :90], 320) == (0, 0)
+
+
+def test_worst_pictures_are_shown_side_by_side(content: dict[str, Any]) -> None:
+    paths = [Path(f"{letter}.png") for letter in "abcdefgh"]
+    worst = report.worst_names(content, Path("some & photos"), "aecodec")
+    assert worst == ["c.png", "b.png", "a.png"]
+    assert [path.stem for path in report.choose(paths, worst, 4)] == ["c", "b", "a", "f"]
+    assert [path.stem for path in report.choose(paths, [], 2)] == ["a", "e"]
+    assert len(report.choose(paths, worst, 20)) == 8
+    assert report.worst_names(content, Path("elsewhere"), "aecodec") == []
 
 
 def test_plot_leaves_out_what_is_unknown() -> None:
