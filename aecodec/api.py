@@ -1,4 +1,4 @@
-"""encode, decode and open as functions: they share one Codec for each model, device and number of threads."""
+"""encode, decode and open as functions: they share one Codec for each set of its arguments."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image
 
 from aecodec import models
 from aecodec.codec import Codec
+from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.pixels import ImageInput, Pixels
 from aecodec.session import Device
 from aecodec.source import Source
@@ -19,14 +20,18 @@ _shared_lock = threading.Lock()
 
 
 def shared(
-    model: str | os.PathLike[str] | None = None, device: Device = "auto", threads: int | None = None
+    model: str | os.PathLike[str] | None = None,
+    device: Device = "auto",
+    threads: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Codec:
     """The Codec that the functions below use. A process that was forked gets its own: the threads of its
     parent's networks do not exist in it."""
-    key = (model and os.fspath(model), device, threads, os.environ.get(models.PATH_VARIABLE), os.getpid())
+    name, places = model and os.fspath(model), os.environ.get(models.PATH_VARIABLE)
+    key = (name, device, threads, limits, places, os.getpid())
     with _shared_lock:
         if key not in _shared:
-            _shared[key] = Codec(model, device, threads)
+            _shared[key] = Codec(model, device, threads, limits)
         return _shared[key]
 
 
@@ -41,9 +46,10 @@ def encode(
     target_size: int | None = None,
     target_psnr: float | None = None,
     max_size: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
     """A picture -> the bytes of an .aec file; see Codec.encode."""
-    return shared(model, device, threads).encode(
+    return shared(model, device, threads, limits).encode(
         image,
         quality,
         target_bpp=target_bpp,
@@ -59,9 +65,10 @@ def decode(
     threads: int | None = None,
     *,
     region: tuple[int, int, int, int] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Pixels:
     """A file -> uint8 array; see Codec.decode."""
-    return shared(None, device, threads).decode(data, region)
+    return shared(None, device, threads, limits).decode(data, region)
 
 
 def open(
@@ -70,6 +77,7 @@ def open(
     threads: int | None = None,
     *,
     region: tuple[int, int, int, int] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Image.Image:
     """A file -> PIL image; see Codec.open."""
-    return shared(None, device, threads).open(source, region)
+    return shared(None, device, threads, limits).open(source, region)
