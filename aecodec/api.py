@@ -1,4 +1,4 @@
-"""encode, decode and open as functions: they share one Codec for each model, device and number of threads."""
+"""encode, decode and open as functions: they share one Codec for each set of its arguments."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from PIL import Image
 
 from aecodec import models
 from aecodec.codec import Codec
+from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.pixels import ImageInput, Pixels
 from aecodec.session import Device
 from aecodec.source import Source
@@ -19,14 +20,18 @@ _shared_lock = threading.Lock()
 
 
 def shared(
-    model: str | os.PathLike[str] | None = None, device: Device = "auto", threads: int | None = None
+    model: str | os.PathLike[str] | None = None,
+    device: Device = "auto",
+    threads: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Codec:
     """The Codec that the functions below use. A process that was forked gets its own: the threads of its
     parent's networks do not exist in it."""
-    key = (model and os.fspath(model), device, threads, os.environ.get(models.PATH_VARIABLE), os.getpid())
+    name, places = model and os.fspath(model), os.environ.get(models.PATH_VARIABLE)
+    key = (name, device, threads, limits, places, os.getpid())
     with _shared_lock:
         if key not in _shared:
-            _shared[key] = Codec(model, device, threads)
+            _shared[key] = Codec(model, device, threads, limits)
         return _shared[key]
 
 
@@ -43,9 +48,10 @@ def encode(
     max_size: int | None = None,
     alpha: bool = True,
     alpha_quality: float | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
     """A picture -> the bytes of an .aec file; see Codec.encode."""
-    return shared(model, device, threads).encode(
+    return shared(model, device, threads, limits).encode(
         image,
         quality,
         target_bpp=target_bpp,
@@ -65,9 +71,10 @@ def decode(
     region: tuple[int, int, int, int] | None = None,
     scale: float = 1,
     apply_orientation: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Pixels:
     """A file -> uint8 or uint16 array; see Codec.decode."""
-    codec = shared(None, device, threads)
+    codec = shared(None, device, threads, limits)
     return codec.decode(data, region, scale=scale, apply_orientation=apply_orientation)
 
 
@@ -79,7 +86,8 @@ def open(
     region: tuple[int, int, int, int] | None = None,
     scale: float = 1,
     apply_orientation: bool = False,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Image.Image:
     """A file -> PIL image; see Codec.open."""
-    codec = shared(None, device, threads)
+    codec = shared(None, device, threads, limits)
     return codec.open(source, region, scale=scale, apply_orientation=apply_orientation)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageCms
 from synthetic import smooth
+
+import aecodec
+from aecodec import Codec, Limits
+from aecodec.cli import common
+from aecodec.errors import LimitError
 
 ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
@@ -95,3 +102,31 @@ def test_max_groups(cli, tmp_path):
     assert cli("encode", tmp_path / "wide.png", tmp_path / "a.aec", "-q", "5").code == 0
     assert cli("info", tmp_path / "a.aec", "--max-groups", "3").code == 0
     assert cli("info", tmp_path / "a.aec", "--max-groups", "2").code == 6
+
+
+def test_limits_of_the_functions(turned, codec):
+    data = codec.encode(turned, 5)
+    enough, small = Limits(max_pixels=2240), Limits(max_pixels=2239)
+    calls = [
+        lambda limits: aecodec.encode(turned, 5, device="cpu", limits=limits),
+        lambda limits: aecodec.decode(data, device="cpu", limits=limits),
+        lambda limits: aecodec.open(data, device="cpu", limits=limits, region=(0, 0, 8, 8)),
+        lambda limits: aecodec.info(data, limits),
+        lambda limits: Codec(device="cpu", limits=limits).verify(data),
+    ]
+    for call in calls:
+        call(enough)
+        with pytest.raises(LimitError, match="pixels"):
+            call(small)
+
+
+def test_every_limit_is_documented():
+    text = (Path(__file__).parent.parent / "SECURITY.md").read_text("utf-8")
+    for field in fields(Limits):
+        row = f"| `{field.name}` | `--{field.name.replace('_', '-')}` | "
+        [shown] = [
+            line.removeprefix(row).split(" | ")[0] for line in text.splitlines() if line.startswith(row)
+        ]
+        base, _, power = shown.partition("^")
+        assert int(base) ** int(power or 1) == field.default
+        assert field.name in common.LIMITED
