@@ -1,4 +1,4 @@
-"""How much a reader accepts before it allocates anything. Raise them knowingly, per call; SECURITY.md tells how.
+"""How much a reader accepts before it allocates anything. Raise them knowingly, per call: see SECURITY.md.
 
 Imported by the container and by everything that reads a file; imports nothing.
 """

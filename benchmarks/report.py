@@ -42,7 +42,7 @@ def comparisons(
 
 
 def worst_names(rd: dict[str, Any], folder: Path, codec: str) -> list[str]:
-    """Names of a set's pictures, those first on which the codec is worst; empty for a folder that is no set."""
+    """Names of a set's pictures, the codec's worst ones first; empty for a folder that is no set."""
     found = rd["sets"].get(folder.resolve().name)
     if not found:
         return []
