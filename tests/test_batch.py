@@ -240,10 +240,10 @@ def test_umask_is_read_safely():
 def test_unexpected_errors_stop_one_input_only(cli, tree, tmp_path, monkeypatch):
     real = Codec.encode_picture
 
-    def broken(self, picture, quality=60):
+    def broken(self, picture, *rest):
         if picture.pixels.shape[0] == 33:
             raise RuntimeError("first\nsecond")
-        return real(self, picture, quality)
+        return real(self, picture, *rest)
 
     monkeypatch.setattr(Codec, "encode_picture", broken)
     Image.new("RGB", (20, 33)).save(tree / "odd.png")

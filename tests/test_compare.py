@@ -82,7 +82,7 @@ def test_of_a_file_and_its_source(cli, tmp_path, city, codec, city_file):
     assert facts["a"]["bytes"] == CITY.stat().st_size and facts["b"]["bytes"] == len(city_file)
     assert facts["b"]["bpp"] == pytest.approx(8 * len(city_file) / (410 * 300))
     text = cli("compare", CITY, "-", stdin=city_file).out.decode()
-    assert f"{facts['psnr']:.2f}" in text and f"{facts['b']['bpp']:.4f} bits per pixel" in text
+    assert f"{facts['psnr']:.4f} dB" in text and f"{facts['b']['bpp']:.4f} bits per pixel" in text
 
 
 def test_equal_pictures(cli, tmp_path):
