@@ -1,6 +1,6 @@
-"""How much a reader accepts before it allocates anything. Raise them knowingly, per call; SECURITY.md tells how.
+"""How much a reader accepts before it allocates anything. Raise them knowingly, per call.
 
-Imported by the container and by everything that reads a file; imports nothing.
+SECURITY.md tells how. Imported by the container and by everything that reads a file; imports nothing.
 """
 
 from __future__ import annotations
