@@ -99,7 +99,11 @@ def test_metadata(budgie):
 def test_errors(city_file):
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(b"\x89AEC\r\n\x1a\n\x09" + city_file[9:]))
-    for damaged in (city_file[:-1], city_file[:60], city_file[:200] + bytes([city_file[200] ^ 1]) + city_file[201:]):
+    for damaged in (
+        city_file[:-1],
+        city_file[:60],
+        city_file[:200] + bytes([city_file[200] ^ 1]) + city_file[201:],
+    ):
         with pytest.raises(OSError) as caught:
             Image.open(io.BytesIO(damaged))
         assert isinstance(caught.value.__cause__, AecodecError)
