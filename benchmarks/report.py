@@ -42,7 +42,7 @@ def comparisons(
 
 
 def worst_names(rd: dict[str, Any], folder: Path, codec: str) -> list[str]:
-    """Names of a set's pictures, the codec's worst ones first; empty for a folder that is no set."""
+    """Names of a set's pictures, the worst for the codec first; empty for a folder that is no set."""
     found = rd["sets"].get(folder.resolve().name)
     if not found:
         return []
@@ -114,8 +114,9 @@ def main(arguments: list[str] | None = None) -> int:
         speed = json.loads(options.speed.read_text("utf-8")) if options.speed else None
         anchors = {k: c for file in options.anchors for k, c in curves.read_curves(file).items()}
         peers, compared = list(options.peers), []
+        shown = codecs.make(options.codec).name if options.pictures else ""
         for folder in options.pictures:
-            worst = worst_names(rd, folder, options.codec)
+            worst = worst_names(rd, folder, shown)
             compared += comparisons(folder, options.codec, peers, options.quality, options.count, worst)
         text = build(rd, speed, anchors, compared)
     except (OSError, ValueError) as error:

@@ -19,7 +19,7 @@ from typing import Any
 if not __package__:  # started as a file
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import codecs, entropy, environment, pictures, rd, report, speed, synthetic
+from benchmarks import codecs, entropy, environment, rd, report, speed, synthetic
 from benchmarks.codecs.aecodec_codec import source_hash
 from benchmarks.curves import METRICS
 
@@ -106,7 +106,6 @@ def timings(options: argparse.Namespace, model: str | None) -> int:
     if importlib.util.find_spec("constriction") is None:
         print("\nentropy coder: not compared, there is no constriction (pip install constriction)")
     elif options.fresh or not is_current(file, wanted):
-        place = str(pictures.find(options.places[0])[0])
         failed = entropy.main([place, *rounds, *own, "--out", str(file)])
         status = status or failed
         if not failed:
@@ -132,12 +131,14 @@ def main(arguments: list[str] | None = None) -> int:
     status = curves(options, places, used, curves_file)
     if status > 1:  # 1: some rows failed; the rest holds
         return status
+    model = models[0].partition(":")[2] or None
     if options.jobs == 1:
-        status = timings(options, models[0].partition(":")[2] or None) or status
+        status = timings(options, model) or status
     page = [str(curves_file), "--pictures", *map(str, places), "--codec", models[0]]
     page += ["--peers", *(name for name in report.PEERS if name in used)]
     page += ["--anchors", *map(str, options.anchors)] if options.anchors else []
-    page += ["--speed", str(options.out / "speed.json")] if (options.out / "speed.json").exists() else []
+    times = options.out / "speed.json"
+    page += ["--speed", str(times)] if is_current(times, stamp(model, options.threads)) else []
     return report.main([*page, "--out", str(options.out / "report.html")]) or status
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 import aecodec
 from aecodec import _core, models
+from aecodec.errors import ModelError
 from aecodec.session import wheels
 from benchmarks.codecs.base import ImageCodec, Pixels
 
@@ -44,5 +45,8 @@ class Aecodec:
 
 def make(name: str, threads: int | None) -> ImageCodec:
     _, _, model = name.partition(":")
-    short = f"aecodec:{models.find(model).name}" if model else "aecodec"
+    try:
+        short = f"aecodec:{models.find(model).name}" if model else "aecodec"
+    except ModelError as error:
+        raise ValueError(f"codec {name}: {error}") from None
     return Aecodec(short, model or None, threads)
