@@ -270,11 +270,15 @@ def shallow(picture: Picture) -> Picture:
 def pil_info(
     icc: bytes, exif: bytes, xmp: bytes, orientation: int, dpi: tuple[float, float] | None = None
 ) -> dict[str, Any]:
-    """Metadata under Pillow's names. EXIF is made, or corrected, where the orientation needs it."""
+    """Metadata under Pillow's names. EXIF is made, or corrected, where the orientation needs it.
+
+    An orientation outside 1..8 means 1, and stays as it is.
+    """
     found = Image.Exif()
     if exif:
         found.load(exif)
-    if found.get(ExifTags.Base.Orientation, 1) != orientation:
+    stated = found.get(ExifTags.Base.Orientation, 1)
+    if (stated if stated in range(1, 9) else 1) != orientation:
         found[ExifTags.Base.Orientation] = orientation
         exif = found.tobytes().removeprefix(b"Exif\0\0")
     items = {"icc_profile": icc, "exif": exif and b"Exif\0\0" + exif, "xmp": xmp, "dpi": dpi}

@@ -1,7 +1,7 @@
 """python -m benchmarks.kinds FOLDER ...: what the command line makes of every kind of picture.
 
-Every file below the folders goes through `aecodec encode` and `aecodec decode` into a PNG, which Pillow then
-compares with the original: mode, bits, size, profile, EXIF, XMP, resolution, alpha. A file that is refused
+Every file below the folders goes through `aecodec encode` and `aecodec decode` into a PNG, which is then
+compared with the original: mode, bits, size, profile, EXIF, XMP, resolution, alpha. A file that is refused
 must be so in one line and with the exit code of its error. The result is a table by kind, in Markdown; the
 exit code is 1 when something was wrong with any file, and the files are named.
 """
