@@ -31,7 +31,7 @@ def turned(tmp_path):
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "maker", 6
     path = tmp_path / "in.jpg"
-    Image.fromarray(smooth(1, 40, 56)).save(path, exif=exif, icc_profile=ICC, xmp=XMP)
+    Image.fromarray(smooth(1, 40, 56)).save(path, exif=exif, icc_profile=ICC, xmp=XMP, dpi=(96, 96))
     return path
 
 
@@ -49,7 +49,7 @@ def test_encode(cli, turned, tmp_path, choice):
     facts = json.loads(cli("info", tmp_path / "a.aec", "--json").out)
     tags = {section["tag"] for section in facts["sections"]}
     assert tags & set(SECTIONS.values()) == {SECTIONS[kind] for kind in kinds(choice)}
-    assert facts["orientation"] == 6
+    assert facts["orientation"] == 6 and ("rESo" in tags) == (choice != "none")
     assert cli("decode", tmp_path / "a.aec", tmp_path / "b.png").code == 0
     assert carried(tmp_path / "b.png") == (kinds(choice), 6)
 

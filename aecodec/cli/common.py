@@ -135,12 +135,15 @@ def add_metadata(parser: argparse.ArgumentParser) -> None:
 
 
 def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
-    """The picture without the other kinds. Its orientation is not one of them."""
+    """The picture without the other kinds; without its resolution, too, where none is kept.
+
+    The orientation stays: without it the picture would be another one."""
     notes = picture.notes
     if picture.icc and "icc" not in kinds:
         notes += (NO_PROFILE,)
     kept = {kind: getattr(picture, kind) if kind in kinds else b"" for kind in KINDS}
-    return replace(picture, notes=notes, icc=kept["icc"], exif=kept["exif"], xmp=kept["xmp"])
+    dpi = picture.dpi if kinds else None
+    return replace(picture, notes=notes, icc=kept["icc"], exif=kept["exif"], xmp=kept["xmp"], dpi=dpi)
 
 
 def names_of(args: argparse.Namespace) -> tuple[str, str]:
