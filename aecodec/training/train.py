@@ -153,7 +153,8 @@ class Trainer:
         half = {
             k: v.to(torch.float16).cpu() if v.is_floating_point() else v for k, v in self.ema.weights.items()
         }
-        self._write({"model": half, "config": vars(self.cfg), "step": self.step}, "weights.pt")
+        config = {**vars(self.cfg), "data": [], "init": "", "out": ""}  # weights travel, paths stay
+        self._write({"model": half, "config": config, "step": self.step}, "weights.pt")
 
     def _write(self, state: dict[str, Any], name: str) -> None:
         temporary = self.out / (name + ".part")
