@@ -208,7 +208,8 @@ def verify(model: Model, parsed: Parsed, limits: Limits) -> None:
     decode_symbols(model, parsed.header, parsed.groups)
     header = parsed.header
     if any(parsed.blocks):
-        _paste_blocks(parsed, np.empty((header.height, header.width, header.channels), np.uint8))
+        kind = np.uint8 if header.bit_depth == 8 else np.uint16
+        _paste_blocks(parsed, np.empty((header.height, header.width, header.channels), kind))
 
 
 def decode_symbols(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -174,6 +175,18 @@ def test_blocks_that_are_wrong_under_a_right_checksum(codec):
     data = container.write_file(parsed.header, {}, [bytes(g) for g in parsed.groups], wrong)
     for call in (codec.decode, codec.verify):
         with pytest.raises(CorruptError, match="group 0: the mask of its pixel blocks"):
+            call(data)
+
+
+def test_pictures_of_16_bits_have_none(codec):
+    deep = page().astype(np.uint16) * 257
+    assert not any(container.read_file(codec.encode(deep, 40)).blocks)
+    parsed = container.read_file(codec.encode(page(), 40))
+    wrong = replace(parsed.header, bit_depth=16)
+    groups, coded = ([bytes(part) for part in parts] for parts in (parsed.groups, parsed.blocks))
+    data = container.write_file(wrong, {}, groups, coded)
+    for call in (codec.decode, codec.verify):
+        with pytest.raises(CorruptError, match="8 bits"):
             call(data)
 
 
