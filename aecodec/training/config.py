@@ -14,6 +14,8 @@ class Config:
     """Every knob of a run.  `size`: nano, fast, std or hq.  Fractions are of `steps`."""
 
     size: str = "nano"
+    # Fields of model.Size to replace, such as {c = 40, decoder_blocks = 3}.
+    shape: dict[str, int] = dataclasses.field(default_factory=dict)
     data: list[str] = dataclasses.field(default_factory=list)
     validation: int = 8
     out: str = "runs/default"
@@ -44,7 +46,13 @@ class Config:
     final_from: float = 1.0
     warmup: int = 100
     constant: float = 0.2
+    # For dense 1x1 weights: muon, soap or adam.  `dense_layers`: all of them, or `float` (not the scale
+    # networks) or `transforms` (only g_a and g_s); Adam takes the others.
+    optimiser: str = "muon"
+    dense_layers: str = "all"
     muon_lr: float = 0.03
+    muon_momentum: float = 0.95
+    soap_lr: float = 3e-3
     adam_lr: float = 1e-3
     weight_decay: float = 0.0
     clip: float = 1.0

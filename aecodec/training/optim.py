@@ -11,6 +11,14 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from .config import Config
+from .soap import Soap
+
+DENSE_LAYERS: dict[str, tuple[str, ...]] = {
+    "all": ("",),
+    "float": ("g_a", "g_s", "h_a", "h_s", "context"),
+    "transforms": ("g_a", "g_s"),
+}
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
@@ -58,22 +66,34 @@ class Muon(torch.optim.Optimizer):
                     p.add_(update.reshape(p.shape), alpha=-group["lr"])
 
 
-def make_optimisers(
-    model: nn.Module, muon_lr: float, adam_lr: float, weight_decay: float
-) -> list[torch.optim.Optimizer]:
-    """Muon on dense 1x1 weights, Adam on everything else; the KLT shortcut moves ten times slower,
-    since it starts as a good answer with small weights."""
-    matrices, slow, rest = [], [], []
+def make_optimisers(model: nn.Module, cfg: Config) -> list[torch.optim.Optimizer]:
+    """Muon (or what `cfg.optimiser` names) on dense 1x1 weights, Adam on everything else; the KLT shortcut
+    moves ten times slower, since it starts as a good answer with small weights.
+
+    ValueError naming the setting that is unknown."""
+    for key, value, known in (
+        ("optimiser", cfg.optimiser, ("muon", "soap", "adam")),
+        ("dense_layers", cfg.dense_layers, tuple(DENSE_LAYERS)),
+    ):
+        if value not in known:
+            raise ValueError(f"setting {key!r}: {value!r} is unknown; known: {', '.join(known)}")
+    matrices: list[Tensor] = []
+    slow: list[Tensor] = []
+    rest: list[Tensor] = []
     for name, p in model.named_parameters():
         if not p.requires_grad:
             continue
         if "shortcut" in name:
             slow.append(p)
         elif p.dim() == 4 and p.shape[2] == 1 and min(p.shape[0], p.shape[1]) > 1:
-            matrices.append(p)
+            chosen = cfg.optimiser != "adam" and name.startswith(DENSE_LAYERS[cfg.dense_layers])
+            (matrices if chosen else rest).append(p)
         else:
             rest.append(p)
-    adam = torch.optim.Adam(
-        [{"params": rest, "lr": adam_lr}, {"params": slow, "lr": 0.1 * adam_lr}], betas=(0.9, 0.99), eps=1e-10
-    )
-    return [Muon(matrices, lr=muon_lr, weight_decay=weight_decay), adam]
+    groups = [{"params": rest, "lr": cfg.adam_lr}, {"params": slow, "lr": 0.1 * cfg.adam_lr}]
+    adam = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-10)
+    if not matrices:
+        return [adam]
+    if cfg.optimiser == "soap":
+        return [Soap(matrices, lr=cfg.soap_lr, weight_decay=cfg.weight_decay), adam]
+    return [Muon(matrices, cfg.muon_lr, cfg.muon_momentum, cfg.weight_decay), adam]

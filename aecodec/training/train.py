@@ -22,7 +22,7 @@ from .config import Config
 from .data import Crops, klt_basis, load_pictures
 from .evaluate import evaluate, save_samples
 from .layers import ACTIVATIONS, LEVELS
-from .model import SIZES, CodecModel, Output, lambda_of
+from .model import SIZES, CodecModel, Output, lambda_of, size_of
 from .optim import make_optimisers
 from .transforms import PATCH
 
@@ -112,7 +112,7 @@ class Trainer:
         self.validation = pictures[:held_out]
         self.crops = Crops(pictures[held_out:], self.device, cfg.seed, self.rank)
         self.model = CodecModel(
-            SIZES[cfg.size],
+            size_of(cfg.size, cfg.shape),
             cfg.activation,
             cfg.expansion,
             cfg.shortcut,
@@ -128,7 +128,7 @@ class Trainer:
         elif cfg.shortcut:
             self.model.start_from_klt(*klt_basis(pictures[held_out:], self.model.size.n))
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimisers = make_optimisers(self.model, cfg.muon_lr, cfg.adam_lr, cfg.weight_decay)
+        self.optimisers = make_optimisers(self.model, cfg)
         self.base_lr = [[g["lr"] for g in o.param_groups] for o in self.optimisers]
         self.ema = Ema(self.model, cfg.ema)
         self.forward: Any = torch.compile(self.model) if cfg.compile else self.model
