@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .objectives import ObjectiveSettings
+
 
 @dataclass
-class Config:
+class Config(ObjectiveSettings):
     """Every knob of a run.  `size`: nano, fast, std or hq.  Fractions are of `steps`."""
 
     size: str = "nano"
@@ -31,8 +33,15 @@ class Config:
     lambda_high: float = 0.4
     # Each sample's loss is divided by (lambda / mean lambda)^balance, so every quality gets its share.
     balance: float = 0.5
+    # What is left of the squared error of a sample's noise, about: its loss is divided by so much more.
+    noise_balance: float = 0.1
     # Weight of visible steps between patches beside the squared error, at level 0; none from level 32 on.
     seam: float = 0.0
+    # "encoder": only g_a, h_a and the gain in front of h_a learn.  Every other weight stays what `init` has,
+    # bit for bit, so the decoder of the model that the run started from reads the new encoder's files.
+    train_only: str = ""
+    # Above 0: validation measures pictures with Gaussian noise of this standard deviation (0..255) too.
+    noise_validation: float = 0.0
 
     steps: int = 10000
     # Above 0: the schedule runs by training time, not by steps, and ends after this many minutes.
