@@ -1,4 +1,5 @@
-"""python -m export CHECKPOINT FOLDER --data PICTURES [--name NAME] [--verify-only]"""
+"""python -m export CHECKPOINT FOLDER --data PICTURES [--name NAME] [--verify-only]
+python -m export CHECKPOINT FOLDER [--name NAME]        (a small autoencoder)"""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from aecodec.training.data import load_pictures
 
+from .autoencoder import export_autoencoder, is_autoencoder
 from .bundle import load_checkpoint, write_bundle
 from .tables import fit_tables
 from .verify import check_exact, check_floats
@@ -20,13 +22,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", help="weights.pt or last.pt of a training run")
     parser.add_argument("folder", type=Path, help="where the bundle is written, e.g. aecodec/bundles/nano")
     parser.add_argument(
-        "--data", nargs="+", required=True, help="pictures or shards the coding tables are fitted to"
+        "--data", nargs="+", help="pictures or shards the coding tables are fitted to; needed by codecs"
     )
     parser.add_argument("--pictures", type=int, default=384, help="how many of them (default 384)")
     parser.add_argument("--name", help="name of the bundle (default: the folder's)")
     parser.add_argument("--verify-only", action="store_true", help="check an existing bundle, write nothing")
     args = parser.parse_args(argv)
     try:
+        if is_autoencoder(args.checkpoint):
+            manifest = export_autoencoder(args.checkpoint, args.folder, args.name)
+            print(f"wrote {args.folder}: {manifest['objective']}, {manifest['latent']} latents")
+            return 0
+        if not args.data:
+            parser.error("--data is needed: the coding tables are fitted to pictures")
         model, cfg = load_checkpoint(args.checkpoint)
         pictures = load_pictures(args.data, 1 if args.verify_only else args.pictures)
         if not args.verify_only:

@@ -1,4 +1,4 @@
-"""A small autoencoder's bundle on disk -> its encoder and decoder as callables.  docs/autoencoders.md, "The bundle".
+"""A small autoencoder's bundle on disk -> its encoder and decoder as callables.  See docs/autoencoders.md.
 
 x float32 [B, C, H, W] in 0..1 -encoder.onnx-> h [B, D] (and std [B, D] of a variational one)
 h [B, D] -decoder.onnx-> x_hat [B, C, H, W]"""
@@ -89,7 +89,7 @@ class Autoencoder:
         return self.decode(self.encode(x))
 
     def sample(self, count: int, rng: np.random.Generator) -> Array:
-        """Pictures [count, C, H, W] of latents drawn from the prior N(0, 1). UsageError if not variational."""
+        """Pictures [count, C, H, W] of latents from the prior N(0, 1). UsageError if not variational."""
         self._wants_prior("has no prior to draw from")
         return self.decode(rng.standard_normal((count, self.latent), np.float32))
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from .objectives import ObjectiveSettings
+from .settings_file import read_settings
 
 
 @dataclass
@@ -78,32 +76,8 @@ class Config(ObjectiveSettings):
         """Config from a TOML file (or the defaults) and `key=value` overrides in TOML syntax.
 
         Raises ValueError naming the key that is unknown or of the wrong type."""
-        values: dict[str, Any] = {}
-        if path:
-            values.update(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        for item in overrides:
-            key, sep, text = item.partition("=")
-            if not sep:
-                raise ValueError(f"--set {item}: expected key=value")
-            try:
-                values[key] = tomllib.loads(f"value = {text}")["value"]
-            except tomllib.TOMLDecodeError:
-                values[key] = text
-        return cls._checked(values)
-
-    @classmethod
-    def _checked(cls, values: dict[str, Any]) -> Config:
-        defaults = cls()
-        known = [f.name for f in dataclasses.fields(cls)]
-        for key, value in values.items():
-            if key not in known:
-                raise ValueError(f"unknown setting {key!r}; known settings: {', '.join(known)}")
-            wanted = type(getattr(defaults, key))
-            if wanted is float and type(value) is int:
-                values[key] = float(value)
-            elif type(value) is not wanted:  # not isinstance: true is no number
-                raise ValueError(f"setting {key!r} wants {wanted.__name__}, got {value!r}")
+        cfg = read_settings(cls, path, overrides)
         for key in ("crop", "final_crop"):
-            if (value := values.get(key, 64)) < 64 or value % 64:
+            if (value := getattr(cfg, key)) < 64 or value % 64:
                 raise ValueError(f"setting {key!r} wants a multiple of 64, got {value}")
-        return dataclasses.replace(defaults, **values)
+        return cfg

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,7 @@ class Trainer:
             output = self.forward(given, level, exact=done >= cfg.exact_from, hard=frozen)
         seam = cfg.seam * (1 - level / 32).clamp(min=0)
         bits = output.y_bits + output.z_bits
-        passed = Forward(given, x, output.x_hat, output.y, bits=bits, seam=seam)
+        passed = Forward(given, x, output.x_hat, output.y_hat, self._encode(level), bits=bits, seam=seam)
         loss = self.objective(passed, lmbda, self._share(lmbda, given, x))  # type: ignore[arg-type]
         loss.total.backward()
         self._share_gradients()
@@ -216,6 +217,14 @@ class Trainer:
         self.step += 1
         mse = (output.x_hat.detach() - x).square().mean((1, 2, 3)) * 255**2
         return float(loss.total.detach()), loss.parts["rate"].detach(), mse
+
+    def _encode(self, level: Tensor) -> Callable[[Tensor], Tensor]:
+        def encode(x: Tensor) -> Tensor:
+            with self.autocast():
+                y: Tensor = self.model.g_a(x, level) * self.model.gain(level)
+            return y
+
+        return encode
 
     def _share(self, lmbda: Any, given: Tensor, x: Tensor) -> Tensor:
         """[B]: one over about what each sample's loss is, up to one factor, so that all count alike."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .base import Forward, Loss, Objective, Term
 from .corruption import Corruption
-from .settings import ObjectiveSettings, codec_objective, corruption_of
+from .settings import ObjectiveSettings, autoencoder_objective, codec_objective, corruption_of
 
 __all__ = [
     "Corruption",
@@ -19,6 +19,7 @@ __all__ = [
     "Objective",
     "ObjectiveSettings",
     "Term",
+    "autoencoder_objective",
     "codec_objective",
     "corruption_of",
 ]

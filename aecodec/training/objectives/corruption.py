@@ -50,21 +50,22 @@ class Corruption:
     def __call__(self, x: Tensor) -> Tensor:
         """Draws from torch's global generator, a number that does not depend on the values of x."""
         count, device = x.shape[0], x.device
-        kind = torch.randint(len(self.kinds), (count,)).tolist()
-        sigma = (self.low + (self.high - self.low) * torch.rand(count, device=device)) / 255
-        share = torch.rand(count, device=device)
-        spared = torch.rand(count, device=device) < self.clean
-        rows = []
-        for i in range(count):
-            row = x[i : i + 1]
-            if self.kinds[kind[i]] == "gaussian":
-                noisy = gaussian(row, sigma[i])
-            elif self.kinds[kind[i]] == "poisson-gaussian":
-                noisy = poisson_gaussian(row, sigma[i].square() * share[i], sigma[i] * (1 - share[i]).sqrt())
+        kind = torch.randint(len(self.kinds), (count,))
+        sigma, share, spared = torch.rand(3, count, 1, 1, 1, device=device)
+        sigma = (self.low + (self.high - self.low) * sigma) / 255
+        noisy = x.clone()
+        for i, name in enumerate(self.kinds):
+            of = (kind == i).nonzero()[:, 0].to(device)
+            if not len(of):
+                continue
+            if name == "gaussian":
+                noisy[of] = gaussian(x[of], sigma[of])
+            elif name == "poisson-gaussian":
+                a, b = sigma[of].square() * share[of], sigma[of] * (1 - share[of]).sqrt()
+                noisy[of] = poisson_gaussian(x[of], a, b)
             else:
-                noisy = masked(row, self.mask_share * share[i], self.mask_size, self.mask_value)
-            rows.append(torch.where(spared[i], row, noisy.clamp(0, 1)))
-        return torch.cat(rows)
+                noisy[of] = masked(x[of], self.mask_share * share[of], self.mask_size, self.mask_value)
+        return torch.where(spared < self.clean, x, noisy.clamp(0, 1))
 
 
 def gaussian(x: Tensor, sigma: Tensor | float) -> Tensor:
@@ -82,7 +83,7 @@ def poisson_gaussian(x: Tensor, a: Tensor | float, b: Tensor | float) -> Tensor:
 
 
 def masked(x: Tensor, share: Tensor | float, size: int, value: float) -> Tensor:
-    """Squares of size x size pixels, at a random place of their grid, each lost with probability share."""
+    """Squares of size x size pixels, their grid shifted at random, each lost with probability share."""
     count, _, height, width = x.shape
     top, left = torch.randint(size, (2,)).tolist()
     cells = torch.rand(count, 1, -(-(height + top) // size), -(-(width + left) // size), device=x.device)
