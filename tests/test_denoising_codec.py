@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from synthetic import smooth
@@ -17,6 +19,8 @@ from aecodec.training.objectives import Corruption, Forward, codec_objective  # 
 from aecodec.training.objectives.corruption import masked, poisson_gaussian  # noqa: E402
 from aecodec.training.objectives.rate import seam_error  # noqa: E402
 from aecodec.training.train import ENCODER, Trainer  # noqa: E402
+
+Runs = tuple[Path, dict[str, Any], Trainer]
 
 
 @pytest.fixture(scope="module")
@@ -145,33 +149,96 @@ def test_noise_goes_to_the_encoder_and_the_target_stays_clean(
     assert loss == pytest.approx(((bpp + lmbda * wanted) * share).mean().item(), rel=1e-5)
 
 
-def test_an_encoder_trained_alone_leaves_the_decoder_bit_for_bit(folder: Path, tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
-    from export.bundle import load_checkpoint
-    from export.graphs import all_graphs
-
-    Trainer(config(folder, tmp_path / "base")).save()
-    base = str(tmp_path / "base" / "weights.pt")
-    changes = {"init": base, "train_only": "encoder", "noise": ["gaussian"], "amp": True}
-    trainer = Trainer(config(folder, tmp_path / "denoise", **changes))
+@pytest.fixture(scope="module")
+def runs(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, torch.Tensor], Trainer]:
+    """A folder with base/weights.pt and denoise/weights.pt; the base's weights; the trainer of the encoder."""
+    path = tmp_path_factory.mktemp("runs")
+    base = Trainer(config(folder, path / "base"))
+    base.train_step()
+    base.save()
+    changes = {"train_only": "encoder", "noise": ["gaussian"], "amp": True}
+    trainer = Trainer(config(folder, path / "denoise", init=str(path / "base" / "weights.pt"), **changes))
     before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
     for _ in range(4):
         trainer.train_step()
     trainer.save()
+    return path, before, trainer
+
+
+def test_an_encoder_trained_alone_leaves_the_decoder_bit_for_bit(
+    runs: Runs,
+) -> None:
+    _, before, trainer = runs
     moved = set()
-    for name, value in trainer.model.state_dict().items():
-        if name.split(".")[0] in ENCODER:
-            if not torch.equal(value, before[name]):
-                moved.add(name.split(".")[0])
-        else:
-            assert torch.equal(value, before[name]), name
+    for weights in (trainer.model.state_dict(), trainer.ema.weights):
+        for name, value in weights.items():
+            if name.split(".")[0] in ENCODER:
+                if not torch.equal(value, before[name]):
+                    moved.add(name.split(".")[0])
+            else:
+                assert torch.equal(value, before[name]), name
     assert moved == set(ENCODER)
 
-    graphs = []
-    for path in (base, str(tmp_path / "denoise" / "weights.pt")):
-        model, cfg = load_checkpoint(path)
-        graphs.append({k: g.SerializeToString() for k, g in all_graphs(model, cfg["activation"]).items()})
-    assert [k for k in graphs[0] if graphs[0][k] != graphs[1][k]] == ["analysis.onnx"]
+
+def test_files_of_the_new_encoder_are_read_by_the_old_decoder(
+    runs: Runs,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("onnx")
+    from aecodec import models
+    from aecodec.codec import Codec
+    from aecodec.errors import ModelError
+    from export.__main__ import main as export
+
+    weights, bundles = runs[0], tmp_path / "bundles"
+    data = ["--data", str(folder)]
+    assert export([str(weights / "base" / "weights.pt"), str(bundles / "plain"), *data]) == 0
+    encoder = [str(weights / "denoise" / "weights.pt"), str(bundles / "plain-denoise"), *data]
+    assert export([*encoder, "--encoder-for", str(bundles / "plain")]) == 0
+    assert {p.name for p in (bundles / "plain-denoise").iterdir()} == {"manifest.json", "analysis.onnx"}
+
+    plain, denoise = (models.load(bundles / name) for name in ("plain", "plain-denoise"))
+    assert denoise.model_id == plain.model_id and denoise.name == "plain-denoise"
+    assert denoise.read("analysis.onnx") != plain.read("analysis.onnx")
+    assert denoise.read("synthesis.onnx") == plain.read("synthesis.onnx")
+    picture = smooth(7)
+    files = [Codec(b.path).encode(picture, quality=60) for b in (plain, denoise)]
+    assert files[0] != files[1]
+    np.testing.assert_array_equal(Codec(plain.path).decode(files[1]), Codec(denoise.path).decode(files[1]))
+    monkeypatch.setenv(models.PATH_VARIABLE, str(bundles))
+    assert models.find("plain-denoise").base == plain.path
+    assert models.find_id(plain.model_id).base is None, "the decoder's own bundle first"
+
+    manifest = json.loads((denoise.path / "manifest.json").read_text())
+    for changed, words in (
+        ({"base": {**manifest["base"], "folder": "../plain"}}, "folder beside"),
+        ({"base": {**manifest["base"], "sha256": "00" * 32}}, "model id"),
+    ):
+        (denoise.path / "manifest.json").write_text(json.dumps({**manifest, **changed}))
+        with pytest.raises(ModelError, match=words):
+            models.load(denoise.path)
+
+
+def test_an_encoder_for_another_decoder_is_not_exported(
+    runs: Runs, folder: Path, tmp_path: Path, capsys: Any
+) -> None:
+    pytest.importorskip("onnx")
+    from export.__main__ import main as export
+
+    data = ["--data", str(folder)]
+    assert export([str(runs[0] / "base" / "weights.pt"), str(tmp_path / "plain"), *data]) == 0
+    Trainer(config(folder, tmp_path / "other", seed=8)).save()
+    encoder = [str(tmp_path / "other" / "weights.pt"), str(tmp_path / "b"), *data]
+    assert export([*encoder, "--encoder-for", str(tmp_path / "plain")]) == 2
+    message = capsys.readouterr().err
+    assert "synthesis.onnx" in message and "train_only" in message and not (tmp_path / "b").exists()
+    elsewhere = [encoder[0], str(tmp_path / "deeper" / "b"), *data]
+    assert export([*elsewhere, "--encoder-for", str(tmp_path / "plain")]) == 2
+    assert "beside" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -192,8 +259,6 @@ def test_settings_that_cannot_work_are_named(
 
 
 def test_validation_measures_noisy_pictures_against_clean_ones(folder: Path, tmp_path: Path) -> None:
-    import json
-
     trainer = Trainer(config(folder, tmp_path, noise_validation=40.0, steps=2))
     trainer.run()
     last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
