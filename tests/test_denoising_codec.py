@@ -150,10 +150,8 @@ def test_noise_goes_to_the_encoder_and_the_target_stays_clean(
 
 
 @pytest.fixture(scope="module")
-def runs(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, torch.Tensor], Trainer]:
-    """A folder with base/weights.pt and denoise/weights.pt; the base's weights; the trainer of the encoder."""
+def runs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """A folder with base/weights.pt and denoise/weights.pt; the base's weights; the encoder's trainer."""
     path = tmp_path_factory.mktemp("runs")
     base = Trainer(config(folder, path / "base"))
     base.train_step()
