@@ -1,8 +1,9 @@
 """Model bundles on disk: name, path or model id -> Bundle.
 
-A bundle is a folder with manifest.json, tables.bin and five graphs. Places, in order: the folders in
-AECODEC_MODEL_PATH (each a bundle or a folder of bundles), then the bundles of this package. Files are
-verified against the manifest's hashes when they are read. No numpy, no onnxruntime here.
+A bundle is a folder with manifest.json, tables.bin and five graphs. One with a base, another encoder for the
+decoder of the bundle in a folder beside it, has one graph and takes the rest from there. Places, in order:
+the folders in AECODEC_MODEL_PATH (each a bundle or a folder of bundles), then the bundles of this package.
+Files are verified against the manifest's hashes when they are read. No numpy, no onnxruntime here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ WINDOWED = ("analysis", "context", "synthesis")
 GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
 PREVIEWS = (8, 16)
 """Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
+ENCODER_ONLY = "analysis.onnx"
+"""The one file that only an encoder runs, and that a bundle with a base has of its own."""
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
 
 
@@ -53,6 +56,8 @@ class Bundle:
     previews: tuple[int, ...]
     """Divisors of the pictures that the bundle has a small graph for."""
     manifest: dict[str, Any] = field(repr=False, compare=False)
+    base: Path | None = None
+    """The folder of the bundle whose decoder, tables and model id this encoder shares."""
 
     def lmbda(self, level: float) -> float:
         """Bits that one unit of squared error on the 0..255 scale is worth at a (fractional) level."""
@@ -62,13 +67,13 @@ class Bundle:
     def read(self, name: str) -> bytes:
         """One file of the bundle, verified. ModelError when it is missing or damaged."""
         expected = self.manifest["files"][name]["sha256"]
+        path = (self.path if self.base is None or name == ENCODER_ONLY else self.base) / name
         try:
-            data = (self.path / name).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
-            why = error.strerror
-            raise ModelError(f"model {self.name!r}: cannot read {self.path / name}: {why}") from None
+            raise ModelError(f"model {self.name!r}: cannot read {path}: {error.strerror}") from None
         if hashlib.sha256(data).hexdigest() != expected:
-            raise ModelError(f"model {self.name!r}: {self.path / name} is damaged (sha256); install it again")
+            raise ModelError(f"model {self.name!r}: {path} is damaged (sha256); install it again")
         return data
 
 
@@ -100,7 +105,8 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
     if missing := [name for name in FILES if name not in hashes]:
         raise ModelError(f"{folder / 'manifest.json'} lacks {', '.join(missing)}")
     model_id = bytes.fromhex(manifest["model_id"])
-    if model_id != id_of(hashes):
+    base = _base(folder, manifest)
+    if model_id != id_of(hashes if base is None else hashes | {ENCODER_ONLY: manifest["base"]["sha256"]}):
         raise ModelError(f"{folder / 'manifest.json'}: the model id does not match the files' hashes")
     return Bundle(
         name=str(manifest["name"]),
@@ -115,7 +121,17 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         lambdas=_lambdas(manifest),
         previews=tuple(divisor for divisor in PREVIEWS if f"preview_{divisor}.onnx" in hashes),
         manifest=manifest,
+        base=base,
     )
+
+
+def _base(folder: Path, manifest: dict[str, Any]) -> Path | None:
+    if "base" not in manifest:
+        return None
+    name = manifest["base"]["folder"]
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise ValueError(f"base {name!r}: the name of a folder beside this one expected")
+    return folder.parent / str(name)
 
 
 def _dead_zone(manifest: dict[str, Any]) -> tuple[float, ...]:
@@ -198,7 +214,7 @@ def find(model: str | os.PathLike[str] | None = None) -> Bundle:
 def find_id(model_id: bytes) -> Bundle:
     """The bundle that a file needs. ModelError names the id and the installed ones."""
     bundles = installed()
-    for bundle in bundles:
+    for bundle in sorted(bundles, key=lambda b: b.base is not None):
         if bundle.model_id == model_id:
             return bundle
     raise ModelError(

@@ -1,0 +1,1 @@
+"""What latents are good for without decoding pictures.  numpy and ONNX graphs, no torch."""
