@@ -59,6 +59,11 @@ class Config(ObjectiveSettings):
     dense_layers: str = "all"
     muon_lr: float = 0.03
     muon_momentum: float = 0.95
+    # Every so many steps hidden units that have not acted since start again, until this share of the run, and
+    # Muon learns the means of its layers' inputs (`centre`).  0: never.
+    look_every: int = 0
+    centre: bool = True
+    revive_until: float = 0.6
     soap_lr: float = 3e-3
     adam_lr: float = 1e-3
     weight_decay: float = 0.0

@@ -22,11 +22,12 @@ from torch import Tensor
 from .checkpoint import warm_start
 from .config import Config
 from .data import Crops, klt_basis, load_pictures
+from .dormant import Dormant, layer_inputs
 from .evaluate import evaluate, save_samples
 from .layers import ACTIVATIONS, LEVELS
 from .model import SIZES, CodecModel, lambda_of, size_of
 from .objectives import Forward, codec_objective, corruption_of
-from .optim import make_optimisers
+from .optim import Muon, make_optimisers
 
 ENCODER = ("g_a", "h_a", "hyper_gain")
 """Modules that only an encoder has.  `gain` is none of them: the decoder undoes it."""
@@ -107,6 +108,8 @@ class Trainer:
         self.optimisers = make_optimisers(self.model, cfg)
         self.base_lr = [[g["lr"] for g in o.param_groups] for o in self.optimisers]
         self.ema = Ema(self.model, cfg.ema)
+        self.dormant = Dormant(self.model)
+        self.revived = (0, 0)
         self.forward: Any = torch.compile(self.model) if cfg.compile else self.model
         self.step = 0
         self.elapsed = 0.0
@@ -140,6 +143,7 @@ class Trainer:
             "step": self.step,
             "elapsed": self.elapsed,
             "optimisers": [o.state_dict() for o in self.optimisers],
+            "acted": self.dormant.acted,
             "config": vars(self.cfg),
         }
         self._write(state, "last.pt")
@@ -165,6 +169,8 @@ class Trainer:
             self.ema.weights[key].copy_(value)
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+        for name, acted in state.get("acted", {}).items():
+            self.dormant.acted[name].copy_(acted)
         self.step, self.elapsed = state["step"], state["elapsed"]
         return True
 
@@ -207,6 +213,7 @@ class Trainer:
         loss = self.objective(passed, lmbda, self._share(lmbda, given, x))  # type: ignore[arg-type]
         loss.total.backward()
         self._share_gradients()
+        self.dormant.watch()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         if torch.isfinite(norm):
             for optimiser in self.optimisers:
@@ -215,6 +222,8 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
         self.ema.update(self.model, self.step)
         self.step += 1
+        if cfg.look_every and self.step % cfg.look_every == 0:
+            self.look(x, level)
         mse = (output.x_hat.detach() - x).square().mean((1, 2, 3)) * 255**2
         return float(loss.total.detach()), loss.parts["rate"].detach(), mse
 
@@ -233,6 +242,33 @@ class Trainer:
             return share
         noise = (given - x).square().mean((1, 2, 3)) * 255**2
         return 1 / (1 / share + self.cfg.noise_balance * lmbda * noise)
+
+    @torch.no_grad()
+    def look(self, x: Tensor, level: Tensor) -> None:
+        """What the layers are given, told to Muon; units that have stopped to act start again."""
+        with self.autocast():
+            inputs = layer_inputs(self.model, x, level)
+        if self.cfg.centre:
+            for optimiser in self.optimisers:
+                if isinstance(optimiser, Muon):
+                    for name, values in inputs.items():
+                        weight = self.model.get_parameter(f"{name}.weight")
+                        optimiser.centre(weight, self._mean(values.mean(1)))
+        if self.done() < self.cfg.revive_until:
+            torch.manual_seed(self.step)
+            self.revived = self.dormant.revive(inputs, self.ema.weights, self.optimisers)
+            self._share_weights()
+
+    def _mean(self, value: Tensor) -> Tensor:
+        if self.world > 1:
+            dist.all_reduce(value)
+            value /= self.world
+        return value
+
+    def _share_weights(self) -> None:
+        if self.world > 1:
+            for value in (*self.model.state_dict().values(), *self.ema.weights.values()):
+                dist.broadcast(value, 0)
 
     def _share_gradients(self) -> None:
         if self.world == 1:
@@ -277,6 +313,8 @@ class Trainer:
                 row = {k: round(v / count, 5) for k, v in sums.items()}
                 left = self.elapsed * (1 / max(self.done(), 1e-9) - 1)
                 row |= {"step": self.step, "seconds": round(self.elapsed, 1)}
+                if cfg.look_every:
+                    row["revived"] = self.revived[0]
                 log.write(json.dumps(row) + "\n")
                 log.flush()
                 if board:
