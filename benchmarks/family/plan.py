@@ -14,7 +14,9 @@ LINEAR = {
     "output": "linear",
     "optimiser": "muon",
     "lr": 0.02,
-    "steps": 600,
+    "constant": 0.3,
+    "batch": 2000,
+    "steps": 1500,
 }
 ONE_LAYER = {"hidden": [], "tied": True, "latent": 128, "lr": 2e-3, "steps": 1000}
 WIDE = {"hidden": [512], "latent": 256, "lr": 1e-3, "steps": 1200}
@@ -22,7 +24,7 @@ LATENTS = {"digits": (2, 4, 8, 16), "mnist": (4, 8, 16, 32), "cifar": (32,), "ti
 """Dimensions at which reconstructions are compared with principal components."""
 LEARNT = {
     "digits": {"hidden": [128, 64], "lr": 2e-3, "steps": 1200},
-    "mnist": {"hidden": [128, 64], "lr": 2e-3, "steps": 1500},
+    "mnist": {"hidden": [128, 64], "lr": 2e-3, "steps": 3000},
     "cifar": {"hidden": [512], "output": "linear", "activation": "gelu", "steps": 800},
     "tiles": {"hidden": [256], "output": "linear", "activation": "gelu", "steps": 800},
 }
@@ -71,7 +73,7 @@ def runs(data: set[str]) -> list[Run]:
     found.append(Run("digits/sigmoid", "digits", small))
     found.append(Run("digits/contractive-0.1", "digits", {**small, "contractive": 0.1}))
     for beta in BETAS:
-        settings = {**LEARNT["mnist"], "latent": 16, "beta": beta, "pixel_std": 0.15}
+        settings = {**LEARNT["mnist"], "steps": 1500, "latent": 16, "beta": beta, "pixel_std": 0.15}
         found.append(Run(f"mnist/variational-{beta:g}", "mnist", settings))
     found.append(Run("mnist/wide", "mnist", WIDE))
     noise = {"noise": ["gaussian"], "noise_high": 128.0, "noise_clean": 0.1}

@@ -34,7 +34,7 @@ def key(run: Run, scale: float, pictures: Pictures) -> str:
 
 
 def train_one(run: Run, scale: float, pictures: Pictures, folder: Path) -> float:
-    """Trains and exports one autoencoder into `folder`; seconds of training."""
+    """Trains and exports one autoencoder into `folder`; seconds of a core that training took."""
     import torch
 
     from aecodec.training.family.train import FamilyTrainer
@@ -44,9 +44,9 @@ def train_one(run: Run, scale: float, pictures: Pictures, folder: Path) -> float
     cfg = run.config(scale)
     cfg.out = str(folder)
     trainer = FamilyTrainer(cfg, pictures)
-    began = time.perf_counter()
+    began = time.process_time()
     trainer.run(say=lambda _: None)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     write_autoencoder(trainer.model, cfg, run.name, folder)
     (folder / "key.json").write_text(json.dumps({"key": key(run, scale, pictures), "seconds": seconds}))
     return seconds
@@ -71,7 +71,7 @@ def train_all(
 
 
 def training_seconds(runs: list[Run], folder: Path) -> float:
-    """Of all runs together, as measured when each was trained."""
+    """Seconds of a core, of all runs together, as measured when each was trained."""
     return sum(json.loads((folder / r.name / "key.json").read_text())["seconds"] for r in runs)
 
 
