@@ -45,6 +45,13 @@ def positive(text: str) -> float:
     return value
 
 
+def not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
+    return value
+
+
 def size(text: str) -> int:
     """Bytes, with k for a thousand and M for a million."""
     factor = {"k": 1000, "M": 1000000}.get(text[-1:], 1)
@@ -87,8 +94,20 @@ def metadata(text: str) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="NAME", help="name or folder of a model bundle")
+def add_encoding_quality(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "-q",
+        "--quality",
+        type=quality,
+        default=60.0,
+        metavar="0..100",
+        help="at which a picture that is no .aec file is encoded first (default 60)",
+    )
+
+
+def add_runtime_arguments(parser: argparse.ArgumentParser, model: bool = True) -> None:
+    if model:
+        parser.add_argument("--model", metavar="NAME", help="name or folder of a model bundle")
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
@@ -121,7 +140,11 @@ def add_batch_arguments(parser: argparse.ArgumentParser, out_dir: bool = True) -
     if out_dir:
         group.add_argument("--out-dir", metavar="DIR", help="where results go, each named after its input")
     group.add_argument("-r", "--recursive", action="store_true", help="take the files in folders, too")
-    group.add_argument("--jobs", type=count, default=1, metavar="N", help="inputs at a time (default 1)")
+    add_jobs(group)
+
+
+def add_jobs(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--jobs", type=count, default=1, metavar="N", help="inputs at a time (default 1)")
 
 
 def add_metadata(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +167,21 @@ def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
     kept = {kind: getattr(picture, kind) if kind in kinds else b"" for kind in KINDS}
     dpi = picture.dpi if kinds else None
     return replace(picture, notes=notes, icc=kept["icc"], exif=kept["exif"], xmp=kept["xmp"], dpi=dpi)
+
+
+def read_any(name: str, args: argparse.Namespace) -> Picture:
+    """An .aec file or any other picture, or stdin for '-'; by its first bytes, not by its name."""
+    from aecodec import pixels
+    from aecodec.cli import files
+    from aecodec.container import MAGIC
+
+    data = files.read_input(name)
+    with files.about(name):
+        if not data.startswith(MAGIC):
+            return pixels.read_picture(data, limits(args))
+        from aecodec.codec import Codec
+
+        return Codec(None, args.device, args.threads, limits(args)).decode_picture(data)
 
 
 def names_of(args: argparse.Namespace) -> tuple[str, str]:

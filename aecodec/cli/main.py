@@ -14,10 +14,26 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from aecodec.cli import common, compare, completion, decode, doctor, encode, info, train, verify
+from aecodec.cli import (
+    common,
+    compare,
+    completion,
+    decode,
+    denoise,
+    doctor,
+    encode,
+    features,
+    index,
+    info,
+    search,
+    train,
+    verify,
+)
 from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
-COMMANDS = (encode, decode, info, verify, compare, doctor, completion, train)
+CODEC = (encode, decode, info, verify, compare)
+LATENTS = (features, index, search, denoise)
+COMMANDS = (*CODEC, *LATENTS, doctor, completion, train)
 
 EPILOG = """\
 exit codes:
