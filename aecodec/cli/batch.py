@@ -179,6 +179,12 @@ class _Batch:
         print(f"aecodec: {', '.join(parts)}", file=sys.stderr)
 
 
+def threads_of(args: Namespace) -> int | None:
+    """CPU threads for one of the workers, where the command line does not say."""
+    threads: int | None = args.threads
+    return threads or _share(args.jobs)
+
+
 def _share(workers: int) -> int | None:
     """CPU threads for each of several workers."""
     if workers == 1:

@@ -14,6 +14,7 @@ from aecodec.errors import UsageError
 from aecodec.limits import Limits
 
 if TYPE_CHECKING:
+    from aecodec.codec import Codec
     from aecodec.pixels import Picture
 
 KINDS = ("exif", "icc", "xmp")
@@ -171,17 +172,20 @@ def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
 
 def read_any(name: str, args: argparse.Namespace) -> Picture:
     """An .aec file or any other picture, or stdin for '-'; by its first bytes, not by its name."""
-    from aecodec import pixels
     from aecodec.cli import files
-    from aecodec.container import MAGIC
+    from aecodec.codec import Codec
 
     data = files.read_input(name)
     with files.about(name):
-        if not data.startswith(MAGIC):
-            return pixels.read_picture(data, limits(args))
-        from aecodec.codec import Codec
+        return decoded(data, Codec(None, args.device, args.threads, limits(args)))
 
-        return Codec(None, args.device, args.threads, limits(args)).decode_picture(data)
+
+def decoded(data: bytes, codec: Codec) -> Picture:
+    """The contents of an .aec file or of any other picture -> the picture."""
+    from aecodec import pixels
+    from aecodec.container import MAGIC
+
+    return codec.decode_picture(data) if data.startswith(MAGIC) else pixels.read_picture(data, codec.limits)
 
 
 def names_of(args: argparse.Namespace) -> tuple[str, str]:

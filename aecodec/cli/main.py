@@ -12,9 +12,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from typing import NoReturn
 
 from aecodec.cli import (
+    anomaly,
+    classify,
     common,
     compare,
     completion,
@@ -25,6 +28,8 @@ from aecodec.cli import (
     features,
     index,
     info,
+    inpaint,
+    sample,
     search,
     train,
     verify,
@@ -32,7 +37,7 @@ from aecodec.cli import (
 from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
 CODEC = (encode, decode, info, verify, compare)
-LATENTS = (features, index, search, denoise)
+LATENTS = (features, index, search, classify, anomaly, denoise, inpaint, sample)
 COMMANDS = (*CODEC, *LATENTS, doctor, completion, train)
 
 EPILOG = """\
@@ -91,7 +96,7 @@ class CommandParser(Parser):
                 options.append(text)
                 action = self._option_string_actions.get(text)
                 if action is not None and action.nargs != 0:
-                    options += [value for value in [next(rest, None)] if value is not None]
+                    options += islice(rest, action.nargs if isinstance(action.nargs, int) else 1)
         return options, names
 
 

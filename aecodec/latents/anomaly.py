@@ -2,13 +2,13 @@
 
 Three maps, each with a value for every 16 x 16 pixels:
 
-    memory  distance of the position's latents to the nearest ones of normal pictures: a patch memory (Roth et al.,
-            Towards total recall in industrial anomaly detection, 2022) on the codec's own features
+    memory  distance of the position's latents to the nearest ones of normal pictures: a patch memory (Roth
+            et al., Towards total recall in industrial anomaly detection, 2022) of the codec's own features
     rate    bits that the position costs: what is unusual cannot be predicted
     error   squared error of the decoded picture; the only one that runs the synthesis network
 
-The memory holds the 16 leading channels of y_hat, in which lies most of a patch, after each picture's own median
-is taken off and its own size divided out: how bright and how contrasty a picture is is no anomaly.
+The memory holds the 16 leading channels of y_hat, in which lies most of a patch, after each picture's own
+median is taken off and its own size divided out: how bright and how contrasty a picture is is no anomaly.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from aecodec import models, pixels
 from aecodec.codec import Codec
@@ -39,8 +40,13 @@ FORMAT, VERSION = "aecodec-anomaly", 1
 CHANNELS = 16
 LARGEST = 20_000
 """Positions in the memory; more are thinned out at random."""
-QUALITY = 70.0
+QUALITY: dict[str, float] = {"memory": 70.0, "rate": 70.0, "error": 15.0}
+"""At which pictures are encoded. A codec spends bits until the error is even, so that it tells little at a
+high quality; at a low one what is hard to code stays wrong."""
 FOLDS = 5
+TOP = 0.25
+HOTTEST = 4.0
+"""Standard deviations that are white in a heat map."""
 INSTALL = "run: pip install 'aecodec[latents]'"
 
 
@@ -49,11 +55,11 @@ class Score:
     """What a picture scored."""
 
     score: float
-    """Mean of its map: how many standard deviations it is from the normal pictures' mean, on a log scale."""
+    """Mean of the highest quarter of its map."""
     anomalous: bool
     """Above what all but 1 % of the normal pictures score that the model did not see while it learned."""
     map: Float
-    """[ceil(H/16), ceil(W/16)] in the same unit."""
+    """[ceil(H/16), ceil(W/16)]: standard deviations above the mean of normal pictures, on a log scale."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,9 +81,9 @@ class Detector:
     """99 % of normal pictures score less."""
 
     def map_of(self, source: ImageInput, codec: Codec) -> Float:
-        """A picture or .aec file -> its map. Raises what decode() and encode() do; InputError for an .aec file
-        whose reconstruction error is asked for, as the picture itself is not in it."""
-        return self.normalised(_raw_map(_read(source, codec, self.by, self.quality), self))
+        """A picture or .aec file -> its map. Raises what decode() and encode() do; InputError for the
+        reconstruction error of an .aec file, as the picture itself is not in it."""
+        return self.normalised(_raw_map(read(source, codec, self.by, self.quality), self))
 
     def normalised(self, raw: Float) -> Float:
         values: Float = (np.log(raw + np.float32(1e-3)) - self.centre) / self.spread
@@ -86,7 +92,7 @@ class Detector:
     def score(self, source: ImageInput, codec: Codec) -> Score:
         """A picture or .aec file -> how unusual it is. Raises what map_of() does."""
         found = self.map_of(source, codec)
-        value = float(found.mean())
+        value = _peak(found)
         return Score(value, value > self.threshold, found)
 
     def codec(self, **options: Any) -> Codec:
@@ -125,28 +131,42 @@ def load(source: Source) -> Detector:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reading:
-    """What the maps are made of: latents, or the map itself where it needs no memory."""
+    """What a map is made of."""
 
     positions: Float
-    """[CHANNELS, rows, columns] for the memory, [1, rows, columns] for the others."""
+    """[CHANNELS, rows, columns] of latents for the memory; for others [1, rows, columns], the map itself."""
+
+
+def heat_map(colours: pixels.Pixels, found: Float) -> NDArray[np.uint8]:
+    """[H, W, C], map -> [H, W, 3]: the picture in grey, with what is unusual in red, yellow and white."""
+    height, width = colours.shape[:2]
+    rows, columns = found.shape
+    wide = Image.fromarray(np.clip(found / HOTTEST, 0, 1)).resize(
+        (16 * columns, 16 * rows), Image.Resampling.BILINEAR
+    )
+    heat = np.asarray(wide)[:height, :width, None]
+    grey = colours.astype(np.float32).mean(2, keepdims=True) * np.float32(255 / np.iinfo(colours.dtype).max)
+    ramp = np.clip(3 * heat - np.arange(3, dtype=np.float32), 0, 1) * 255
+    drawn: NDArray[np.uint8] = np.rint(grey * (1 - heat) + ramp * heat).astype(np.uint8)
+    return drawn
 
 
 def fit(
     sources: Iterable[ImageInput],
     codec: Codec,
     by: By = "memory",
-    quality: float = QUALITY,
+    quality: float | None = None,
     failed: Callable[[ImageInput, Exception], None] | None = None,
 ) -> Detector:
     """Normal pictures, or .aec files, at least FOLDS -> Detector.
 
-    The scale of the scores comes from pictures that the memory was made without, in FOLDS turns.
-    failed: told of a source that cannot be read, instead of raising. Raises what decode() and encode() do;
-    UsageError when too few are left."""
+    quality: 0..100, that of pictures; None is QUALITY. The scale of the scores comes from pictures that the
+    memory was made without, in FOLDS turns. failed: told of a source that cannot be read, instead of raising.
+    Raises what decode() and encode() do; UsageError when too few are left."""
     found: list[Reading] = []
     for source in sources:
         try:
-            found.append(_read(source, codec, by, quality))
+            found.append(read(source, codec, by, quality))
         except (InputError, FormatError) as error:
             if failed is None:
                 raise
@@ -154,8 +174,9 @@ def fit(
     return fit_readings(found, codec, by, quality)
 
 
-def fit_readings(found: Sequence[Reading], codec: Codec, by: By, quality: float) -> Detector:
+def fit_readings(found: Sequence[Reading], codec: Codec, by: By, quality: float | None = None) -> Detector:
     """fit(), of what read() gave."""
+    quality = QUALITY[by] if quality is None else quality
     if len(found) < FOLDS:
         raise UsageError(f"{len(found)} normal pictures are too few; give at least {FOLDS}")
     model_id = codec.bundle.model_id
@@ -165,9 +186,15 @@ def fit_readings(found: Sequence[Reading], codec: Codec, by: By, quality: float)
     logs = [np.log(values + np.float32(1e-3)) for values in raw]
     every = np.concatenate([values.ravel() for values in logs])
     centre, spread = float(every.mean()), float(every.std()) + 1e-6
-    threshold = float(np.quantile([(values.mean() - centre) / spread for values in logs], 0.99))
+    threshold = float(np.quantile([_peak((values - centre) / spread) for values in logs], 0.99))
     whole = _remember(start, found)
     return Detector(by, model_id, quality, whole.memory, whole.scale, centre, spread, threshold)
+
+
+def _peak(values: Float) -> float:
+    """A whole picture's score: a defect is a part of it, and single positions are noisy."""
+    count = max(1, round(values.size * TOP))
+    return float(np.sort(values, axis=None)[-count:].mean())
 
 
 def _remember(start: Detector, found: Sequence[Reading]) -> Detector:
@@ -183,18 +210,17 @@ def _remember(start: Detector, found: Sequence[Reading]) -> Detector:
     )
 
 
-def read(source: ImageInput, codec: Codec, by: By = "memory", quality: float = QUALITY) -> Reading:
+def read(source: ImageInput, codec: Codec, by: By = "memory", quality: float | None = None) -> Reading:
     """A picture or .aec file -> what fit_readings() takes. Raises what fit() does."""
-    return _read(source, codec, by, quality)
-
-
-def _read(source: ImageInput, codec: Codec, by: By, quality: float) -> Reading:
+    quality = QUALITY[by] if quality is None else quality
     data = None
     if isinstance(source, bytes | bytearray | memoryview | str | os.PathLike):
         data = read_bytes(source)
     if data is not None and data.startswith(MAGIC):
         if by == "error":
-            raise InputError("an .aec file does not hold the picture to compare with; give the picture itself")
+            raise InputError(
+                "an .aec file does not hold the picture to compare with; give the picture itself"
+            )
         return _of_latents(read_file(data, codec), by)
     picture = pixels.read_picture(source if data is None else data, codec.limits, alpha=False)
     coded = codec.encode_picture(picture, quality)
@@ -226,7 +252,8 @@ def _raw_map(reading: Reading, detector: Detector) -> Float:
     if detector.by != "memory":
         return reading.positions[0]
     points = reading.positions.reshape(CHANNELS, -1).T / detector.scale
-    found: Float = np.sqrt(_nearest(points, detector.memory)).reshape(reading.positions.shape[1:])
+    points = np.sqrt(_nearest(points, detector.memory))
+    found: Float = points.reshape(reading.positions.shape[1:])
     return found
 
 
@@ -236,5 +263,6 @@ def _nearest(points: Float, memory: Float) -> Float:
         import faiss
     except ImportError:
         raise UsageError(f"the patch memory needs faiss; {INSTALL}") from None
-    distances: Float = faiss.knn(np.ascontiguousarray(points), np.ascontiguousarray(memory), 1)[0][:, 0]
-    return np.maximum(distances, 0)
+    found, _ = faiss.knn(np.ascontiguousarray(points), np.ascontiguousarray(memory), 1)
+    distances: Float = np.maximum(found[:, 0], 0)  # rounding may take equal ones below 0
+    return distances
