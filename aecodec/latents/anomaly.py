@@ -249,11 +249,10 @@ def _error(a: pixels.Pixels, b: pixels.Pixels) -> Float:
 
 
 def _raw_map(reading: Reading, detector: Detector) -> Float:
-    if detector.by != "memory":
-        return reading.positions[0]
-    points = reading.positions.reshape(CHANNELS, -1).T / detector.scale
-    points = np.sqrt(_nearest(points, detector.memory))
-    found: Float = points.reshape(reading.positions.shape[1:])
+    found: Float = reading.positions[0]
+    if detector.by == "memory":
+        points = reading.positions.reshape(CHANNELS, -1).T / detector.scale
+        found = np.sqrt(_nearest(points, detector.memory)).reshape(found.shape)
     return found
 
 
