@@ -67,6 +67,7 @@ class Run:
         for side in self.args.sides:
             some = list(labelled.crops(photographs, side, self.args.files))
             results.append(latents_vectors.speed(some, self.args.quality, self.args.threads))
+            print(json.dumps(results[-1]), flush=True)
         return results
 
     def classify(self) -> Any:

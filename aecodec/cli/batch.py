@@ -77,7 +77,7 @@ class _Batch:
     def work_through(self) -> None:
         if self._args.command == "encode":
             _ = self._shared.bundle  # without a model there is nothing to begin with
-        with _progress(len(self._plan.jobs)) as bar:
+        with progress(len(self._plan.jobs)) as bar:
             if bar is not None:
                 self._write = lambda text, stream: bar.write(text, file=stream)
             step = bar.update if bar is not None else int
@@ -194,14 +194,14 @@ def _share(workers: int) -> int | None:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Any]:
+def progress(total: int, unit: str = "file") -> Iterator[Any]:
     """A progress bar where stderr is a terminal; else None, and tqdm is not even imported."""
     if not (sys.stderr and sys.stderr.isatty()):
         yield None
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit="file", file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
+    with tqdm(total=total, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
         yield bar
 
 

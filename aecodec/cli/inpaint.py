@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aecodec.cli import decode
+    from aecodec.cli import batch, decode
 
     source, target = args.input, args.output
     if source == args.mask == files.PIPE:
@@ -47,7 +47,10 @@ def run(args: argparse.Namespace) -> int:
     with files.about(args.mask):
         mask = inpaint.read_mask(data, picture.pixels.shape[:2])
     began = time.perf_counter()
-    packed, notes = decode.pack(inpaint.inpaint(picture, mask, codec), form)
+    with batch.progress(len(inpaint.QUALITIES), "turn") as bar:
+        step = (lambda: None) if bar is None else bar.update
+        filled = inpaint.inpaint(picture, mask, codec, step=step)
+    packed, notes = decode.pack(filled, form)
     seconds = time.perf_counter() - began
     files.write_output(target, packed, args.force)
     notes = picture.notes + notes

@@ -12,7 +12,7 @@ Plug-and-play priors for model based reconstruction, 2013). Structure is continu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -59,10 +59,17 @@ def continued(samples: pixels.Pixels, mask: Mask) -> pixels.Pixels:
     return np.where(mask[:, :, None], filled, samples)
 
 
-def inpaint(picture: Picture, mask: Mask, codec: Codec, qualities: Sequence[float] = QUALITIES) -> Picture:
+def inpaint(
+    picture: Picture,
+    mask: Mask,
+    codec: Codec,
+    qualities: Sequence[float] = QUALITIES,
+    step: Callable[[], object] = lambda: None,
+) -> Picture:
     """A picture, [H, W] true where it is missing -> the picture with its hole filled; the rest is as it was.
 
-    codec: best without pixel_blocks. Raises what encoding does; UsageError for a mask of another size."""
+    codec: best without pixel_blocks. step: called after each turn. Raises what encoding does; UsageError for a
+    mask of another size."""
     if mask.shape != picture.pixels.shape[:2]:
         raise UsageError(f"a mask {list(picture.pixels.shape[:2])} is needed, not {list(mask.shape)}")
     if not mask.any():
@@ -73,5 +80,6 @@ def inpaint(picture: Picture, mask: Mask, codec: Codec, qualities: Sequence[floa
         plain = Picture(filled, orientation=picture.orientation)
         decoded = codec.decode_picture(codec.encode_picture(plain, quality)).pixels
         filled = np.where(hole, decoded, picture.pixels)
+        step()
     mean = np.rint((smooth.astype(np.float32) + filled) / 2).astype(picture.pixels.dtype)
     return replace(picture, pixels=np.where(hole, mean, picture.pixels))
