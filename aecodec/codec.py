@@ -10,7 +10,7 @@ from dataclasses import replace
 from PIL import Image
 
 from aecodec import container, datapath, entropy, models, pixels, preview, rate_control, sections
-from aecodec.container import Header
+from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
 from aecodec.describe import LEVELS_PER_QUALITY
 from aecodec.errors import FormatError, UsageError
@@ -216,6 +216,11 @@ class Codec:
         needed = plan(header, region, model.bundle.halo["synthesis"])
         parsed = container.read_file(view, self.limits, only=needed.groups)
         return datapath.decode_region(model, parsed, self.limits, region)
+
+    def parse(self, data: Source) -> tuple[Model, Parsed]:
+        """A file taken apart, every checksum of the container verified -> the model it needs, its parts."""
+        parsed = container.read_file(read_bytes(data), self.limits)
+        return self._model_of(parsed.header), parsed
 
     def verify(self, data: Source) -> None:
         """Raises what decode() would, without computing pixels. Alpha and metadata are unpacked, too."""

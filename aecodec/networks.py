@@ -15,7 +15,7 @@ see one group each.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,14 @@ class Networks:
                 data = self._bundle.read(f"{graph}.onnx")
                 self._sessions[graph] = open_session(data, device, self._threads, self._optimise)
             return self._sessions[graph]
+
+    def derived(self, key: str, graph: str, change: Callable[[bytes], bytes]) -> Session:
+        """A session for what `change` makes of one of the graphs; made once for each key."""
+        with self._lock:
+            if key not in self._sessions:
+                data = change(self._bundle.read(f"{graph}.onnx"))
+                self._sessions[key] = open_session(data, self._device, self._threads, self._optimise)
+            return self._sessions[key]
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> list[Any]:
         session = self.session(graph)

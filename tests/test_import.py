@@ -20,7 +20,7 @@ PARTS = {"_core", "container", "describe", "entropy", "models", "networks", "pix
 CODEC = BASE | PARTS
 
 LADDER: dict[str, set[str]] = {
-    "__init__": BASE | {"api", "codec", "describe", "pillow_plugin"},
+    "__init__": BASE | {"api", "codec", "describe", "latents", "pillow_plugin"},
     "__main__": {"cli"},
     "errors": set(),
     "limits": set(),
@@ -51,15 +51,28 @@ LADDER: dict[str, set[str]] = {
     "api": BASE | {"codec", "models", "pixels", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "pixels", "preview", "sections"},
     "integrations": BASE | {"api", "container", "session"},
-    "cli": CODEC | {"cli", "codec", "deep", "metrics", "orientation", "rate_control", "region", "remote"},
+    "latents": CODEC | {"api", "codec", "conceal", "datapath", "windows"},
+    "cli": CODEC
+    | {"cli", "codec", "deep", "latents", "metrics", "orientation", "rate_control", "region", "remote"},
 }
 HEAVY = {
     "onnxruntime": {"session"},
     "numpy": {
-        *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
+        *(
+            "cli",
+            "integrations",
+            "latents",
+            "metrics",
+            "entropy",
+            "modes",
+            "deep",
+            "alpha",
+            "pixels",
+            "orientation",
+        ),
         *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec"),
     },
-    "PIL": {"modes", "deep", "alpha", "pixels", "blocks", "codec", "api", "pillow_plugin", "cli"},
+    "PIL": {"modes", "deep", "alpha", "pixels", "blocks", "codec", "api", "pillow_plugin", "cli", "latents"},
     "torch": set(),
     "onnx": set(),
 }
@@ -125,6 +138,10 @@ def test_command_line_is_light():
 
 
 OPTIONAL = (
+    "aecodec.latents",
+    "faiss",
+    "sklearn",
+    "skimage",
     "tqdm",
     "fsspec",
     "shtab",

@@ -14,6 +14,7 @@ from aecodec.errors import UsageError
 from aecodec.limits import Limits
 
 if TYPE_CHECKING:
+    from aecodec.codec import Codec
     from aecodec.pixels import Picture
 
 KINDS = ("exif", "icc", "xmp")
@@ -42,6 +43,13 @@ def positive(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
 
 
@@ -87,8 +95,20 @@ def metadata(text: str) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="NAME", help="name or folder of a model bundle")
+def add_encoding_quality(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "-q",
+        "--quality",
+        type=quality,
+        default=60.0,
+        metavar="0..100",
+        help="at which a picture that is no .aec file is encoded first (default 60)",
+    )
+
+
+def add_runtime_arguments(parser: argparse.ArgumentParser, model: bool = True) -> None:
+    if model:
+        parser.add_argument("--model", metavar="NAME", help="name or folder of a model bundle")
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
@@ -121,7 +141,11 @@ def add_batch_arguments(parser: argparse.ArgumentParser, out_dir: bool = True) -
     if out_dir:
         group.add_argument("--out-dir", metavar="DIR", help="where results go, each named after its input")
     group.add_argument("-r", "--recursive", action="store_true", help="take the files in folders, too")
-    group.add_argument("--jobs", type=count, default=1, metavar="N", help="inputs at a time (default 1)")
+    add_jobs(group)
+
+
+def add_jobs(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--jobs", type=count, default=1, metavar="N", help="inputs at a time (default 1)")
 
 
 def add_metadata(parser: argparse.ArgumentParser) -> None:
@@ -144,6 +168,24 @@ def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
     kept = {kind: getattr(picture, kind) if kind in kinds else b"" for kind in KINDS}
     dpi = picture.dpi if kinds else None
     return replace(picture, notes=notes, icc=kept["icc"], exif=kept["exif"], xmp=kept["xmp"], dpi=dpi)
+
+
+def read_any(name: str, args: argparse.Namespace) -> Picture:
+    """An .aec file or any other picture, or stdin for '-'; by its first bytes, not by its name."""
+    from aecodec.cli import files
+    from aecodec.codec import Codec
+
+    data = files.read_input(name)
+    with files.about(name):
+        return decoded(data, Codec(None, args.device, args.threads, limits(args)))
+
+
+def decoded(data: bytes, codec: Codec) -> Picture:
+    """The contents of an .aec file or of any other picture -> the picture."""
+    from aecodec import pixels
+    from aecodec.container import MAGIC
+
+    return codec.decode_picture(data) if data.startswith(MAGIC) else pixels.read_picture(data, codec.limits)
 
 
 def names_of(args: argparse.Namespace) -> tuple[str, str]:

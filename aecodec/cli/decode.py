@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         return _run_batch(args)
     source, target = common.names_of(args)
     files.check_output(source, target, args.force)
-    form = _format_of(target, args.format)
+    form = format_of(target, args.format)
     from aecodec.codec import Codec
 
     began = time.perf_counter()
@@ -96,7 +96,7 @@ def _run_batch(args: argparse.Namespace) -> int:
     from aecodec.cli import batch, plan
 
     suffix = "." + (args.format or "png").lower().removeprefix(".")
-    form = _format_of("", suffix)
+    form = format_of("", suffix)
     jobs = plan.make(args.names, args.recursive, lambda: {".aec"}, args.out_dir, suffix)
     return batch.run(args, jobs, lambda codec, job: _decode(codec, args, job.source, str(job.target), form))
 
@@ -119,7 +119,7 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
     if args.apply_orientation:
         picture = upright(picture)
     picture = common.keep_metadata(picture, args.metadata)
-    packed, notes = _pack(picture, form)
+    packed, notes = pack(picture, form)
     notes = picture.notes + notes
     files.write_output(target, packed, args.force)
     if lost:
@@ -136,7 +136,7 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
     )
 
 
-def _format_of(output: str, name: str | None) -> str:
+def format_of(output: str, name: str | None) -> str:
     """Pillow's name of the format that --format or OUT's suffix asks for."""
     from PIL import Image
 
@@ -150,7 +150,7 @@ def _format_of(output: str, name: str | None) -> str:
     return form
 
 
-def _pack(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
+def pack(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
     """-> the file, notes"""
     from aecodec import deep, pixels
 

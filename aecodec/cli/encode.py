@@ -91,10 +91,12 @@ def _run_batch(args: argparse.Namespace) -> int:
         bpp = 8 * size / encoded.pixels
         return outcome.Outcome(job.source, job.target, bytes=size, bpp=bpp, notes=encoded.notes)
 
-    return batch.run(args, plan.make(args.names, args.recursive, _suffixes, args.out_dir, ".aec"), work)
+    return batch.run(
+        args, plan.make(args.names, args.recursive, picture_suffixes, args.out_dir, ".aec"), work
+    )
 
 
-def _suffixes() -> set[str]:
+def picture_suffixes() -> set[str]:
     """Of the pictures that Pillow reads."""
     from PIL import Image
 

@@ -12,12 +12,33 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from typing import NoReturn
 
-from aecodec.cli import common, compare, completion, decode, doctor, encode, info, train, verify
+from aecodec.cli import (
+    anomaly,
+    classify,
+    common,
+    compare,
+    completion,
+    decode,
+    denoise,
+    doctor,
+    encode,
+    features,
+    index,
+    info,
+    inpaint,
+    sample,
+    search,
+    train,
+    verify,
+)
 from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
-COMMANDS = (encode, decode, info, verify, compare, doctor, completion, train)
+CODEC = (encode, decode, info, verify, compare)
+LATENTS = (features, index, search, classify, anomaly, denoise, inpaint, sample)
+COMMANDS = (*CODEC, *LATENTS, doctor, completion, train)
 
 EPILOG = """\
 exit codes:
@@ -75,7 +96,7 @@ class CommandParser(Parser):
                 options.append(text)
                 action = self._option_string_actions.get(text)
                 if action is not None and action.nargs != 0:
-                    options += [value for value in [next(rest, None)] if value is not None]
+                    options += islice(rest, action.nargs if isinstance(action.nargs, int) else 1)
         return options, names
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 DONE, SKIPPED, FAILED, SALVAGED = "done", "skipped", "failed", "salvaged"
@@ -26,7 +27,10 @@ class Outcome:
     error: str | None = None
     exit_code: int = 0
     notes: tuple[str, ...] = ()
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """What some commands tell beside these."""
 
     def as_json(self) -> str:
-        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "found"}
+        fields |= self.found
         return json.dumps(fields | {"seconds": round(self.seconds, 4), "notes": list(self.notes)})
