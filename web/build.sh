@@ -27,13 +27,14 @@ fingerprint() {
 
 case "${1:-site}" in
 core)
-  ${CLANG:-clang} "${flags[@]}" "${sources[@]}" -o wasm/aecodec.wasm
+  out=${WASM_OUT:-wasm}
+  ${CLANG:-clang} "${flags[@]}" "${sources[@]}" -o "$out/aecodec.wasm"
   {
     echo "sources $(fingerprint)"
-    echo "wasm $(sha256sum <wasm/aecodec.wasm | cut -d' ' -f1)"
+    echo "wasm $(sha256sum <"$out/aecodec.wasm" | cut -d' ' -f1)"
     echo "compiler $(${CLANG:-clang} --version | head -1)"
-  } >wasm/aecodec.wasm.txt
-  ls -l wasm/aecodec.wasm
+  } >"$out/aecodec.wasm.txt"
+  echo "$out/aecodec.wasm: $(stat -c %s "$out/aecodec.wasm") bytes"
   ;;
 check)
   grep -qx "sources $(fingerprint)" wasm/aecodec.wasm.txt ||
