@@ -228,6 +228,12 @@ def test_info_says_what_the_command_says(node: str, written: Path) -> None:
         assert found == wanted, path.stem
 
 
+def test_the_core_was_compiled_from_these_sources() -> None:
+    if not shutil.which("bash"):
+        pytest.skip("bash is not installed")
+    run("bash", "build.sh", "check")
+
+
 def test_its_own_tests_in_node(node: str) -> None:
     names = ["codec", "conformance", "models", "package", "png"]
     out = run(node, "--test", *(f"test/{name}.test.mjs" for name in names))

@@ -5,6 +5,7 @@ import { psnr } from "./pictures.js";
 
 const BROWSER = { jpeg: ["JPEG", "image/jpeg"], webp: ["WebP", "image/webp"] };
 
+const MATCH = 1.1;
 const decibels = (value) => (value === Infinity ? "exact" : value.toFixed(2));
 
 export class Compare {
@@ -34,7 +35,7 @@ export class Compare {
   async run(image, target, current) {
     for (const [key, [label, type]] of Object.entries(BROWSER)) {
       this.#note(key, label, "…");
-      await this.#add(key, label, image, current, () => browserPeer(type, image, target));
+      await this.#add(key, label, image, target, current, () => browserPeer(type, image, target));
     }
   }
 
@@ -44,20 +45,21 @@ export class Compare {
     this.avifButton.disabled = true;
     this.#note("avif", "AVIF", "loading the encoder …");
     const onStep = (step) => current() && this.#note("avif", "AVIF", `trial ${step} of about 6 …`);
-    await this.#add("avif", "AVIF", image, current, () => avifPeer(image, target, onStep));
+    await this.#add("avif", "AVIF", image, target, current, () => avifPeer(image, target, onStep));
     if (!current()) return;
     this.avifButton.disabled = false;
     if (this.found.avif) this.avifButton.querySelector("#avif-size")?.remove();
   }
 
-  async #add(key, label, image, current, make) {
+  async #add(key, label, image, target, current, make) {
     try {
       const peer = await make();
       if (!current()) return;
       const quality = psnr(image, peer.image);
       const times = [timeText(peer.encodeMs), timeText(peer.decodeMs)];
       this.#fill(key, label, [bytesText(peer.blob.size), decibels(quality), ...times]);
-      this.#rows[key].psnr = quality;
+      // One that cannot become so small is shown, but is no match.
+      this.#rows[key].psnr = peer.blob.size <= MATCH * target ? quality : undefined;
       this.found[key] = { ...peer, label };
       this.#mark();
       this.onFound();
@@ -90,7 +92,7 @@ export class Compare {
     this.#row(key, label).cells[1].colSpan = 4;
   }
 
-  /** The best PSNR in bold. */
+  /** The best PSNR of those with as many bytes in bold. */
   #mark() {
     const best = Math.max(...Object.values(this.#rows).map(({ psnr: quality }) => quality ?? -Infinity));
     for (const { row, psnr: quality } of Object.values(this.#rows)) row.classList.toggle("best", quality === best);

@@ -33,7 +33,6 @@ await build({
   target: "es2022",
   minify: true,
   legalComments: "linked",
-  external: ["node:*"],
   plugins: [{ name: "runtime stays a file of its own: its threads load it again", setup: keepRuntime }],
 });
 

@@ -1,8 +1,8 @@
 /** Blocks of 64 x 64 pixels that are coded as pixels: docs/format.md, section 6.3.   payloads -> samples
  *
- * The image is a lossless WebP, which browsers read themselves; Node needs the package @jsquash/webp. */
-import { CorruptError, FormatError } from "./errors.js";
-import { IN_NODE } from "./source.js";
+ * The image is a lossless WebP, which browsers read themselves; Node needs a package for it. */
+import { decodeWebp } from "#platform";
+import { AecodecError, CorruptError } from "./errors.js";
 
 const BLOCK = 64;
 const PER_ROW = 8;
@@ -18,7 +18,9 @@ export async function pasteBlocks(picture, groups, payloads) {
     const { places, webp } = readMask(payload, group, number);
     const [width, height] = [BLOCK * Math.min(places.length, PER_ROW), BLOCK * Math.ceil(places.length / PER_ROW)];
     checkWebp(webp, width, height, number);
-    const sheet = await decodeWebp(webp, number);
+    const sheet = await decodeWebp(webp).catch((error) => {
+      throw error instanceof AecodecError ? error : invalid(number, error.message);
+    });
     if (sheet.width !== width || sheet.height !== height) throw invalid(number, "its size is another one");
     places.forEach(([row, column], k) => {
       const at = { from: BLOCK * Math.floor(k / PER_ROW) * width + BLOCK * (k % PER_ROW), stride: width };
@@ -71,53 +73,5 @@ function copyBlock(rgba, { from, stride }, { width, height, channels, samples },
       const [source, to] = [4 * (from + y * stride + x), ((top + y) * width + left + x) * channels];
       for (let c = 0; c < channels; c++) samples[to + c] = rgba[source + c];
     }
-  }
-}
-
-/** @returns {Promise<{data: Uint8ClampedArray, width: number, height: number}>} RGBA */
-async function decodeWebp(webp, number) {
-  if (IN_NODE) return decodeInNode(webp, number);
-  // Both options: the numbers that were coded are wanted, neither managed nor multiplied by anything.
-  const options = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
-  const bitmap = await createImageBitmap(new Blob([webp], { type: "image/webp" }), options).catch((error) => {
-    throw invalid(number, error.message);
-  });
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  return context.getImageData(0, 0, canvas.width, canvas.height);
-}
-
-let decoder;
-
-async function decodeInNode(webp, number) {
-  decoder ??= loadDecoder();
-  const decode = await decoder;
-  return decode(webp.slice().buffer).catch((error) => {
-    throw invalid(number, error.message);
-  });
-}
-
-async function loadDecoder() {
-  try {
-    const { createRequire } = await import("node:module");
-    const { readFile } = await import("node:fs/promises");
-    const name = "@jsquash/webp"; // a variable: bundlers for the browser have no use for it
-    const module = await import(`${name}/decode.js`);
-    const path = createRequire(import.meta.url).resolve(`${name}/codec/dec/webp_dec.wasm`);
-    globalThis.ImageData ??= PlainImageData;
-    await module.init(await WebAssembly.compile(await readFile(path)));
-    return module.default;
-  } catch (error) {
-    decoder = undefined;
-    const why = `this Node cannot read WebP (${error.message}): npm install @jsquash/webp`;
-    throw new FormatError(`the file has blocks in WebP, and ${why}`);
-  }
-}
-
-class PlainImageData {
-  constructor(data, width, height) {
-    Object.assign(this, { data, width, height });
   }
 }

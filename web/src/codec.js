@@ -1,4 +1,5 @@
 /** Codec: loads models, and turns pictures into files and back. The data path is encoder.js and decoder.js. */
+import { toImage } from "#platform";
 import { readFile } from "./container.js";
 import { Core } from "./core.js";
 import { decodeFile } from "./decoder.js";
@@ -16,7 +17,8 @@ import { LARGEST } from "./windows.js";
 
 /** Quality 0..100 of the interface -> level 0..63 of the file. */
 export const LEVELS_PER_QUALITY = 0.63;
-const NANO = new URL("../models/nano/", import.meta.url);
+/** Where the default model is; in two steps, since bundlers take a literal for a file of theirs. */
+const NANO = "../models/nano/";
 
 /**
  * @typedef {object} Model  A bundle that is loaded.
@@ -33,7 +35,7 @@ export class Codec {
   #runtime;
 
   /** See CodecOptions in index.d.ts. */
-  constructor({ models = [NANO], limits, largestWindow = LARGEST, onProgress = () => {}, ...runtime } = {}) {
+  constructor({ models = [new URL(NANO, import.meta.url)], limits, largestWindow = LARGEST, onProgress = () => {}, ...runtime } = {}) {
     if (!models.length) throw new UsageError("models: the folder of one bundle at least is needed");
     this.limits = { ...DEFAULT_LIMITS, ...limits };
     this.#options = { models, largestWindow, onProgress, runtime };
@@ -105,10 +107,7 @@ export class Codec {
   async decode(data, { applyOrientation = true, onProgress } = {}) {
     const picture = await this.read(data, { onProgress });
     const image = turn(toRgba(picture), applyOrientation ? picture.orientation : 1);
-    if (typeof ImageData === "function" && ImageData.prototype.constructor.length >= 2) {
-      return new ImageData(image.data, image.width, image.height);
-    }
-    return { ...image, colorSpace: "srgb" };
+    return toImage(image);
   }
 
   async encode(image, { quality = 60, alpha = true, alphaQuality, orientation = 1, onProgress, ...metadata } = {}) {

@@ -1,6 +1,6 @@
 /** onnxruntime-web: the only module that knows it.  graph bytes -> a session, on WebAssembly or WebGPU. */
+import { importRuntime } from "#platform";
 import { DeviceError, ModelError, UsageError } from "./errors.js";
-import { IN_NODE } from "./source.js";
 
 const DEVICES = ["auto", "wasm", "webgpu"];
 /** They decide how bytes are read, and run on WebAssembly on every device: a GPU may round or use Winograd. */
@@ -16,7 +16,7 @@ const EXACT = ["scales_first", "scales_second"];
  */
 
 /** One per set of options: onnxruntime-web has one state a page. @param {RuntimeOptions} options */
-export async function openRuntime({ device = "auto", threads, loadRuntime = fromNpm, runtimePath } = {}) {
+export async function openRuntime({ device = "auto", threads, loadRuntime = importRuntime, runtimePath } = {}) {
   if (!DEVICES.includes(device)) throw new UsageError(`device ${device} is unknown; use one of ${DEVICES.join(", ")}`);
   const gpu = device !== "wasm" && (await hasAdapter());
   if (device === "webgpu" && !gpu) throw new DeviceError("device webgpu: this browser offers no GPU; use wasm");
@@ -28,11 +28,6 @@ export async function openRuntime({ device = "auto", threads, loadRuntime = from
   if (runtimePath) ort.env.wasm.wasmPaths = runtimePath;
   if (threads) ort.env.wasm.numThreads = threads;
   return { ort, kind };
-}
-
-function fromNpm(kind) {
-  if (IN_NODE) return import("onnxruntime-web"); // its own build, which finds the .wasm file by path
-  return kind === "webgpu" ? import("onnxruntime-web/webgpu") : import("onnxruntime-web/wasm");
 }
 
 async function hasAdapter() {

@@ -1,15 +1,13 @@
 /** URLs -> bytes, in the browser and in Node; what is marked as lasting is kept in the browser's Cache. */
+import { base, readFile } from "#platform";
 import { ModelError } from "./errors.js";
 
 const CACHE = "aecodec-models";
-export const IN_NODE = typeof process === "object" && !!process.versions?.node && typeof window === "undefined";
 
-/** @param {URL|string} base @returns {URL} with a slash at its end; a string may be a folder's path in Node. */
-export function folder(base) {
-  let url = String(base);
-  if (!url.endsWith("/")) url += "/";
-  if (/^[a-z][a-z0-9+.-]+:/i.test(url)) return new URL(url);
-  return new URL(url, IN_NODE ? `file://${process.cwd()}/` : globalThis.location.href);
+/** @param {URL|string} name @returns {URL} with a slash at its end; a string may be a folder's path in Node. */
+export function folder(name) {
+  const url = String(name).replace(/\/?$/, "/");
+  return new URL(url, base());
 }
 
 /**
@@ -19,8 +17,7 @@ export function folder(base) {
  * @returns {Promise<Uint8Array>}
  */
 export async function readUrl(url, { key, onBytes = () => {} } = {}) {
-  if (url.protocol === "file:" && IN_NODE) {
-    const { readFile } = await import("node:fs/promises");
+  if (url.protocol === "file:" && readFile) {
     const data = await readFile(url).catch((error) => {
       throw new ModelError(`cannot read ${url.pathname}: ${error.code}`);
     });

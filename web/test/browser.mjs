@@ -23,7 +23,7 @@ export async function withPage(work, { isolated = false, args = [], viewport } =
   });
   try {
     const page = await browser.newPage();
-    page.setDefaultTimeout(240_000);
+    page.setDefaultTimeout(120_000);
     const problems = [];
     page.on("console", (message) => {
       if (["error", "warn", "warning"].includes(message.type())) problems.push(`${message.type()}: ${message.text()}`);
@@ -35,7 +35,11 @@ export async function withPage(work, { isolated = false, args = [], viewport } =
       if (!url.startsWith(base) && !/^(blob|data):/.test(url)) problems.push(`another place: ${url}`);
     });
     await page.goto(base);
-    return await work(page, { browser, base, problems, server });
+    return await work(page, { browser, base, problems, server }).catch(async (error) => {
+      const shown = await page.evaluate(() => document.body.innerText).catch(() => "nothing");
+      error.message += `\nthe page's problems: ${problems.join("; ") || "none"}\nit shows: ${shown}`;
+      throw error;
+    });
   } finally {
     await browser.close();
     server.closeAllConnections();

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after, test } from "node:test";
+import { encodePng } from "../src/index.js";
 import { CHROME, withPage } from "./browser.mjs";
 import { distance, golden, goldenPicture, INVALID, VALID } from "./golden.mjs";
 
@@ -179,6 +180,20 @@ test(".aec files are opened; damaged ones are refused with a reason", { skip }, 
     await page.waitForFunction(() => document.getElementById("error").textContent.includes("cannot read that file"));
     await choose(page, onDisk("other.aec", golden("valid", "rgb_64x64")));
     await page.waitForFunction(() => document.getElementById("error").hidden);
+    assert.deepEqual(problems, []);
+  }),
+);
+
+test("a large picture can be worked on in a smaller copy", { skip }, () =>
+  withPage(async (page, { problems, base }) => {
+    await page.goto(`${base}?model=tests/data/bundles/tiny`);
+    const samples = new Uint8Array(2048 * 2000).map((_, p) => ((p % 2048) + p / 2048) / 17);
+    await choose(page, onDisk("large.png", await encodePng(samples, 2048, 2000, 1)));
+    await page.waitForSelector("#reduce-field:not([hidden])");
+    await page.click("#reduce"); // while it is being coded: what comes first is dropped
+    await page.waitForFunction(() => document.getElementById("facts").textContent.includes("1431 × 1398, grey"));
+    await compared(page);
+    assert.deepEqual(await page.$eval("#left-canvas", ({ width, height }) => [width, height]), [1431, 1398]);
     assert.deepEqual(problems, []);
   }),
 );
