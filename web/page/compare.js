@@ -27,7 +27,12 @@ export class Compare {
     this.body.replaceChildren();
     this.#rows = {};
     const shown = quality === undefined ? "–" : decibels(quality);
-    this.#fill("aec", "aecodec", [bytesText(bytes), shown, encodeMs ? timeText(encodeMs) : "–", timeText(decodeMs)]);
+    this.#fill("aec", "aecodec", [
+      bytesText(bytes),
+      shown,
+      encodeMs ? timeText(encodeMs) : "–",
+      timeText(decodeMs),
+    ]);
     this.#rows.aec.psnr = quality;
   }
 
@@ -95,6 +100,7 @@ export class Compare {
   /** The best PSNR of those with as many bytes in bold. */
   #mark() {
     const best = Math.max(...Object.values(this.#rows).map(({ psnr: quality }) => quality ?? -Infinity));
-    for (const { row, psnr: quality } of Object.values(this.#rows)) row.classList.toggle("best", quality === best);
+    for (const { row, psnr: quality } of Object.values(this.#rows))
+      row.classList.toggle("best", quality === best);
   }
 }

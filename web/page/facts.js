@@ -10,22 +10,45 @@ export const timeText = (ms) => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1
 export const decibelText = (value) => (value === Infinity ? "exact" : `${value.toFixed(2)} dB`);
 export const bppText = (value) => value.toFixed(value < 1 ? 3 : 2);
 
-const TURNS = ["", "upright", "mirrored", "half turn", "mirrored, half turn", "mirrored, quarter turn", "quarter turn", "mirrored, three quarter turn", "three quarter turn"];
+const TURNS = [
+  "",
+  "upright",
+  "mirrored",
+  "half turn",
+  "mirrored, half turn",
+  "mirrored, quarter turn",
+  "quarter turn",
+  "mirrored, three quarter turn",
+  "three quarter turn",
+];
 
 /** info() -> [[term, description], ...] */
 export function factsOf(info, model) {
   const blocks = info.groups.reduce((sum, group) => sum + group.pixel_blocks, 0);
-  const known = { iCCP: "ICC profile", eXIF: "EXIF", xMPd: "XMP", rESo: "resolution", ALPH: "alpha, exact", ALPC: "alpha, with loss" };
+  const known = {
+    iCCP: "ICC profile",
+    eXIF: "EXIF",
+    xMPd: "XMP",
+    rESo: "resolution",
+    ALPH: "alpha, exact",
+    ALPC: "alpha, with loss",
+  };
   const metadata = info.sections.filter(({ tag }) => known[tag]);
   return [
     ["Format", `version ${info.format_version}`],
-    ["Picture", `${info.width} × ${info.height}, ${info.channels === 1 ? "grey" : "RGB"}, ${info.depth} bits`],
+    [
+      "Picture",
+      `${info.width} × ${info.height}, ${info.channels === 1 ? "grey" : "RGB"}, ${info.depth} bits`,
+    ],
     ["Orientation", TURNS[info.orientation]],
     ["Quality", `${info.quality} (level ${info.level.toFixed(2)})`],
     ["Model", `${model} ${info.model_id}`],
     ["Groups", `${info.group_grid[1]} × ${info.group_grid[0]} of ${16 * info.group_edge} pixels`],
     ["Pixel blocks", blocks ? bytesText(blocks) : "none"],
-    ["Beside pixels", metadata.map(({ tag, size }) => `${known[tag]} (${bytesText(size)})`).join(", ") || "nothing"],
+    [
+      "Beside pixels",
+      metadata.map(({ tag, size }) => `${known[tag]} (${bytesText(size)})`).join(", ") || "nothing",
+    ],
     ["Symbols CRC-32C", `${info.symbols_crc32c}, checked`],
     ["Bytes", new Intl.NumberFormat("en").format(info.bytes)],
   ];

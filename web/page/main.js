@@ -14,7 +14,11 @@ const state = { name: "picture", blob: null, reference: null, originalBytes: 0, 
 const split = new Split($("stage"), [$("left-canvas"), $("right-canvas")], $("divider"), $("split"));
 const compare = new Compare($("peers"), $("avif"), () => fillChoices());
 const client = new Client(({ stage, loaded, total }) =>
-  busy(stage === "model" ? "Loading the model" : "Loading onnxruntime", loaded / total, `${bytesText(loaded)} of ${bytesText(total)}`),
+  busy(
+    stage === "model" ? "Loading the model" : "Loading onnxruntime",
+    loaded / total,
+    `${bytesText(loaded)} of ${bytesText(total)}`,
+  ),
 );
 
 function busy(text, share, detail = "") {
@@ -52,7 +56,11 @@ const open = (blob, name) =>
   during(async (current) => {
     busy("Reading");
     const data = new Uint8Array(await blob.arrayBuffer());
-    Object.assign(state, { name: name.replace(/\.[^.]*$/, "") || "picture", blob, originalBytes: data.length });
+    Object.assign(state, {
+      name: name.replace(/\.[^.]*$/, "") || "picture",
+      blob,
+      originalBytes: data.length,
+    });
     state.fromAec = isAec(data);
     $("reduce").checked = false;
     $("reduce-field").hidden = true;
@@ -107,10 +115,13 @@ async function show(coded, current) {
   $("psnr").textContent = same ? "–" : decibelText(quality);
   $("encode-time").textContent = encodeMs ? timeText(encodeMs) : "–";
   $("decode-time").textContent = timeText(ms);
-  $("device").textContent = `The networks ran on ${device === "webgpu" ? "WebGPU" : "WebAssembly"}${crossOriginIsolated ? "" : ", one thread"}.`;
+  $("device").textContent =
+    `The networks ran on ${device === "webgpu" ? "WebGPU" : "WebAssembly"}${crossOriginIsolated ? "" : ", one thread"}.`;
   listFacts($("facts"), factsOf(facts, "nano"));
   busy("");
-  say(`${facts.width} by ${facts.height} pixels, ${bytesText(data.length)}, ${$("psnr").textContent === "–" ? "decoded" : `PSNR ${$("psnr").textContent}`}`);
+  say(
+    `${facts.width} by ${facts.height} pixels, ${bytesText(data.length)}, ${$("psnr").textContent === "–" ? "decoded" : `PSNR ${$("psnr").textContent}`}`,
+  );
   compare.reset({ bytes: data.length, psnr: quality, encodeMs, decodeMs: ms });
   fillChoices();
   await compare.run(state.reference, data.length, current);
@@ -132,7 +143,9 @@ function fillChoices() {
   ["left", "right"].forEach((side, i) => {
     const select = $(side);
     const wanted = select.value || (i ? "aec" : "original");
-    select.replaceChildren(...Object.entries(all).map(([key, [label]]) => new Option(label.split(",")[0], key)));
+    select.replaceChildren(
+      ...Object.entries(all).map(([key, [label]]) => new Option(label.split(",")[0], key)),
+    );
     select.value = all[wanted] ? wanted : i ? "aec" : "original";
     const [label, image] = all[select.value];
     $(`${side}-tag`).textContent = label;
@@ -159,7 +172,9 @@ async function reduce() {
     let image = await readPicture(state.blob);
     if ($("reduce").checked) {
       const factor = Math.sqrt(REDUCED / (image.width * image.height));
-      const [resizeWidth, resizeHeight] = [image.width, image.height].map((side) => Math.round(side * factor));
+      const [resizeWidth, resizeHeight] = [image.width, image.height].map((side) =>
+        Math.round(side * factor),
+      );
       const bitmap = await createImageBitmap(image, { resizeWidth, resizeHeight, resizeQuality: "high" });
       const context = new OffscreenCanvas(resizeWidth, resizeHeight).getContext("2d");
       context.drawImage(bitmap, 0, 0);
@@ -171,7 +186,9 @@ async function reduce() {
 }
 
 function startCodec() {
-  const models = new URLSearchParams(location.search).getAll("model").map((path) => new URL(path, location).href);
+  const models = new URLSearchParams(location.search)
+    .getAll("model")
+    .map((path) => new URL(path, location).href);
   const device = $("gpu").checked ? "webgpu" : "wasm";
   return client.call("start", { device, models: models.length ? models : undefined });
 }
@@ -181,7 +198,9 @@ function listen() {
     if (target.files[0]) open(target.files[0], target.files[0].name);
     target.value = "";
   });
-  $("sample").addEventListener("click", async () => open(await (await fetch("sample.jpg")).blob(), "sample.jpg"));
+  $("sample").addEventListener("click", async () =>
+    open(await (await fetch("sample.jpg")).blob(), "sample.jpg"),
+  );
   addEventListener("paste", ({ clipboardData }) => {
     const [file] = clipboardData.files;
     if (file) open(file, file.name);
@@ -203,14 +222,18 @@ function listen() {
   $("quality").addEventListener("change", encode);
   for (const side of ["left", "right"]) $(side).addEventListener("change", fillChoices);
   $("zoom").addEventListener("change", ({ target }) => split.zoom(target.value));
-  split.onZoom = (value) => ($("zoom").value = [...$("zoom").options].some((o) => o.value === String(value)) ? String(value) : "");
+  split.onZoom = (value) =>
+    ($("zoom").value = [...$("zoom").options].some((o) => o.value === String(value)) ? String(value) : "");
   $("save-aec").addEventListener("click", () => save(state.coded.data, "image/x-aec", "aec"));
-  $("save-png").addEventListener("click", async () => save(await toPng(state.coded.picture), "image/png", "png"));
+  $("save-png").addEventListener("click", async () =>
+    save(await toPng(state.coded.picture), "image/png", "png"),
+  );
   $("avif").addEventListener("click", () => compare.runAvif(state.reference, state.coded.data.length));
   $("reduce").addEventListener("change", reduce);
   $("gpu").addEventListener("change", () => startCodec().then(encode, fail));
   // Asked only here, since some browsers wake the graphics card for the answer, or complain where there is none.
-  const offerGpu = async () => ($("gpu-field").hidden = !(await navigator.gpu?.requestAdapter().catch(() => null)));
+  const offerGpu = async () =>
+    ($("gpu-field").hidden = !(await navigator.gpu?.requestAdapter().catch(() => null)));
   $("settings").addEventListener("toggle", offerGpu, { once: true });
 }
 

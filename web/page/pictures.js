@@ -66,7 +66,34 @@ async function pngChunks({ icc, exif, xmp, dpi, orientation }) {
 
 /** EXIF data that says nothing else. */
 function orientationOnly(orientation) {
-  return Uint8Array.of(0x49, 0x49, 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0, 0, 0, 0, 0);
+  return Uint8Array.of(
+    0x49,
+    0x49,
+    42,
+    0,
+    8,
+    0,
+    0,
+    0,
+    1,
+    0,
+    0x12,
+    1,
+    3,
+    0,
+    1,
+    0,
+    0,
+    0,
+    orientation,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+  );
 }
 
 const bytes = (...parts) => Uint8Array.from(parts.flatMap((part) => [...part]));

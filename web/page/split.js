@@ -17,7 +17,8 @@ export class Split {
     range.addEventListener("input", () => this.#divide());
     stage.addEventListener("pointerdown", (event) => this.#down(event, event.target === divider));
     stage.addEventListener("pointermove", (event) => this.#move(event));
-    for (const kind of ["pointerup", "pointercancel"]) stage.addEventListener(kind, (event) => this.#up(event));
+    for (const kind of ["pointerup", "pointercancel"])
+      stage.addEventListener(kind, (event) => this.#up(event));
     stage.addEventListener("keydown", (event) => this.#key(event));
     stage.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     new ResizeObserver(() => this.#place()).observe(stage);

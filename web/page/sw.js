@@ -6,7 +6,9 @@ const SHELL = __SHELL__;
 
 self.addEventListener("install", (event) => {
   event.waitUntil(
-    caches.open(VERSION).then((cache) => cache.addAll(SHELL.map((file) => new Request(file, { cache: "no-cache" })))),
+    caches
+      .open(VERSION)
+      .then((cache) => cache.addAll(SHELL.map((file) => new Request(file, { cache: "no-cache" })))),
   );
   self.skipWaiting();
 });

@@ -27,7 +27,9 @@ async function loadRuntime(kind) {
   const url = new URL(`../ort/${RUNTIME[kind]}.wasm`, import.meta.url);
   let loaded = 0;
   const onBytes = (n) => report("runtime", (loaded += n), RUNTIME_BYTES[kind]);
-  ort.env.wasm.wasmBinary = (await readUrl(url, { key: `onnxruntime-web ${ort.env.versions.web}`, onBytes })).buffer;
+  ort.env.wasm.wasmBinary = (
+    await readUrl(url, { key: `onnxruntime-web ${ort.env.versions.web}`, onBytes })
+  ).buffer;
   ort.env.wasm.wasmPaths = new URL("../ort/", import.meta.url).href;
   return ort;
 }
@@ -65,7 +67,10 @@ onmessage = async ({ data: { id, call, args } }) => {
     postMessage({ id, result: await calls[call](args, (share) => postMessage({ id, share })) });
   } catch (error) {
     const known = error instanceof AecodecError;
-    postMessage({ id, error: { name: error.name, message: known ? error.message : `${error.name}: ${error.message}` } });
+    postMessage({
+      id,
+      error: { name: error.name, message: known ? error.message : `${error.name}: ${error.message}` },
+    });
     if (!known) console.error(error);
   }
 };

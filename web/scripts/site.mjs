@@ -19,13 +19,19 @@ async function copy(from, to) {
 }
 
 async function vendor(name, files, to) {
-  for (const file of files) await copy(new URL(`${name}/${file}`, packages), `${to}/${file.split("/").at(-1)}`);
+  for (const file of files)
+    await copy(new URL(`${name}/${file}`, packages), `${to}/${file.split("/").at(-1)}`);
 }
 
 await rm(dist, { recursive: true, force: true });
 await build({
   absWorkingDir: web.pathname,
-  entryPoints: { main: "page/main.js", worker: "page/worker.js", "avif-worker": "page/avif-worker.js", aecodec: "src/index.js" },
+  entryPoints: {
+    main: "page/main.js",
+    worker: "page/worker.js",
+    "avif-worker": "page/avif-worker.js",
+    aecodec: "src/index.js",
+  },
   outdir: "dist/app",
   bundle: true,
   splitting: true,
@@ -44,11 +50,17 @@ function keepRuntime({ onResolve }) {
   }));
 }
 
-for (const file of ["index.html", "style.css", "icon.svg", "manifest.webmanifest"]) await copy(`page/${file}`, file);
+for (const file of ["index.html", "style.css", "icon.svg", "manifest.webmanifest"])
+  await copy(`page/${file}`, file);
 await copy("../tests/data/city.jpg", "sample.jpg");
 await copy("wasm/aecodec.wasm", "wasm/aecodec.wasm");
 const threaded = (kind) => ["mjs", "wasm"].map((end) => `dist/ort-wasm-simd-threaded${kind}.${end}`);
-const runtime = ["dist/ort.wasm.min.mjs", "dist/ort.webgpu.min.mjs", ...threaded(""), ...threaded(".asyncify")];
+const runtime = [
+  "dist/ort.wasm.min.mjs",
+  "dist/ort.webgpu.min.mjs",
+  ...threaded(""),
+  ...threaded(".asyncify"),
+];
 await vendor("onnxruntime-web", runtime, "ort");
 await vendor("@jsquash/avif", ["codec/enc/avif_enc.wasm"], "avif");
 await copyModels(new URL("models/", dist));
@@ -66,4 +78,6 @@ const worker = (await readFile(new URL("page/sw.js", web), "utf8"))
 await writeFile(new URL("sw.js", dist), worker);
 let bytes = 0;
 for (const file of shell) bytes += (await stat(new URL(file, dist))).size;
-console.log(`web/dist: ${files.length + 1} files; ${shell.length} of them, ${Math.round(bytes / 1024)} KiB, are kept at once`);
+console.log(
+  `web/dist: ${files.length + 1} files; ${shell.length} of them, ${Math.round(bytes / 1024)} KiB, are kept at once`,
+);

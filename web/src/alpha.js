@@ -13,7 +13,9 @@ export function hide({ width, height, channels, samples, alpha }) {
     const total = Float32Array.from(weight, (known, p) => known * samples[p * channels + c]);
     const filled = fill(total, weight, width, height);
     for (let p = 0; p < weight.length; p++) {
-      out[p * channels + c] = weight[p] ? samples[p * channels + c] : Math.max(0, Math.min(255, Math.round(filled[p])));
+      out[p * channels + c] = weight[p]
+        ? samples[p * channels + c]
+        : Math.max(0, Math.min(255, Math.round(filled[p])));
     }
   }
   return out;
@@ -21,12 +23,18 @@ export function hide({ width, height, channels, samples, alpha }) {
 
 /** weight 0..1: how far a value is known, total: weight * value -> values everywhere. */
 function fill(total, weight, width, height) {
-  if (weight.length === 1 || weight.every((known) => known === 1)) return total.map((value, p) => value / weight[p]);
+  if (weight.length === 1 || weight.every((known) => known === 1))
+    return total.map((value, p) => value / weight[p]);
   const known = halve(weight, width, height);
   const share = known.map((sum) => Math.min(sum, 1) / Math.max(sum, 1e-6));
   const [w, h] = [Math.ceil(width / 2), Math.ceil(height / 2)];
   const sums = halve(total, width, height).map((sum, p) => sum * share[p]);
-  const coarse = fill(sums, known.map((sum, p) => sum * share[p]), w, h);
+  const coarse = fill(
+    sums,
+    known.map((sum, p) => sum * share[p]),
+    w,
+    h,
+  );
   let below = new Float32Array(width * height);
   for (let y = 0, p = 0; y < height; y++) {
     for (let x = 0; x < width; x++, p++) below[p] = coarse[(y >> 1) * w + (x >> 1)];

@@ -16,7 +16,10 @@ export async function pasteBlocks(picture, groups, payloads) {
     }
     const group = groups.all[number];
     const { places, webp } = readMask(payload, group, number);
-    const [width, height] = [BLOCK * Math.min(places.length, PER_ROW), BLOCK * Math.ceil(places.length / PER_ROW)];
+    const [width, height] = [
+      BLOCK * Math.min(places.length, PER_ROW),
+      BLOCK * Math.ceil(places.length / PER_ROW),
+    ];
     checkWebp(webp, width, height, number);
     const sheet = await decodeWebp(webp).catch((error) => {
       throw error instanceof AecodecError ? error : invalid(number, error.message);
@@ -45,12 +48,14 @@ function readMask(payload, group, number) {
   return { places, webp: payload.subarray(size) };
 }
 
-const invalid = (number, why) => new CorruptError(`group ${number}: its pixel blocks are not a valid WebP: ${why}`);
+const invalid = (number, why) =>
+  new CorruptError(`group ${number}: its pixel blocks are not a valid WebP: ${why}`);
 
 /** RIFF and VP8L heads (RFC 9649): a decoder may be content with less, or show what there is of a cut file. */
 function checkWebp(webp, width, height, number) {
   const text = (at) => String.fromCharCode(...webp.subarray(at, at + 4));
-  if (webp.length < 25 || text(0) !== "RIFF" || text(8) !== "WEBP") throw invalid(number, "it has no RIFF head");
+  if (webp.length < 25 || text(0) !== "RIFF" || text(8) !== "WEBP")
+    throw invalid(number, "it has no RIFF head");
   const view = new DataView(webp.buffer, webp.byteOffset, webp.length);
   if (text(12) !== "VP8L") throw new CorruptError(`group ${number}: its pixel blocks are no lossless WebP`);
   const size = view.getUint32(4, true) + 8;

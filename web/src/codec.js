@@ -35,7 +35,13 @@ export class Codec {
   #runtime;
 
   /** See CodecOptions in index.d.ts. */
-  constructor({ models = [new URL(NANO, import.meta.url)], limits, largestWindow = LARGEST, onProgress = () => {}, ...runtime } = {}) {
+  constructor({
+    models = [new URL(NANO, import.meta.url)],
+    limits,
+    largestWindow = LARGEST,
+    onProgress = () => {},
+    ...runtime
+  } = {}) {
     if (!models.length) throw new UsageError("models: the folder of one bundle at least is needed");
     this.limits = { ...DEFAULT_LIMITS, ...limits };
     this.#options = { models, largestWindow, onProgress, runtime };
@@ -55,7 +61,9 @@ export class Codec {
     const bundle = id ? bundles.find((one) => one.id === id) : bundles[0];
     if (!bundle) {
       const names = bundles.map((one) => `${one.name} (${one.id})`).join(", ");
-      throw new ModelError(`the file needs model ${id}, which is not among those known: ${names}. Add its folder to models`);
+      throw new ModelError(
+        `the file needs model ${id}, which is not among those known: ${names}. Add its folder to models`,
+      );
     }
     this.#runtime ??= openRuntime(this.#options.runtime);
     const runtime = await this.#runtime.catch((error) => {
@@ -80,7 +88,9 @@ export class Codec {
       this.#options.onProgress({ stage: "model", model: bundle.name, loaded, total: bytes });
     });
     // Those that another call has begun to load.
-    await networks.load(encoding ? ["scales_first", "scales_second", "synthesis", ...ENCODER] : ["synthesis"]);
+    await networks.load(
+      encoding ? ["scales_first", "scales_second", "synthesis", ...ENCODER] : ["synthesis"],
+    );
   }
 
   /** What the float networks run on; starts it. @returns {Promise<"wasm"|"webgpu">} */
@@ -110,7 +120,10 @@ export class Codec {
     return toImage(image);
   }
 
-  async encode(image, { quality = 60, alpha = true, alphaQuality, orientation = 1, onProgress, ...metadata } = {}) {
+  async encode(
+    image,
+    { quality = 60, alpha = true, alphaQuality, orientation = 1, onProgress, ...metadata } = {},
+  ) {
     const stored = storedQuality(quality);
     const picture = fromImageData(image, this.limits);
     if (!alpha) picture.alpha = undefined;
@@ -119,7 +132,12 @@ export class Codec {
     const model = await this.#model(undefined, true);
     const lossy = picture.alpha && alphaQuality !== undefined;
     const { width, height } = picture;
-    const sections = await packSections({ ...metadata, width, height, alpha: lossy ? undefined : picture.alpha });
+    const sections = await packSections({
+      ...metadata,
+      width,
+      height,
+      alpha: lossy ? undefined : picture.alpha,
+    });
     if (lossy) {
       const plane = { width, height, channels: 1, depth: 8, samples: picture.alpha };
       sections.ALPC = await encodeFile(model, core, plane, {}, storedQuality(alphaQuality));

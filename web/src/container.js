@@ -69,11 +69,35 @@ function headerAt(core, at, size, limits) {
     );
   }
   core.check(status, "header", "byte", core.u32(where, 1)[0]);
-  const [version, flags, width, height, channels, depth, orientation, colour, quality, symbolsCrc, groupEdge] =
-    core.u32(fields, 13);
+  const [
+    version,
+    flags,
+    width,
+    height,
+    channels,
+    depth,
+    orientation,
+    colour,
+    quality,
+    symbolsCrc,
+    groupEdge,
+  ] = core.u32(fields, 13);
   const modelId = core.u8(id, 8).slice();
   const [hasAlpha, hasIcc] = [(flags & FLAG_ALPHA) !== 0, colour === 1];
-  return { version, width, height, channels, depth, orientation, quality, symbolsCrc, groupEdge, modelId, hasAlpha, hasIcc };
+  return {
+    version,
+    width,
+    height,
+    channels,
+    depth,
+    orientation,
+    quality,
+    symbolsCrc,
+    groupEdge,
+    modelId,
+    hasAlpha,
+    hasIcc,
+  };
 }
 
 function sectionsAt(core, at, size, limits, salvage = false) {
@@ -138,7 +162,8 @@ export function readFile(core, data, limits) {
 
 function damageOf(core, at, size, part, group) {
   const end = part.begin + part.size;
-  if (end > size) return `group ${group} ends at byte ${end}, but the file has ${size} bytes; the file is cut short`;
+  if (end > size)
+    return `group ${group} ends at byte ${end}, but the file has ${size} bytes; the file is cut short`;
   if (core.api.aecodec_crc32c(0, at + part.begin, part.size) >>> 0 === part.crc) return "";
   return `group ${group}, which ends at byte ${end} of ${size}, is damaged: its checksum does not match`;
 }
@@ -156,7 +181,8 @@ function explain(core, at, size, header, limits) {
 }
 
 function checkFlags(header, where) {
-  if (where.ALPH && where.ALPC) throw new CorruptError("sections ALPH and ALPC are both there; a picture has one alpha");
+  if (where.ALPH && where.ALPC)
+    throw new CorruptError("sections ALPH and ALPC are both there; a picture has one alpha");
   const rules = [
     [where.ALPC ? "ALPC" : "ALPH", header.hasAlpha, "flags"],
     ["iCCP", header.hasIcc, "colour"],
@@ -194,10 +220,26 @@ function packHeader(core, header, sections) {
   const { width, height, channels, depth, orientation, quality, symbolsCrc, groupEdge } = header;
   const colour = "iCCP" in sections ? 1 : 0;
   const flags = alpha ? FLAG_ALPHA : 0;
-  const fields = [1, flags, width, height, channels, depth, orientation, colour, quality, symbolsCrc, groupEdge];
+  const fields = [
+    1,
+    flags,
+    width,
+    height,
+    channels,
+    depth,
+    orientation,
+    colour,
+    quality,
+    symbolsCrc,
+    groupEdge,
+  ];
   return core.scope(() => {
     const out = core.alloc(HEADER_SIZE);
-    const status = core.api.web_header_write(core.put(Uint32Array.from(fields)), core.put(header.modelId), out);
+    const status = core.api.web_header_write(
+      core.put(Uint32Array.from(fields)),
+      core.put(header.modelId),
+      out,
+    );
     core.check(status, "header", "byte", 0);
     return core.u8(out, HEADER_SIZE).slice();
   });

@@ -16,7 +16,9 @@ export class Core {
     const module = await compiled.catch((error) => {
       compiled = undefined;
       throw error instanceof WebAssembly.CompileError
-        ? new ModelError(`aecodec.wasm cannot be compiled (${error.message}); WebAssembly with SIMD is needed`)
+        ? new ModelError(
+            `aecodec.wasm cannot be compiled (${error.message}); WebAssembly with SIMD is needed`,
+          )
         : error;
     });
     return new Core(await WebAssembly.instantiate(module, {}));

@@ -31,7 +31,9 @@ export async function decodeFile(model, core, parsed, limits, progress = () => {
   const { codedAlpha, ...extras } = await unpackSections(core, parsed, limits);
   const [h, w] = latentSize(header);
   const groups = new Groups([h, w], header.groupEdge, bundle.group);
-  const { symbols, zHat, crc } = await decodeSymbols(model, core, parsed, groups, (share) => progress(0.3 * share));
+  const { symbols, zHat, crc } = await decodeSymbols(model, core, parsed, groups, (share) =>
+    progress(0.3 * share),
+  );
 
   const { width, height, channels, depth } = header;
   const picture = { width, height, channels, depth, samples: emptySamples(header) };

@@ -21,7 +21,15 @@ export const BATCH = 4;
  * @param {(share: number) => void} progress
  * @returns {Promise<Uint8Array>} the file
  */
-export async function encodeFile(model, core, picture, sections, quality, orientation = 1, progress = () => {}) {
+export async function encodeFile(
+  model,
+  core,
+  picture,
+  sections,
+  quality,
+  orientation = 1,
+  progress = () => {},
+) {
   const { bundle } = model;
   const { width, height, channels, depth } = picture;
   const header = { width, height, channels, depth, quality, orientation, modelId: bundle.modelId };
@@ -84,7 +92,10 @@ async function encodeSymbols(model, core, header, picture, progress) {
       const indexTwo = groups.valid(index, n, batch, g); // [N, vh, vw]
       const second = round(groups.cut(residual, n, number), indexTwo, bundle.rounding); // [N, vh, vw]
       payloads.push(encodeGroup(core, tables, tablesAt, level, z, halves[g], indexOne, second, indexTwo));
-      crc = core.crc32c(second.map((symbol, i) => symbol + halves[g][i]), core.crc32c(z, crc));
+      crc = core.crc32c(
+        second.map((symbol, i) => symbol + halves[g][i]),
+        core.crc32c(z, crc),
+      );
     });
     progress(0.75 + (0.25 * payloads.length) / groups.all.length);
   }

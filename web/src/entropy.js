@@ -27,7 +27,8 @@ export function parseTables(core, data) {
   const [shiftsAt, zAt] = [8 + 2 * ROW * nRows, 8 + (2 * ROW + 1) * nRows];
   const rows = data.slice(8, shiftsAt); // little-endian, as WebAssembly is
   const zRow = data.slice(zAt, size - 4);
-  if (skip < 1) throw new ModelError("tables: skip is 0, but index 0 must be skipped (it marks the other half)");
+  if (skip < 1)
+    throw new ModelError("tables: skip is 0, but index 0 must be skipped (it marks the other half)");
   if (zRow.some((row) => row < skip || row >= nRows)) {
     throw new ModelError("tables: a row of z is skipped or does not exist");
   }
@@ -68,7 +69,15 @@ export function encodeGroup(core, tables, tablesAt, level, z, first, indexFirst,
     const capacity = core.api.aecodec_group_bound(count);
     const [out, written, where] = [core.alloc(capacity), core.alloc(4), core.alloc(4)];
     const status = core.api.aecodec_group_encode(
-      tablesAt, symbols, index, count, -1, out, capacity, written, where,
+      tablesAt,
+      symbols,
+      index,
+      count,
+      -1,
+      out,
+      capacity,
+      written,
+      where,
     );
     core.check(status, "group", "symbol", core.u32(where, 1)[0]);
     return core.u8(out, core.u32(written, 1)[0]).slice();
@@ -88,7 +97,8 @@ export class GroupReader {
   }
 
   #check(status) {
-    if (status) this.core.check(status, "group payload", "byte", this.core.api.web_decoder_where(this.decoder));
+    if (status)
+      this.core.check(status, "group payload", "byte", this.core.api.web_decoder_where(this.decoder));
   }
 
   #read(index) {

@@ -12,14 +12,17 @@ export function findGroups(core, at, where, header) {
   const { offset, size } = where.GIDX;
   const parts = [];
   const needed = `${count} groups are needed`;
-  if (Math.floor(size / 5) < count) throw new CorruptError(`section GIDX: ${size} bytes are too few; ${needed}`);
+  if (Math.floor(size / 5) < count)
+    throw new CorruptError(`section GIDX: ${size} bytes are too few; ${needed}`);
   core.scope(() => {
     const [entries, total, failed] = [core.alloc(8 * count), core.alloc(8), core.alloc(4)];
     const status = core.api.aecodec_group_index_read(at + offset, size, entries, count, total, failed);
     try {
       core.check(status, "group index", "byte", core.u32(failed, 1)[0]);
     } catch (error) {
-      throw error instanceof AecodecError ? new CorruptError(`section GIDX: ${error.message}; ${needed}`) : error;
+      throw error instanceof AecodecError
+        ? new CorruptError(`section GIDX: ${error.message}; ${needed}`)
+        : error;
     }
     let begin = where.GDAT.offset;
     const words = core.u32(entries, 2 * count);
@@ -42,7 +45,9 @@ export function blockSizes(file, where, parts) {
   const sizes = unpackSizes(file.subarray(offset, offset + size), parts.length);
   sizes.forEach((own, g) => {
     if (own > parts[g].size) {
-      throw new CorruptError(`section BLOK: ${own} bytes of blocks in group ${g}, which has ${parts[g].size}`);
+      throw new CorruptError(
+        `section BLOK: ${own} bytes of blocks in group ${g}, which has ${parts[g].size}`,
+      );
     }
   });
   if (!sizes.some(Boolean)) throw new CorruptError("section BLOK is there, but no group has pixel blocks");

@@ -21,7 +21,12 @@ export class Groups {
     this.all = [];
     for (let top = 0; top < height; top += edge) {
       for (let left = 0; left < width; left += edge) {
-        this.all.push({ top, left, height: Math.min(edge, height - top), width: Math.min(edge, width - left) });
+        this.all.push({
+          top,
+          left,
+          height: Math.min(edge, height - top),
+          width: Math.min(edge, width - left),
+        });
       }
     }
   }

@@ -44,7 +44,7 @@ export async function deflate(data) {
 
 function adler32(data) {
   let [a, b] = [1, 0];
-  for (let at = 0; at < data.length; ) {
+  for (let at = 0; at < data.length;) {
     const end = Math.min(at + 3800, data.length); // below, the sums stay in 32 bits
     for (; at < end; at++) {
       a += data[at];

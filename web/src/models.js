@@ -21,7 +21,9 @@ async function sha256(data) {
 
 /** {file name: sha256 in hex} -> the model id, 16 hex digits. */
 async function idOf(hashes) {
-  const lines = Object.keys(hashes).sort().map((name) => `${name} ${hashes[name]}\n`);
+  const lines = Object.keys(hashes)
+    .sort()
+    .map((name) => `${name} ${hashes[name]}\n`);
   return hex((await sha256(new TextEncoder().encode(lines.join("")))).subarray(0, 8));
 }
 
@@ -42,11 +44,15 @@ export class Bundle {
       throw new ModelError(`${at.pathname} is damaged: ${error.message}`);
     }
     if (manifest?.format !== FORMAT) {
-      throw new ModelError(`${at.pathname}: bundle format ${manifest?.format}; this release reads format ${FORMAT}`);
+      throw new ModelError(
+        `${at.pathname}: bundle format ${manifest?.format}; this release reads format ${FORMAT}`,
+      );
     }
     const problem = problemOf(manifest);
     if (problem) throw new ModelError(`${at.pathname} is not a valid manifest: ${problem}`);
-    const hashes = Object.fromEntries(Object.entries(manifest.files).map(([name, { sha256 }]) => [name, sha256]));
+    const hashes = Object.fromEntries(
+      Object.entries(manifest.files).map(([name, { sha256 }]) => [name, sha256]),
+    );
     if (manifest.model_id !== (await idOf(hashes))) {
       throw new ModelError(`${at.pathname}: the model id does not match the files' hashes`);
     }
@@ -65,7 +71,9 @@ export class Bundle {
     /** How far each float network sees, in blocks of 64 pixels. */
     this.halo = manifest.halo;
     /** [64] what is added to a size before it is rounded down, by scale index. */
-    this.rounding = Float32Array.from(manifest.dead_zone, (zone, i) => (i < manifest.skip ? -Infinity : 0.5 - zone));
+    this.rounding = Float32Array.from(manifest.dead_zone, (zone, i) =>
+      i < manifest.skip ? -Infinity : 0.5 - zone,
+    );
     this.files = manifest.files;
   }
 
@@ -91,7 +99,8 @@ export class Bundle {
 function problemOf({ name, model_id, N, Z, group, skip, halo, dead_zone, files }) {
   const count = (value, most) => Number.isInteger(value) && value >= 1 && value <= most;
   if (typeof name !== "string" || !/^[0-9a-f]{16}$/.test(model_id)) return "name or model_id";
-  if (!count(N, 4096) || !count(Z, 255) || !count(group, 64) || !count(skip, SCALES)) return "N, Z, group or skip";
+  if (!count(N, 4096) || !count(Z, 255) || !count(group, 64) || !count(skip, SCALES))
+    return "N, Z, group or skip";
   if (!WINDOWED.every((graph) => count(halo?.[graph], 64))) return "halo";
   const zones = Array.isArray(dead_zone) && dead_zone.length === SCALES;
   if (!zones || !dead_zone.every((zone) => zone >= 0 && zone <= 0.5)) return "dead_zone";

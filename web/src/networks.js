@@ -44,7 +44,10 @@ export class Networks {
   }
 
   async analysis(x, [h, w], quality) {
-    const [y, zHat] = await this.#run("analysis", { x: ["float32", x, [1, 3, h, w]], quality: scalar(quality) });
+    const [y, zHat] = await this.#run("analysis", {
+      x: ["float32", x, [1, 3, h, w]],
+      quality: scalar(quality),
+    });
     return { y, zHat };
   }
 

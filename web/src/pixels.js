@@ -101,7 +101,10 @@ export function turn({ data, width, height }, kind) {
   if (kind === 1) return { data, width, height };
   const turned = kind >= 5;
   const [w, h] = turned ? [height, width] : [width, height];
-  const [from, to] = [new Uint32Array(data.buffer, data.byteOffset, width * height), new Uint32Array(width * height)];
+  const [from, to] = [
+    new Uint32Array(data.buffer, data.byteOffset, width * height),
+    new Uint32Array(width * height),
+  ];
   const [down, across] = [[3, 4, 7, 8].includes(kind), [2, 3, 6, 7].includes(kind)];
   for (let y = 0; y < h; y++) {
     const row = down ? h - 1 - y : y;

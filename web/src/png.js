@@ -6,7 +6,15 @@ import { deflate, inflate } from "./inflate.js";
 import { concat } from "./source.js";
 
 const SIGNATURE = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a);
-const ADAM7 = [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
+const ADAM7 = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+];
 const COLOUR_TYPE = { 1: 0, 2: 4, 3: 2, 4: 6 };
 
 /** Section ALPH -> Uint8Array or Uint16Array [height * width]. CorruptError unless it is a grey PNG of this kind. */
@@ -25,7 +33,8 @@ export async function decodeGrey(payload, width, height, depth) {
   const bytes = depth / 8;
   const total = sizes.reduce((sum, [w, h]) => sum + (w > 0 && h > 0 ? h * (1 + w * bytes) : 0), 0);
   const raw = await inflate(what, data, total);
-  if (raw.length !== total) throw new CorruptError(`${what}: not a valid PNG: ${raw.length} bytes of ${total}`);
+  if (raw.length !== total)
+    throw new CorruptError(`${what}: not a valid PNG: ${raw.length} bytes of ${total}`);
   const plane = new (depth === 8 ? Uint8Array : Uint16Array)(width * height);
   let at = 0;
   passes.forEach(([x0, y0, dx, dy], pass) => {
@@ -45,10 +54,11 @@ export async function decodeGrey(payload, width, height, depth) {
 function readChunks(payload, what) {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
   const broken = (why) => new CorruptError(`${what}: not a valid PNG: ${why}`);
-  if (payload.length < 8 || SIGNATURE.some((byte, i) => payload[i] !== byte)) throw broken("no PNG signature");
+  if (payload.length < 8 || SIGNATURE.some((byte, i) => payload[i] !== byte))
+    throw broken("no PNG signature");
   const pieces = [];
   let head;
-  for (let at = 8; ; ) {
+  for (let at = 8; ;) {
     if (at + 12 > payload.length) throw broken("it is cut short");
     const size = view.getUint32(at);
     const type = String.fromCharCode(...payload.subarray(at + 4, at + 8));
@@ -116,7 +126,12 @@ export async function encodePng(samples, width, height, channels, chunks = []) {
   head.setUint32(4, height);
   head.setUint8(8, 8 * bytes);
   head.setUint8(9, COLOUR_TYPE[channels]);
-  const all = [["IHDR", new Uint8Array(head.buffer)], ...chunks, ["IDAT", await deflate(rows)], ["IEND", new Uint8Array()]];
+  const all = [
+    ["IHDR", new Uint8Array(head.buffer)],
+    ...chunks,
+    ["IDAT", await deflate(rows)],
+    ["IEND", new Uint8Array()],
+  ];
   return concat([SIGNATURE, ...all.flatMap(([type, data]) => chunk(type, data))]);
 }
 

@@ -15,7 +15,11 @@ const METADATA = { iCCP: "icc", eXIF: "exif", xMPd: "xmp" };
 /** icc, exif, xmp: bytes; dpi: [across, down]; alpha: Uint8Array [H, W] -> payloads by tag. */
 export async function packSections({ icc, exif, xmp, dpi, alpha, width, height }) {
   const sections = {};
-  for (const [tag, data] of [["iCCP", icc], ["eXIF", exif], ["xMPd", xmp]]) {
+  for (const [tag, data] of [
+    ["iCCP", icc],
+    ["eXIF", exif],
+    ["xMPd", xmp],
+  ]) {
     if (data?.length) sections[tag] = await deflate(data);
   }
   if (dpi) {
@@ -35,7 +39,8 @@ export async function packSections({ icc, exif, xmp, dpi, alpha, width, height }
 export async function unpackSections(core, parsed, limits) {
   const { header, sections } = parsed;
   const extras = {};
-  if (sections.ALPH) extras.alpha = await decodeGrey(sections.ALPH, header.width, header.height, header.depth);
+  if (sections.ALPH)
+    extras.alpha = await decodeGrey(sections.ALPH, header.width, header.height, header.depth);
   if (sections.ALPC) extras.codedAlpha = codedAlpha(core, parsed, limits);
   for (const [tag, name] of Object.entries(METADATA)) {
     if (sections[tag]) extras[name] = await inflate(`section ${tag}`, sections[tag], limits.maxMetadata);

@@ -16,13 +16,22 @@ const EXACT = ["scales_first", "scales_second"];
  */
 
 /** One per set of options: onnxruntime-web has one state a page. @param {RuntimeOptions} options */
-export async function openRuntime({ device = "auto", threads, loadRuntime = importRuntime, runtimePath } = {}) {
-  if (!DEVICES.includes(device)) throw new UsageError(`device ${device} is unknown; use one of ${DEVICES.join(", ")}`);
+export async function openRuntime({
+  device = "auto",
+  threads,
+  loadRuntime = importRuntime,
+  runtimePath,
+} = {}) {
+  if (!DEVICES.includes(device))
+    throw new UsageError(`device ${device} is unknown; use one of ${DEVICES.join(", ")}`);
   const gpu = device !== "wasm" && (await hasAdapter());
-  if (device === "webgpu" && !gpu) throw new DeviceError("device webgpu: this browser offers no GPU; use wasm");
+  if (device === "webgpu" && !gpu)
+    throw new DeviceError("device webgpu: this browser offers no GPU; use wasm");
   const kind = gpu ? "webgpu" : "wasm";
   const ort = await loadRuntime(kind).catch((error) => {
-    throw new DeviceError(`onnxruntime-web cannot be loaded (${error.message}); run: npm install onnxruntime-web`);
+    throw new DeviceError(
+      `onnxruntime-web cannot be loaded (${error.message}); run: npm install onnxruntime-web`,
+    );
   });
   ort.env.logLevel = "error";
   if (runtimePath) ort.env.wasm.wasmPaths = runtimePath;
@@ -42,7 +51,9 @@ export async function openSession({ ort, kind }, name, graph) {
   const provider = EXACT.includes(name) ? "wasm" : kind;
   const options = { executionProviders: [provider], graphOptimizationLevel: "all", logSeverityLevel: 3 };
   const session = await inTurn(() => ort.InferenceSession.create(graph, options)).catch((error) => {
-    throw new ModelError(`onnxruntime-web ${ort.env.versions?.web ?? ""} cannot load graph ${name}: ${error.message ?? error}`);
+    throw new ModelError(
+      `onnxruntime-web ${ort.env.versions?.web ?? ""} cannot load graph ${name}: ${error.message ?? error}`,
+    );
   });
   return async (inputs) => {
     const feeds = Object.fromEntries(

@@ -24,7 +24,10 @@ test("the same bytes again, also while another picture is being coded", async ()
   const together = await Promise.all([codec.encode(a), codec.encode(b)]);
   assert.deepEqual(together, alone);
   const decoded = await Promise.all(alone.map((data) => codec.read(data)));
-  assert.deepEqual(decoded.map(({ width }) => width), [70, 130]);
+  assert.deepEqual(
+    decoded.map(({ width }) => width),
+    [70, 130],
+  );
 });
 
 test("grey pictures are coded as grey", async () => {
@@ -68,7 +71,10 @@ test("metadata and orientation go through", async () => {
   const xmp = new TextEncoder().encode("<x/>");
   const data = await codec.encode(scene(40, 64), { exif, xmp, icc: exif, dpi: [300, 72.5], orientation: 8 });
   const back = await codec.read(data);
-  assert.deepEqual([back.exif, back.xmp, back.icc, back.dpi, back.orientation], [exif, xmp, exif, [300, 72.5], 8]);
+  assert.deepEqual(
+    [back.exif, back.xmp, back.icc, back.dpi, back.orientation],
+    [exif, xmp, exif, [300, 72.5], 8],
+  );
   assert.equal((await codec.decode(data)).width, 64);
 });
 
@@ -87,7 +93,16 @@ test("windows give what the whole picture gives", async () => {
 test("turning follows EXIF", () => {
   // 2 x 3 pixels numbered by row; where the numbers are once the picture is upright.
   const data = new Uint8ClampedArray(new Uint32Array([1, 2, 3, 4, 5, 6]).buffer);
-  const upright = { 1: "123456", 2: "214365", 3: "654321", 4: "563412", 5: "135246", 6: "531642", 7: "642531", 8: "246135" };
+  const upright = {
+    1: "123456",
+    2: "214365",
+    3: "654321",
+    4: "563412",
+    5: "135246",
+    6: "531642",
+    7: "642531",
+    8: "246135",
+  };
   for (const [kind, wanted] of Object.entries(upright)) {
     const found = turn({ data, width: 2, height: 3 }, Number(kind));
     assert.equal(new Uint32Array(found.data.buffer).join(""), wanted, kind);
@@ -123,6 +138,9 @@ test("progress is told", async () => {
   const fresh = new Codec({ models: [TINY], device: "wasm", threads: 1, onProgress: (p) => loads.push(p) });
   await fresh.encode(scene(64, 64), { onProgress: (share) => shares.push(share) });
   assert.equal(shares.at(-1), 1);
-  assert.deepEqual(shares, shares.toSorted((a, b) => a - b));
+  assert.deepEqual(
+    shares,
+    shares.toSorted((a, b) => a - b),
+  );
   assert.equal(loads.at(-1).loaded, loads.at(-1).total);
 });

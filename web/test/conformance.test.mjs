@@ -43,7 +43,9 @@ test("orientation is applied, or not", async () => {
   const data = golden("valid", "metadata"); // 24 x 16, orientation 6: the left column becomes the top row
   const [stored, upright] = [await codec.decode(data, { applyOrientation: false }), await codec.decode(data)];
   assert.deepEqual([stored.width, stored.height, upright.width, upright.height], [24, 16, 16, 24]);
-  const at = ({ data: rgba, width }, x, y) => [...rgba.subarray(4 * (y * width + x), 4 * (y * width + x) + 4)];
+  const at = ({ data: rgba, width }, x, y) => [
+    ...rgba.subarray(4 * (y * width + x), 4 * (y * width + x) + 4),
+  ];
   assert.deepEqual(at(upright, 15, 0), at(stored, 0, 0));
   assert.deepEqual(at(upright, 0, 0), at(stored, 0, 15));
   assert.deepEqual(at(upright, 15, 23), at(stored, 23, 0));

@@ -22,7 +22,11 @@ export const goldenPicture = (name) => decodePng(readFileSync(new URL(`valid/${n
 /** How far the decoded samples, alpha included, are from it at most; NaN for another kind of picture. */
 export function distance({ width, height, channels, depth, samples, alpha }, wanted) {
   const all = channels + (alpha ? 1 : 0);
-  if (String([width, height, all, depth]) !== String([wanted.width, wanted.height, wanted.channels, wanted.depth])) return NaN;
+  if (
+    String([width, height, all, depth]) !==
+    String([wanted.width, wanted.height, wanted.channels, wanted.depth])
+  )
+    return NaN;
   let most = 0;
   for (let p = 0; p < width * height; p++) {
     for (let c = 0; c < all; c++) {

@@ -73,7 +73,10 @@ async function convert({ decode, encode }) {
     const raw = /^(.+)\.(\d+)x(\d+)\.q(\d+)\.rgba$/.exec(file);
     if (raw) {
       const [, name, ...numbers] = raw;
-      writeFileSync(join(to, `${name}.aec`), await encode(new Uint8ClampedArray(data), ...numbers.map(Number)));
+      writeFileSync(
+        join(to, `${name}.aec`),
+        await encode(new Uint8ClampedArray(data), ...numbers.map(Number)),
+      );
     } else if (file.endsWith(".aec")) {
       const name = file.slice(0, -4);
       const { data: rgba, width, height, symbolsCrc, ms } = await decode(new Uint8Array(data));

@@ -27,7 +27,10 @@ test("a damaged graph is refused", async () => {
     await writeFile(path, data);
   };
   await copied(flip, (folder) =>
-    assert.rejects(new Codec({ models: [folder] }).encode(scene(64, 64)), { name: "ModelError", message: /scales_second.*sha256/ }),
+    assert.rejects(new Codec({ models: [folder] }).encode(scene(64, 64)), {
+      name: "ModelError",
+      message: /scales_second.*sha256/,
+    }),
   );
 });
 
@@ -35,9 +38,14 @@ test("a manifest whose hashes do not give its id is refused", async () => {
   const forge = async (folder) => {
     const path = join(folder, "manifest.json");
     const text = await readFile(path, "utf8");
-    await writeFile(path, text.replace(/"sha256": "(.)/, (all, digit) => all.slice(0, -1) + (digit === "0" ? "1" : "0")));
+    await writeFile(
+      path,
+      text.replace(/"sha256": "(.)/, (all, digit) => all.slice(0, -1) + (digit === "0" ? "1" : "0")),
+    );
   };
-  await copied(forge, (folder) => assert.rejects(Bundle.load(folder), { name: "ModelError", message: /model id/ }));
+  await copied(forge, (folder) =>
+    assert.rejects(Bundle.load(folder), { name: "ModelError", message: /model id/ }),
+  );
 });
 
 for (const [what, from, to] of [

@@ -21,7 +21,9 @@ test("the same compiler makes the same bytes", { skip: found !== compiler && `ne
   const out = mkdtempSync(`${tmpdir()}/aecodec-`);
   try {
     execFileSync("bash", ["build.sh", "core"], { cwd: web, env: { ...process.env, WASM_OUT: out } });
-    const [made, kept] = [`${out}/aecodec.wasm`, new URL("wasm/aecodec.wasm", web)].map((path) => readFileSync(path));
+    const [made, kept] = [`${out}/aecodec.wasm`, new URL("wasm/aecodec.wasm", web)].map((path) =>
+      readFileSync(path),
+    );
     assert.ok(made.equals(kept));
   } finally {
     rmSync(out, { recursive: true });
@@ -39,6 +41,7 @@ test("the lock file names every package's hash, and no registry but the public o
 
 test("versions are pinned, and the package's is the project's", () => {
   const { version, dependencies, devDependencies } = JSON.parse(read("package.json"));
-  for (const wanted of Object.values({ ...dependencies, ...devDependencies })) assert.match(wanted, /^\d+\.\d+\.\d+$/);
+  for (const wanted of Object.values({ ...dependencies, ...devDependencies }))
+    assert.match(wanted, /^\d+\.\d+\.\d+$/);
   assert.match(read("../CMakeLists.txt"), new RegExp(`project\\(aecodec VERSION ${version} `));
 });

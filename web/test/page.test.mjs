@@ -1,14 +1,12 @@
-// The built site in headless Chromium: the golden files, and the page as a person uses it.
-// SCREENSHOTS=folder keeps pictures of it; WEBGPU=1 tries the networks on a GPU in software, which takes minutes.
+// The page as a person uses it, in headless Chromium. SCREENSHOTS=folder keeps pictures of it.
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after, test } from "node:test";
 import { encodePng } from "../src/index.js";
-import { CHROME, withPage } from "./browser.mjs";
-import { distance, golden, goldenPicture, INVALID, VALID } from "./golden.mjs";
+import { choose, compared, screenshot, SKIP as skip, text, withPage } from "./browser.mjs";
+import { golden } from "./golden.mjs";
 
-const skip = CHROME ? (existsSync(new URL("../dist/index.html", import.meta.url)) ? false : "run: npm run build") : "no Chromium";
 const folder = mkdtempSync(`${tmpdir()}/aecodec-`);
 after(() => rmSync(folder, { recursive: true }));
 
@@ -19,63 +17,24 @@ function onDisk(name, data) {
   return path;
 }
 
-async function screenshot(page, name) {
-  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/${name}.png` });
-}
-
-const text = (page, selector) => page.$eval(selector, (element) => element.textContent);
-
-/** Until JPEG and WebP have come in. */
-async function compared(page) {
-  await page.waitForFunction(() => {
-    const rows = [...document.querySelectorAll("#peers tr")];
-    return document.getElementById("busy").hidden && rows.length >= 3 && rows.every((row) => row.cells.length === 5);
-  });
-}
-
-async function choose(page, path) {
-  const input = await page.$("#file");
-  await input.uploadFile(path);
-}
-
-test("the golden files", { skip }, () =>
-  withPage(async (page, { problems }) => {
-    await page.evaluate(async () => {
-      const { Codec } = await import("./app/aecodec.js");
-      globalThis.codec = new Codec({ models: ["tests/data/bundles/tiny"], device: "wasm", threads: 1 });
-      globalThis.decode = async (name) => {
-        const data = new Uint8Array(await (await fetch(`tests/conformance/${name}.aec`)).arrayBuffer());
-        try {
-          const { samples, alpha, ...rest } = await codec.read(data);
-          return { ...rest, samples: Array.from(samples), alpha: alpha && Array.from(alpha), icc: undefined };
-        } catch (error) {
-          return { error: error.name, message: error.message };
-        }
-      };
-    });
-    for (const [name, crc] of VALID) {
-      const found = await page.evaluate((path) => decode(path), `valid/${name}`);
-      assert.equal(found.symbolsCrc, parseInt(crc, 16), `${name}: ${found.message}`);
-      assert.ok(distance(found, goldenPicture(name)) <= (found.depth === 8 ? 1 : 16), name);
-    }
-    for (const [name, error] of INVALID) {
-      const found = await page.evaluate((path) => decode(path), `invalid/${name}`);
-      assert.equal(found.error, error, `${name}: ${found.message}`);
-    }
-    assert.deepEqual(problems, []);
-  }),
-);
-
 test("a picture is coded, compared and saved", { skip }, () =>
   withPage(async (page, { problems }) => {
     await page.click("#sample");
     await compared(page);
-    const figures = async () => ({ size: await text(page, "#size"), psnr: parseFloat(await text(page, "#psnr")) });
+    const figures = async () => ({
+      size: await text(page, "#size"),
+      psnr: parseFloat(await text(page, "#psnr")),
+    });
     const first = await figures();
     assert.match(first.size, /^\d+(\.\d)? kB$/);
     assert.ok(first.psnr > 28, String(first.psnr));
-    const rows = await page.$$eval("#peers tr", (all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
-    assert.deepEqual(rows.map(([name]) => name), ["aecodec", "JPEG", "WebP"]);
+    const rows = await page.$$eval("#peers tr", (all) =>
+      all.map((row) => [...row.cells].map((cell) => cell.textContent)),
+    );
+    assert.deepEqual(
+      rows.map(([name]) => name),
+      ["aecodec", "JPEG", "WebP"],
+    );
     const sizes = rows.map(([, size]) => parseFloat(size));
     for (const size of sizes) assert.ok(Math.abs(size / sizes[0] - 1) < 0.06, String(sizes));
     await screenshot(page, "picture");
@@ -85,7 +44,11 @@ test("a picture is coded, compared and saved", { skip }, () =>
     for (let i = 0; i < 3; i++) await page.keyboard.press("PageDown");
     const quality = Number(await text(page, "#quality-shown"));
     assert.ok(quality < 60);
-    await page.waitForFunction((size) => document.getElementById("size").textContent !== size, {}, first.size);
+    await page.waitForFunction(
+      (size) => document.getElementById("size").textContent !== size,
+      {},
+      first.size,
+    );
     await compared(page);
     const second = await figures();
     assert.ok(second.psnr < first.psnr && parseFloat(second.size) < parseFloat(first.size));
@@ -96,18 +59,24 @@ test("a picture is coded, compared and saved", { skip }, () =>
     await client.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: folder });
     await page.click("#save-aec");
     await page.click("#save-png");
-    for (let wait = 0; wait < 100 && !existsSync(`${folder}/sample.png`); wait++) await new Promise((r) => setTimeout(r, 100));
+    for (let wait = 0; wait < 100 && !existsSync(`${folder}/sample.png`); wait++)
+      await new Promise((r) => setTimeout(r, 100));
     const aec = readFileSync(`${folder}/sample.aec`);
     assert.equal(aec.subarray(1, 4).toString(), "AEC");
     const png = readFileSync(`${folder}/sample.png`);
-    const same = await page.evaluate(async (bytes) => {
-      const bitmap = await createImageBitmap(new Blob([Uint8Array.from(bytes)]));
-      const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
-      context.drawImage(bitmap, 0, 0);
-      const shown = document.getElementById("right-canvas");
-      const [a, b] = [context, shown.getContext("2d")].map((c) => c.getImageData(0, 0, shown.width, shown.height).data);
-      return a.every((value, i) => value === b[i]);
-    }, [...png]);
+    const same = await page.evaluate(
+      async (bytes) => {
+        const bitmap = await createImageBitmap(new Blob([Uint8Array.from(bytes)]));
+        const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+        context.drawImage(bitmap, 0, 0);
+        const shown = document.getElementById("right-canvas");
+        const [a, b] = [context, shown.getContext("2d")].map(
+          (c) => c.getImageData(0, 0, shown.width, shown.height).data,
+        );
+        return a.every((value, i) => value === b[i]);
+      },
+      [...png],
+    );
     assert.ok(same);
     assert.deepEqual(problems, []);
   }),
@@ -123,16 +92,26 @@ test("the split shows one picture left and the other right, by pointer and by ke
     const { x, y, width, height } = await (await page.$("#stage")).boundingBox();
     // Both layers are painted in one colour each, so a screenshot tells which one is seen.
     await page.evaluate(() => {
-      for (const [id, colour] of [["left-canvas", "#f00"], ["right-canvas", "#00f"]]) {
+      for (const [id, colour] of [
+        ["left-canvas", "#f00"],
+        ["right-canvas", "#00f"],
+      ]) {
         const canvas = document.getElementById(id);
-        Object.assign(canvas.getContext("2d"), { fillStyle: colour }).fillRect(0, 0, canvas.width, canvas.height);
+        Object.assign(canvas.getContext("2d"), { fillStyle: colour }).fillRect(
+          0,
+          0,
+          canvas.width,
+          canvas.height,
+        );
       }
     });
     const seen = async (share) => {
       const clip = { x: x + width * share, y: y + height * 0.3, width: 1, height: 1 };
       const shot = await page.screenshot({ clip, encoding: "base64" });
       return page.evaluate(async (data) => {
-        const bitmap = await createImageBitmap(new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))]));
+        const bitmap = await createImageBitmap(
+          new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))]),
+        );
         const context = new OffscreenCanvas(1, 1).getContext("2d");
         context.drawImage(bitmap, 0, 0);
         const [red, , blue] = context.getImageData(0, 0, 1, 1).data;
@@ -171,15 +150,47 @@ test(".aec files are opened; damaged ones are refused with a reason", { skip }, 
       assert.ok(facts.includes(fact), facts);
     }
     await choose(page, onDisk("clear.aec", golden("valid", "rgba16_40x32")));
-    await page.waitForFunction(() => document.getElementById("facts").textContent.includes("40 × 32, RGB, 16 bits"));
+    await page.waitForFunction(() =>
+      document.getElementById("facts").textContent.includes("40 × 32, RGB, 16 bits"),
+    );
     await compared(page);
     await choose(page, onDisk("broken.aec", golden("invalid", "group_crc")));
     await page.waitForSelector("#error:not([hidden])");
     assert.match(await text(page, "#error"), /group 0.*is damaged/);
     await choose(page, onDisk("words.txt", "no picture"));
-    await page.waitForFunction(() => document.getElementById("error").textContent.includes("cannot read that file"));
+    await page.waitForFunction(() =>
+      document.getElementById("error").textContent.includes("cannot read that file"),
+    );
     await choose(page, onDisk("other.aec", golden("valid", "rgb_64x64")));
     await page.waitForFunction(() => document.getElementById("error").hidden);
+    assert.deepEqual(problems, []);
+  }),
+);
+
+test("pictures are dropped and pasted, too", { skip }, () =>
+  withPage(async (page, { problems, base }) => {
+    await page.goto(`${base}?model=tests/data/bundles/tiny`);
+    const give = (kind, name) =>
+      page.evaluate(
+        async (kind, name) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([await (await fetch(`tests/${name}`)).blob()], name.split("/").at(-1)));
+          const event =
+            kind === "drop"
+              ? new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true })
+              : new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true });
+          document.body.dispatchEvent(event);
+          return event.defaultPrevented;
+        },
+        kind,
+        name,
+      );
+    assert.ok(await give("drop", "data/budgie.png"), "else the browser would leave the page for the picture");
+    await page.waitForFunction(() => document.getElementById("facts").textContent.includes("240 × 200, RGB"));
+    await compared(page);
+    await give("paste", "conformance/valid/grey_40x100.aec");
+    await page.waitForFunction(() => document.getElementById("facts").textContent.includes("40 × 100, grey"));
+    await compared(page);
     assert.deepEqual(problems, []);
   }),
 );
@@ -191,7 +202,9 @@ test("a large picture can be worked on in a smaller copy", { skip }, () =>
     await choose(page, onDisk("large.png", await encodePng(samples, 2048, 2000, 1)));
     await page.waitForSelector("#reduce-field:not([hidden])");
     await page.click("#reduce"); // while it is being coded: what comes first is dropped
-    await page.waitForFunction(() => document.getElementById("facts").textContent.includes("1431 × 1398, grey"));
+    await page.waitForFunction(() =>
+      document.getElementById("facts").textContent.includes("1431 × 1398, grey"),
+    );
     await compared(page);
     assert.deepEqual(await page.$eval("#left-canvas", ({ width, height }) => [width, height]), [1431, 1398]);
     assert.deepEqual(problems, []);
@@ -207,7 +220,9 @@ test("AVIF is loaded when it is asked for", { skip }, () =>
     assert.ok(!asked.some((url) => url.includes("avif")), "loaded before it was asked for");
     await page.click("#avif");
     await page.waitForFunction(() => document.querySelectorAll("#peers tr")[3]?.cells.length === 5);
-    const [own, , , avif] = await page.$$eval("#peers tr", (rows) => rows.map((row) => [...row.cells].map((c) => c.textContent)));
+    const [own, , , avif] = await page.$$eval("#peers tr", (rows) =>
+      rows.map((row) => [...row.cells].map((c) => c.textContent)),
+    );
     assert.equal(avif[0], "AVIF");
     assert.ok(Math.abs(parseFloat(avif[1]) / parseFloat(own[1]) - 1) < 0.1, `${avif} ${own}`);
     await page.select("#left", "avif");
@@ -231,69 +246,9 @@ test("a second visit needs no network", { skip }, () =>
     await compared(page);
     assert.equal(await text(page, "#size"), wanted);
     server.listen(0); // withPage closes it
-    assert.deepEqual(problems.filter((problem) => !problem.includes("sw.js")), []);
+    assert.deepEqual(
+      problems.filter((problem) => !problem.includes("sw.js")),
+      [],
+    );
   }),
-);
-
-test("threads where the page may have them: the same symbols", { skip }, () =>
-  withPage(
-    async (page) => {
-      const found = await page.evaluate(async () => {
-        const { Codec } = await import("./app/aecodec.js");
-        const codec = new Codec({ models: ["tests/data/bundles/tiny"], device: "wasm", threads: 2 });
-        const data = new Uint8Array(await (await fetch("tests/conformance/valid/rgb_520x40.aec")).arrayBuffer());
-        const { symbolsCrc } = await codec.read(data);
-        return [crossOriginIsolated, symbolsCrc];
-      });
-      assert.deepEqual(found, [true, 0x03f4d5aa]);
-    },
-    { isolated: true },
-  ),
-);
-
-for (const [what, viewport, scheme] of [
-  ["a desk", { width: 1280, height: 860 }, "dark"],
-  ["a phone", { width: 360, height: 740, deviceScaleFactor: 2, isMobile: true, hasTouch: true }, "light"],
-]) {
-  test(`accessible on ${what}`, { skip }, () =>
-    withPage(
-      async (page, { problems }) => {
-        const axe = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
-        await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-        const violations = async () => {
-          await page.evaluate(axe);
-          const { violations: all } = await page.evaluate(() => axe.run(document));
-          return all.map(({ id, nodes }) => `${id}: ${nodes.map(({ html, failureSummary }) => html + failureSummary).join(" ")}`);
-        };
-        assert.deepEqual(await violations(), []);
-        await screenshot(page, `welcome-${viewport.width}`);
-        await page.click("#sample");
-        await compared(page);
-        await page.$$eval("details", (all) => all.forEach((one) => (one.open = true)));
-        assert.deepEqual(await violations(), []);
-        const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-        assert.ok(wide <= room, `${wide} of ${room} pixels`);
-        await screenshot(page, `work-${viewport.width}`);
-        assert.deepEqual(problems.filter((problem) => !problem.includes("adapter")), []);
-      },
-      { viewport },
-    ),
-  );
-}
-
-test("on a GPU: the same symbols, pixels within a level", { skip: skip || (!process.env.WEBGPU && "slow: set WEBGPU=1") }, () =>
-  withPage(
-    async (page) => {
-      const [device, crc, picture] = await page.evaluate(async () => {
-        const { Codec } = await import("./app/aecodec.js");
-        const codec = new Codec({ models: ["tests/data/bundles/tiny"], device: "webgpu", threads: 1 });
-        const data = new Uint8Array(await (await fetch("tests/conformance/valid/rgb_64x64.aec")).arrayBuffer());
-        const { symbolsCrc, samples, ...rest } = await codec.read(data);
-        return [await codec.device(), symbolsCrc, { ...rest, samples: Array.from(samples) }];
-      });
-      assert.deepEqual([device, crc], ["webgpu", 0x57faab76]);
-      assert.ok(distance(picture, goldenPicture("rgb_64x64")) <= 1);
-    },
-    { args: ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"] },
-  ),
 );

@@ -11,7 +11,12 @@ const noise = (Kind, length, most) => Kind.from({ length }, () => random(most));
 
 for (const depth of [8, 16]) {
   for (const interlace of ["null", "Adam7"]) {
-    for (const [width, height] of [[1, 1], [3, 2], [9, 13], [64, 5]]) {
+    for (const [width, height] of [
+      [1, 1],
+      [3, 2],
+      [9, 13],
+      [64, 5],
+    ]) {
       test(`grey ${width} x ${height}, ${depth} bits, interlace ${interlace}`, async () => {
         const data = noise(depth === 8 ? Uint8Array : Uint16Array, width * height, 2 ** depth);
         const file = encode({ width, height, data, channels: 1, depth }, { interlace });
@@ -31,7 +36,14 @@ test("every filter is undone", async () => {
   const view = new DataView(new ArrayBuffer(4));
   view.setUint32(0, body.length);
   const type = new TextEncoder().encode("IDAT");
-  const file = Buffer.concat([plain.subarray(0, at), new Uint8Array(view.buffer), type, body, Buffer.alloc(4), plain.subarray(-12)]);
+  const file = Buffer.concat([
+    plain.subarray(0, at),
+    new Uint8Array(view.buffer),
+    type,
+    body,
+    Buffer.alloc(4),
+    plain.subarray(-12),
+  ]);
   const wanted = decode(file).data; // which does not look at checksums
   const { crc32 } = await import("node:zlib");
   const sum = crc32 ? crc32(Buffer.concat([type, body])) : undefined;
@@ -45,7 +57,10 @@ for (const channels of [1, 2, 3, 4]) {
     test(`a PNG of ${channels} channels of ${8 * Kind.BYTES_PER_ELEMENT} bits is read by others`, async () => {
       const samples = noise(Kind, 17 * 6 * channels, 256 ** Kind.BYTES_PER_ELEMENT);
       const found = decode(await encodePng(samples, 17, 6, channels), { checkCrc: true });
-      assert.deepEqual([found.width, found.height, found.channels, found.depth], [17, 6, channels, 8 * Kind.BYTES_PER_ELEMENT]);
+      assert.deepEqual(
+        [found.width, found.height, found.channels, found.depth],
+        [17, 6, channels, 8 * Kind.BYTES_PER_ELEMENT],
+      );
       assert.deepEqual(Array.from(found.data), Array.from(samples));
     });
   }
@@ -56,7 +71,12 @@ test("a zlib stream ends where it should", async () => {
   const packed = await deflate(data);
   assert.deepEqual(await inflate("x", packed, data.length), data);
   await assert.rejects(inflate("x", packed, data.length - 1), { name: "LimitError" });
-  for (const wrong of [packed.subarray(0, -1), packed.subarray(0, 20), Uint8Array.of(...packed, 0), noise(Uint8Array, 99, 256)]) {
+  for (const wrong of [
+    packed.subarray(0, -1),
+    packed.subarray(0, 20),
+    Uint8Array.of(...packed, 0),
+    noise(Uint8Array, 99, 256),
+  ]) {
     await assert.rejects(inflate("x", wrong, 1e6), { name: "CorruptError" });
   }
 });
