@@ -287,13 +287,13 @@ def from_network(
 
 def psnr(a: Raster, b: Raster) -> float:
     """dB between two rasters of one shape and type, one mean over all samples; infinite for equal ones."""
-    height, width, channels = a.shape
+    height, width = a.shape[:2]
     total = 0
     for top in range(0, height, STRIP):
         window = slice(top, min(top + STRIP, height)), slice(0, width)
         difference = np.subtract(a[window], b[window], dtype=np.int64)
         total += int(np.square(difference, out=difference).sum())
-    error = total / (height * width * channels)
+    error = total / math.prod(a.shape)
     return 10 * math.log10(float(np.iinfo(a.dtype).max) ** 2 / error) if error else math.inf
 
 

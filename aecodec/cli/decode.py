@@ -106,6 +106,7 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
         whole = not (args.salvage or args.region or args.apply_orientation) and args.scale == 1
         deep_grey = header.bit_depth == 16 and form == "TIFF"  # which Pillow takes as a whole
         if whole and is_large(header.width, header.height) and not deep_grey:
+            common.return_memory()
             blank, rows = codec.stream(data)
             blank = common.keep_metadata(blank, args.metadata)
             contents, notes = written.by_rows(blank, rows, form, args.threads or cpus())

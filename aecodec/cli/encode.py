@@ -118,12 +118,16 @@ class _Encoded:
 
 def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
     from aecodec import pixels
+    from aecodec.raster import is_large
     from aecodec.rate_control import Target
 
     source = files.input_of(name)
     with files.about(name):
         picture = pixels.open_picture(source, codec.limits, alpha=not args.no_alpha)
         picture = common.keep_metadata(picture, args.metadata)
+    height, width = picture.pixels.shape[:2]
+    if is_large(width, height):
+        common.return_memory()
     began = time.perf_counter()
     target, notes = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size), picture.notes
     if target:
@@ -133,7 +137,6 @@ def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
     else:
         data, runs = codec.encode_picture(picture, args.quality, args.alpha_quality), 1
     seconds = time.perf_counter() - began
-    height, width = picture.pixels.shape[:2]
     size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
     return _Encoded(data, height * width, size, seconds, runs, notes)
 
