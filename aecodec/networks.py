@@ -38,6 +38,8 @@ EXACT = ("scales_first", "scales_second")
 """They decide how bytes are read. They run on the CPU on every device: a GPU library may pick an
 algorithm (Winograd, FFT, reduced precision) that is not exact."""
 
+ENCODED = 768
+"""Blocks of a window in the encoder, which has less memory left: beside it stands the picture."""
 SMALL = 6000
 """Positions of y in a picture of 1.5 megapixels; below, a lost group is more."""
 LEAST_EDGE = 24
@@ -78,8 +80,14 @@ class Networks:
         except Exception as error:  # onnxruntime raises its own types, which differ between versions
             raise DeviceError(f"graph {graph} of model {self._bundle.name!r} failed: {error}") from None
 
-    def _bands(self, name: str, call: windows.Network, cut: Cut, rows: Span, width: int) -> Windows:
-        return windows.band(call, cut, rows, width, self.halo(name), self.largest)
+    def _bands(
+        self, name: str, call: windows.Network, cut: Cut, rows: Span, width: int, most: int = windows.LARGEST
+    ) -> Windows:
+        """most: blocks of a window where a band has several."""
+        largest = self.largest
+        if (rows.last - rows.first) * width > largest:
+            largest = min(largest, most)
+        return windows.band(call, cut, rows, width, self.halo(name), largest)
 
     def _whole(self, name: str, call: windows.Network, inputs: list[NDArray[Any]], scales: list[int]) -> Any:
         return windows.run(call, inputs, scales, self.halo(name), self.largest)
@@ -94,7 +102,7 @@ class Networks:
 
     def analysis_band(self, cut: Cut, rows: Span, width: int, quality: Float) -> Windows:
         """analysis() of one band of windows (windows.band); cut gives [x]."""
-        return self._bands("analysis", self._analysis(quality), cut, rows, width)
+        return self._bands("analysis", self._analysis(quality), cut, rows, width, ENCODED)
 
     def _analysis(self, quality: Float) -> windows.Network:
         return lambda x: self._run("analysis", x=x, quality=quality)
@@ -110,7 +118,7 @@ class Networks:
 
     def context_band(self, cut: Cut, rows: Span, width: int, quality: Float) -> Windows:
         """context() of one band; cut gives [y, z_hat, index_first]."""
-        return self._bands("context", self._context(quality), cut, rows, width)
+        return self._bands("context", self._context(quality), cut, rows, width, ENCODED)
 
     def _context(self, quality: Float) -> windows.Network:
         return lambda y, z, i: self._run("context", y=y, z_hat=z, quality=quality, index_first=i)
