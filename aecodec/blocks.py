@@ -14,7 +14,7 @@ bh, bw: the picture's size in blocks, padded to whole ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -24,6 +24,7 @@ from PIL import Image, features
 
 from aecodec.errors import CorruptError, FormatError
 from aecodec.networks import Float, Group
+from aecodec.raster import Raster
 
 Pixels = NDArray[np.uint8 | np.uint16]
 Mask = NDArray[np.bool_]
@@ -46,12 +47,24 @@ STEEP = 4000.0
 """Or: squared steps between neighbours that no photograph has throughout a block."""
 FAST = (20, 1)
 """Effort and method of trials."""
+TRIED = 1024
+"""Blocks that are tried together; bounds the memory, and the WebP, whose sides are 16383 pixels at most."""
+STRIP = 8 * BLOCK
+"""Rows of pixels that are searched together."""
 GROUP_BITS = 8 * 48
 """What the first block costs beside its pixels, mask and section included."""
 
 
-def candidates(pixels: Pixels, lmbda: float) -> Mask:
+def candidates(pixels: Raster, lmbda: float) -> Mask:
     """uint8 [H, W, C] -> [bh, bw], true where a second look may be worth its time.  Cheap."""
+    height, width, _ = pixels.shape
+    if not features.check("webp"):
+        return np.zeros((-(-height // BLOCK), -(-width // BLOCK)), np.bool_)
+    parts = [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
+    return np.concatenate([_candidates(pixels[top:bottom, 0:width], lmbda) for top, bottom in parts])
+
+
+def _candidates(pixels: Pixels, lmbda: float) -> Mask:
     rows = pixels[::LOOK].astype(np.int16)
     step = rows[:, 1:] - rows[:, :-1] if rows.shape[1] > 1 else np.zeros_like(rows)
     size = luma = step[:, :, step.shape[2] // 2].astype(np.float32)
@@ -64,8 +77,7 @@ def candidates(pixels: Pixels, lmbda: float) -> Mask:
     found |= _mean((size == 0).astype(np.float32)) > REPEATS
     wanted = -(-pixels.shape[0] // BLOCK), -(-pixels.shape[1] // BLOCK)
     # A last block of a single column has no step to look at.
-    found = np.pad(found, [(0, w - f) for w, f in zip(wanted, found.shape, strict=True)])
-    return found if features.check("webp") else np.zeros_like(found)
+    return np.pad(found, [(0, w - f) for w, f in zip(wanted, found.shape, strict=True)])
 
 
 def _mean(values: Float) -> Numbers:
@@ -77,19 +89,34 @@ def _mean(values: Float) -> Numbers:
     return mean
 
 
-def choose(pixels: Pixels, decoded: Pixels, found: Mask, bits: Numbers, lmbda: float) -> Steps:
+def errors(pixels: Raster, decoded: Pixels, top: int, found: Mask) -> Iterator[tuple[int, Numbers]]:
+    """decoded uint8 [rows, W, C]: what the networks make of the rows from `top` on, which 64 divides.
+
+    -> for each row of blocks its number and, of each block that is found, the sum of squared errors"""
+    for start in range(0, decoded.shape[0], BLOCK):
+        row = (top + start) // BLOCK
+        if found[row].any():
+            part = decoded[start : start + BLOCK]
+            own = pixels[top + start : top + start + part.shape[0], 0 : part.shape[1]]
+            error = _padded(np.square(own.astype(np.float32) - part).mean(2, keepdims=True))
+            columns = np.flatnonzero(found[row])
+            yield row, np.array([float(error[:, BLOCK * c : BLOCK * (c + 1)].sum()) for c in columns])
+
+
+def choose(pixels: Raster, networks: Numbers, found: Mask, lmbda: float) -> Steps:
     """Candidates that cost less as pixels, with the step that is best for all of them together.
 
-    pixels, decoded: uint8 [H, W, C], the original and what the networks make of it; bits [bh, bw]: what they
-    take for each block; lmbda: bits that one unit of a pixel's mean squared error is worth.
+    pixels: uint8 [H, W, C]; networks: bits + lmbda * squared error of each candidate where they code it;
+    lmbda: bits that one unit of a pixel's mean squared error is worth.
     """
-    places = [_place(row, column) for row, column in np.argwhere(found)]
-    error = _padded(np.square(pixels.astype(np.float32) - decoded).mean(2, keepdims=True))
-    networks = bits[found] + lmbda * np.array([float(error[place].sum()) for place in places])
-    padded = _padded(pixels)
+    places = [(int(row), int(column)) for row, column in np.argwhere(found)]
     steps, best, before = np.zeros(found.shape, np.uint8), float(GROUP_BITS), 0.0
     for step in STEPS:
-        saved = networks - _costs([padded[place] for place in places], step, lmbda)
+        costs = [
+            _costs([_block(pixels, *place) for place in places[i : i + TRIED]], step, lmbda)
+            for i in range(0, len(places), TRIED)
+        ]
+        saved = networks - np.concatenate(costs)
         total = float(saved.clip(0).sum())
         if total < before:
             break
@@ -119,11 +146,11 @@ def _quantise(block: Pixels, step: int) -> Pixels:
     return wide.clip(0, 255).astype(np.uint8)
 
 
-def without(x: Float, mask: Mask) -> Float:
-    """x [1, 3, H, W], sides multiples of 64 -> a copy, the blocks of the mask flat, at their mean."""
-    blocks = x.reshape(3, mask.shape[0], BLOCK, mask.shape[1], BLOCK)
-    flat = np.where(mask[:, None, :, None], blocks.mean((2, 4), keepdims=True), blocks)
-    return flat.reshape(x.shape).astype(np.float32)
+def flatten(x: Float, mask: Mask) -> None:
+    """x [1, 3, H, W], sides multiples of 64: the blocks of the mask become flat, at their mean."""
+    blocks = x.reshape(3, mask.shape[0], BLOCK, mask.shape[1], BLOCK)  # a view
+    means = blocks.mean((2, 4), keepdims=True)
+    np.copyto(blocks, means, where=mask[:, None, :, None])
 
 
 def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
@@ -132,27 +159,35 @@ def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
     return values[top : top + group.height // 4, left : left + group.width // 4]
 
 
-def bits_of(symbols: Float, groups: Sequence[Group], sizes: Sequence[int]) -> Numbers:
-    """symbols [N, h, w], the bits of each group -> [bh, bw], spread by the sizes of the symbols."""
+def bits_of(symbols: NDArray[np.int16], size: int) -> Numbers:
+    """A group's y [N, vh, vw] and its bits -> [vh/4, vw/4], the bits spread by the sizes of the symbols."""
     n, h, w = symbols.shape
-    size = np.log2(1 + np.abs(symbols)).reshape(n, h // 4, 4, w // 4, 4)
-    bits: Numbers = size.sum((0, 2, 4), dtype=np.float64) + 1
-    for group, size in zip(groups, sizes, strict=True):
-        own = cut(bits, group)
-        own *= size / own.sum()
+    magnitude = np.log2(1 + np.abs(symbols.astype(np.float32))).reshape(n, h // 4, 4, w // 4, 4)
+    bits: Numbers = magnitude.sum((0, 2, 4), dtype=np.float64) + 1
+    bits *= size / bits.sum()
     return bits
 
 
-def pack(pixels: Pixels, steps: Steps, groups: Sequence[Group]) -> list[bytes]:
+def pack(pixels: Raster, steps: Steps, groups: Sequence[Group]) -> list[bytes]:
     """Each group's blocks -> its payload; empty where there are none."""
-    padded = _padded(pixels)
     payloads = []
     for group in groups:
         own = cut(steps, group)
-        places = zip(_places(own > 0, group), own[own > 0].tolist(), strict=True)
-        found = [_quantise(padded[place], step) for place, step in places]
+        top, left = group.top // 4, group.left // 4
+        found = [
+            _quantise(_block(pixels, top + int(row), left + int(column)), int(own[row, column]))
+            for row, column in np.argwhere(own)
+        ]
         payloads.append(np.packbits(own.ravel() > 0).tobytes() + _webp(_beside(found)) if found else b"")
     return payloads
+
+
+def _block(pixels: Raster, row: int, column: int) -> Pixels:
+    """[64, 64, C]; beyond the picture its last row and column are repeated."""
+    height, width, _ = pixels.shape
+    y, x = _place(row, column)
+    block: Pixels = pixels[y.start : min(y.stop, height), x.start : min(x.stop, width)]
+    return _padded(block)
 
 
 def paste(
@@ -162,13 +197,16 @@ def paste(
     origin: tuple[int, int] = (0, 0),
     salvage: bool = False,
     divisor: int = 1,
+    numbers: Collection[int] | None = None,
 ) -> frozenset[int]:
     """The blocks of all groups into pixels [H, W, C], whose first pixel is `origin` (y, x) of the picture.
 
     divisor: pixels are means over divisor x divisor, which divides 64.
+    numbers: of the groups whose blocks are wanted.
     -> the groups whose blocks are lost, when salvaging; otherwise CorruptError."""
     lost = set()
-    for number, (group, payload) in enumerate(zip(groups, payloads, strict=True)):
+    for number in range(len(groups)) if numbers is None else numbers:
+        group, payload = groups[number], payloads[number]
         if not payload:
             continue
         if pixels.dtype != np.uint8:

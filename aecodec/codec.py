@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 
 from PIL import Image
@@ -107,7 +108,7 @@ class Codec:
         Raises UsageError, InputError, LimitError, ModelError, DeviceError.
         """
         target = Target(target_bpp, target_size, target_psnr, max_size)
-        picture = pixels.read_picture(image, self.limits, alpha)
+        picture = pixels.open_picture(image, self.limits, alpha)
         for note in picture.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         if target:
@@ -120,13 +121,12 @@ class Codec:
         """A picture that has been read -> the file nearest to the target; `quality` is for max_size."""
         model = self._load(self.bundle)
         extras = self._extras(model, picture, alpha_quality)
-        x = pixels.to_network(picture.pixels)
 
         def psnr(data: bytes) -> float:
             return pixels.psnr(self.decode_picture(data).pixels, picture.pixels)
 
         def encode(stored: int) -> bytes:
-            return datapath.encode(model, picture, extras, x, stored, self._pixel_blocks)
+            return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
 
         size = picture.pixels.shape[0] * picture.pixels.shape[1]
         return rate_control.reach(target, size, _stored_quality(quality), encode, psnr)
@@ -189,9 +189,9 @@ class Codec:
     ) -> bytes:
         """encode(), from a picture that has been read."""
         stored = _stored_quality(quality)
-        model, x = self._load(self.bundle), pixels.to_network(picture.pixels)
+        model = self._load(self.bundle)
         extras = self._extras(model, picture, alpha_quality)
-        return datapath.encode(model, picture, extras, x, stored, self._pixel_blocks)
+        return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
 
     def _extras(self, model: Model, picture: Picture, alpha_quality: float | None) -> dict[str, bytes]:
         if alpha_quality is None or picture.alpha is None:
@@ -206,6 +206,14 @@ class Codec:
         if divisor > 1:
             return preview.decode(self._model_of(parsed.header), parsed, self.limits, divisor)
         return datapath.decode(self._model_of(parsed.header), parsed, self.limits)[0]
+
+    def stream(self, data: Source) -> tuple[Picture, Iterator[tuple[int, Pixels]]]:
+        """decode_picture() in bounded memory: a picture with all colours 0, and its rows from the top down.
+
+        Each item is the number of its first row and pixels [rows, W, C]. What decode() would raise for
+        damaged symbols may come after the last of them: until then nothing that was read may be used."""
+        parsed = container.read_file(read_bytes(data), self.limits)
+        return datapath.stream(self._model_of(parsed.header), parsed, self.limits)
 
     def decode_region(self, data: Source, region: Region) -> Picture:
         """A part of the picture, with all its metadata; only the groups that it needs are looked at."""

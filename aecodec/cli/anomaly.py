@@ -104,7 +104,7 @@ def _score(args: argparse.Namespace) -> int:
         with files.about(job.source):
             score = detector.score(data, codec)
             if job.target is not None:
-                colours = common.decoded(data, codec).pixels
+                colours = common.decoded(data, codec).array
                 _draw(anomaly.heat_map(colours, score.map), job.target, args.force)
         facts = {"score": round(score.score, 4), "anomalous": score.anomalous}
         return outcome.Outcome(job.source, job.target, found=facts)

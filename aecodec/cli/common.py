@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import sys
@@ -16,6 +17,9 @@ from aecodec.limits import Limits
 if TYPE_CHECKING:
     from aecodec.codec import Codec
     from aecodec.pixels import Picture
+
+M_MMAP_THRESHOLD = -3
+"""Of malloc.h."""
 
 KINDS = ("exif", "icc", "xmp")
 NO_PROFILE = "its colour profile is left out; programs will take its colours for sRGB"
@@ -202,6 +206,16 @@ def names_of(args: argparse.Namespace) -> tuple[str, str]:
 def debugging() -> bool:
     """Are tracebacks wanted?"""
     return os.environ.get("AECODEC_DEBUG", "") not in ("", "0")
+
+
+def return_memory() -> None:
+    """Blocks of a megabyte and more go back to the system when they are freed, as they do at first; glibc
+    would soon keep those of up to 32 MB, in heaps of each thread. For large pictures: it costs time."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def note(text: str) -> None:

@@ -13,28 +13,17 @@ import os
 import sys
 import time
 from dataclasses import replace
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aecodec.cli import common, files
-from aecodec.errors import SALVAGED, OutputError, UsageError
+from aecodec.errors import SALVAGED, UsageError
 
 if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
     from aecodec.codec import Codec
-    from aecodec.pixels import Picture
 
 HELP = ".aec -> picture"
 USAGE = "aecodec decode [options] IN OUT\n       aecodec decode [options] --out-dir DIR [-r] IN..."
-OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"lossless": True},
-    "AVIF": {"quality": 95},
-}
-XMP_TAG = 700
-"""Of TIFF."""
-WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
-DEEP_GREY = {"PNG", "TIFF"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,25 +92,36 @@ def _run_batch(args: argparse.Namespace) -> int:
 
 def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, form: str) -> Outcome:
     from aecodec import container
-    from aecodec.cli import outcome
+    from aecodec.cli import outcome, written
     from aecodec.orientation import upright
+    from aecodec.parallel import cpus
+    from aecodec.raster import is_large
     from aecodec.source import map_bytes
 
     apart = args.region and source != files.PIPE  # only the pages that the region needs are read
     data = map_bytes(source) if apart else files.read_input(source)
+    lost: list[int] = []
     with files.about(source):
-        lost: list[int] = []
-        if args.salvage:
-            picture, lost = codec.salvage(data)
-        else:
-            picture = codec.read(data, args.region, args.scale)
         header = container.read_header(data, codec.limits)
-    if args.apply_orientation:
-        picture = upright(picture)
-    picture = common.keep_metadata(picture, args.metadata)
-    packed, notes = pack(picture, form)
-    notes = picture.notes + notes
-    files.write_output(target, packed, args.force)
+        whole = not (args.salvage or args.region or args.apply_orientation) and args.scale == 1
+        deep_grey = header.bit_depth == 16 and form == "TIFF"  # which Pillow takes as a whole
+        if whole and is_large(header.width, header.height) and not deep_grey:
+            common.return_memory()
+            blank, rows = codec.stream(data)
+            blank = common.keep_metadata(blank, args.metadata)
+            contents, notes = written.by_rows(blank, rows, form, args.threads or cpus())
+            notes = blank.notes + notes
+        else:
+            if args.salvage:
+                picture, lost = codec.salvage(data)
+            else:
+                picture = codec.read(data, args.region, args.scale)
+            if args.apply_orientation:
+                picture = upright(picture)
+            picture = common.keep_metadata(picture, args.metadata)
+            contents, notes = written.at_once(picture, form)
+            notes = picture.notes + notes
+        files.write_output(target, contents, args.force)
     if lost:
         numbers = ", ".join(map(str, lost))
         notes += (f"groups {numbers} are lost, and filled from their surroundings",)
@@ -148,48 +148,3 @@ def format_of(output: str, name: str | None) -> str:
         where = f"format {name!r}" if name else repr(output)
         raise UsageError(f"{where}: no format has the suffix {suffix!r}; use .png, .jpg, .tif or .webp")
     return form
-
-
-def pack(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
-    """-> the file, notes"""
-    from aecodec import deep, pixels
-
-    grey = picture.pixels.shape[2] == 1 and picture.alpha is None
-    notes: tuple[str, ...] = ()
-    if picture.depth == 16 and form != "PNG" and not (grey and form in DEEP_GREY):
-        notes += (f"16 bits a channel reduced to 8 for {form}; .png keeps them",)
-        picture = pixels.shallow(picture)
-    image = pixels.to_pil(picture)
-    options: dict[str, Any] = dict(OPTIONS.get(form, {}))
-    if "dpi" in image.info:
-        options["dpi"] = image.info["dpi"]
-    if form in WITH_EXIF:
-        options |= {key: image.info[key] for key in ("exif", "icc_profile", "xmp") if key in image.info}
-    elif image.getexif().get(0x0112, 1) != 1:
-        notes += (f"{form} cannot say that the picture is to be shown turned or mirrored",)
-    if "xmp" in options and form in ("PNG", "TIFF"):
-        _place_xmp(options, form)
-    if picture.depth == 16 and not grey:
-        return deep.png(pixels.to_array(picture), **options), notes
-    out = BytesIO()
-    try:
-        image.save(out, form, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"cannot write mode {image.mode} as {form}: {error}; use .png") from None
-    return out.getvalue(), notes
-
-
-def _place_xmp(options: dict[str, Any], form: str) -> None:
-    """Two of Pillow's writers have no option for XMP."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    xmp = options.pop("xmp")
-    if form == "PNG":
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-        return
-    exif = Image.Exif()
-    exif.load(options.get("exif", b""))
-    exif[XMP_TAG] = xmp
-    options["exif"] = exif

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aecodec.cli import decode
+    from aecodec.cli import decode, written
 
     source, target = args.input, args.output
     files.check_output(source, target, args.force)
@@ -52,13 +52,13 @@ def run(args: argparse.Namespace) -> int:
     )
     picture = common.keep_metadata(common.read_any(source, args), args.metadata)
     began = time.perf_counter()
-    sigma = denoise.estimate_sigma(picture.pixels) if args.sigma is None else args.sigma
+    sigma = denoise.estimate_sigma(picture.array) if args.sigma is None else args.sigma
     quality = denoise.quality_for(codec.bundle, sigma) if args.quality is None else args.quality
     notes = picture.notes
     if coded:
         data = denoise.encode(picture, codec, sigma, quality)
     else:
-        data, more = decode.pack(denoise.denoise(picture, codec, sigma, quality), form)
+        data, more = written.at_once(denoise.denoise(picture, codec, sigma, quality), form)
         notes += more
     seconds = time.perf_counter() - began
     files.write_output(target, data, args.force)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -119,12 +120,16 @@ class _Encoded:
 
 def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
     from aecodec import pixels
+    from aecodec.raster import is_large
     from aecodec.rate_control import Target
 
-    source = files.read_input(name)
+    source = files.input_of(name)
     with files.about(name):
-        picture = pixels.read_picture(source, codec.limits, alpha=not args.no_alpha)
+        picture = pixels.open_picture(source, codec.limits, alpha=not args.no_alpha)
         picture = common.keep_metadata(picture, args.metadata)
+    height, width = picture.pixels.shape[:2]
+    if is_large(width, height):
+        common.return_memory()
     began = time.perf_counter()
     target, notes = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size), picture.notes
     if target:
@@ -134,8 +139,8 @@ def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
     else:
         data, runs = codec.encode_picture(picture, args.quality, args.alpha_quality), 1
     seconds = time.perf_counter() - began
-    height, width = picture.pixels.shape[:2]
-    return _Encoded(data, height * width, len(source), seconds, runs, notes)
+    size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
+    return _Encoded(data, height * width, size, seconds, runs, notes)
 
 
 def _print_json(output: str, encoded: _Encoded) -> None:

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
 
 from aecodec import remote
 from aecodec.errors import CorruptError, FormatError, InputError, LimitError, OutputError, UsageError
 from aecodec.source import read_bytes
 
 PIPE = "-"
+Contents: TypeAlias = bytes | Callable[[BinaryIO], None]
+"""What a file is to hold, or what writes it."""
 _umask_lock = threading.Lock()
 
 
 def read_input(name: str) -> bytes:
     """The contents of a file, or of stdin for '-'."""
     return read_bytes(sys.stdin.buffer if name == PIPE else name)
+
+
+def input_of(name: str) -> bytes | Path:
+    """The contents, or the path of a file that can be read as it is needed."""
+    path = Path(remote.local_path(name))
+    return path if name != PIPE and not remote.is_url(name) and path.is_file() else read_input(name)
 
 
 @contextmanager
@@ -31,7 +43,7 @@ def about(name: str) -> Iterator[None]:
         yield
     except (InputError, FormatError, CorruptError, LimitError) as error:
         where = "stdin" if name == PIPE else repr(name)
-        raise type(error)(f"{where}: {error}") from None
+        raise type(error)(str(error) if where in str(error) else f"{where}: {error}") from None
 
 
 def check_output(source: str, target: str, force: bool) -> None:
@@ -59,21 +71,25 @@ def check_output(source: str, target: str, force: bool) -> None:
         raise OutputError(f"{target!r} exists; use --force to replace it")
 
 
-def write_output(target: str, data: bytes, force: bool) -> None:
-    """All of data or nothing: written beside the target under another name, then renamed."""
+def write_output(target: str, data: Contents, force: bool) -> None:
+    """All of data or nothing: written beside the target under another name, then renamed.
+
+    What cannot be renamed (a pipe, a device, a URL) is begun when all of data is there."""
     if target == PIPE:
-        _write_pipe(data)
+        with _complete(data) as stream:
+            _write_pipe(stream)
         return
     target = remote.local_path(target)
     if remote.is_url(target):
         if not force and remote.exists(target):
             raise OutputError(f"{target!r} exists; use --force to replace it")
-        remote.write(target, data)
+        with _complete(data) as stream:
+            remote.write(target, stream.read())
         return
     try:
         if os.path.exists(target) and not _is_regular(target):  # a device or a named pipe
-            with open(target, "wb") as stream:
-                stream.write(data)
+            with _complete(data) as whole, open(target, "wb") as stream:
+                shutil.copyfileobj(whole, stream)
         else:
             _replace(os.path.realpath(target), data, force)
     except OSError as error:
@@ -82,9 +98,21 @@ def write_output(target: str, data: bytes, force: bool) -> None:
         raise OutputError(f"cannot write {target!r}: {error.strerror or error}") from None
 
 
-def _write_pipe(data: bytes) -> None:
+@contextmanager
+def _complete(data: Contents) -> Iterator[BinaryIO]:
+    """All of it, to be read."""
+    if isinstance(data, bytes):
+        yield BytesIO(data)
+        return
+    with tempfile.TemporaryFile() as stream:
+        data(stream)
+        stream.seek(0)
+        yield stream
+
+
+def _write_pipe(stream: BinaryIO) -> None:
     try:
-        sys.stdout.buffer.write(data)
+        shutil.copyfileobj(stream, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
@@ -136,11 +164,14 @@ def _is_regular(path: str) -> bool:
     return stat.S_ISREG(os.stat(path).st_mode)
 
 
-def _replace(path: str, data: bytes, force: bool) -> None:
+def _replace(path: str, data: Contents, force: bool) -> None:
     handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            if isinstance(data, bytes):
+                stream.write(data)
+            else:
+                data(stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, _mode(path))

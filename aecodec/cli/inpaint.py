@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aecodec.cli import batch, decode
+    from aecodec.cli import batch, decode, written
 
     source, target = args.input, args.output
     if source == args.mask == files.PIPE:
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     with batch.progress(len(inpaint.QUALITIES), "turn") as bar:
         step = (lambda: None) if bar is None else bar.update
         filled = inpaint.inpaint(picture, mask, codec, step=step)
-    packed, notes = decode.pack(filled, form)
+    packed, notes = written.at_once(filled, form)
     seconds = time.perf_counter() - began
     files.write_output(target, packed, args.force)
     notes = picture.notes + notes

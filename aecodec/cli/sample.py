@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aecodec.cli import decode
+    from aecodec.cli import decode, written
 
     files.check_output(args.folder, args.output, args.force)
     form = decode.format_of(args.output, None)
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         columns = columns or len(found)
     else:
         found = sample.from_prior(model, args.count or 64, args.seed)
-    data, _ = decode.pack(Picture(sample.contact_sheet(found, columns, args.scale)), form)
+    data, _ = written.at_once(Picture(sample.contact_sheet(found, columns, args.scale)), form)
     files.write_output(args.output, data, args.force)
     if args.json:
         facts = {"output": args.output, "model": model.name, "pictures": len(found)}

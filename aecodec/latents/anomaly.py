@@ -225,7 +225,7 @@ def read(source: ImageInput, codec: Codec, by: By = "memory", quality: float | N
     picture = pixels.read_picture(source if data is None else data, codec.limits, alpha=False)
     coded = codec.encode_picture(picture, quality)
     if by == "error":
-        return Reading(_error(picture.pixels, codec.decode_picture(coded).pixels)[None])
+        return Reading(_error(picture.array, codec.decode_picture(coded).array)[None])
     return _of_latents(read_file(coded, codec), by)
 
 

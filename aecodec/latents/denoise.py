@@ -84,7 +84,7 @@ def encode(picture: Picture, codec: Codec, sigma: float | None = None, quality: 
 
     quality: 0..100, instead of the one that fits sigma. Raises what Codec.encode does."""
     if quality is None:
-        known = estimate_sigma(picture.pixels) if sigma is None else sigma
+        known = estimate_sigma(picture.array) if sigma is None else sigma
         quality = quality_for(codec.bundle, known)
     return codec.encode_picture(picture, quality)
 

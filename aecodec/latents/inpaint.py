@@ -31,7 +31,7 @@ LARGEST = 200_000
 
 def read_mask(source: ImageInput, size: tuple[int, int]) -> Mask:
     """A picture, white where pixels are missing -> [H, W]. UsageError when it is not of `size` (H, W)."""
-    samples = pixels.shallow(pixels.read_picture(source, alpha=False)).pixels
+    samples = pixels.shallow(pixels.read_picture(source, alpha=False)).array
     if samples.shape[:2] != size:
         have, want = (f"{s[1]} x {s[0]}" for s in (samples.shape, size))
         raise UsageError(f"the mask has {have} pixels, the picture {want}; they must be equal")
@@ -68,18 +68,18 @@ def inpaint(
 ) -> Picture:
     """A picture, [H, W] true where it is missing -> the picture with its hole filled; the rest is as it was.
 
-    codec: best without pixel_blocks. step: called after each turn. Raises what encoding does; UsageError for a
-    mask of another size."""
+    codec: best without pixel_blocks. step: called after each turn. Raises what encoding does; UsageError for
+    a mask of another size."""
     if mask.shape != picture.pixels.shape[:2]:
         raise UsageError(f"a mask {list(picture.pixels.shape[:2])} is needed, not {list(mask.shape)}")
     if not mask.any():
         return picture
     hole = mask[:, :, None]
-    smooth = filled = continued(picture.pixels, mask)
+    smooth = filled = continued(picture.array, mask)
     for quality in qualities:
         plain = Picture(filled, orientation=picture.orientation)
-        decoded = codec.decode_picture(codec.encode_picture(plain, quality)).pixels
-        filled = np.where(hole, decoded, picture.pixels)
+        decoded = codec.decode_picture(codec.encode_picture(plain, quality)).array
+        filled = np.where(hole, decoded, picture.array)
         step()
     mean = np.rint((smooth.astype(np.float32) + filled) / 2).astype(picture.pixels.dtype)
-    return replace(picture, pixels=np.where(hole, mean, picture.pixels))
+    return replace(picture, pixels=np.where(hole, mean, picture.array))

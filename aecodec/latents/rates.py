@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec.datapath import BATCH
 from aecodec.entropy import ROW, CodingTables
 from aecodec.latents.reading import Latents
+from aecodec.loaded import BATCH
 from aecodec.networks import Groups, valid
 
 Float = NDArray[np.float32]

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import api, datapath, pixels, windows
+from aecodec import api, decoding, pixels, windows
 from aecodec.codec import Codec
 from aecodec.container import MAGIC, Header
-from aecodec.datapath import Model
 from aecodec.errors import DeviceError
 from aecodec.latents import cutting
+from aecodec.loaded import Model
 from aecodec.pixels import ImageInput
 from aecodec.source import Source, read_bytes
 
@@ -87,7 +87,6 @@ class Latents:
             run,
             inputs=[self.symbols, self.z_hat],
             scales=[4, 1],
-            results=[(bundle.n, 4)],
             halo=bundle.halo["synthesis"],
             largest=windows.LARGEST,
         )
@@ -112,7 +111,7 @@ def read(source: ImageInput, codec: Codec | None = None, quality: float = QUALIT
 def read_file(source: Source, codec: Codec) -> Latents:
     """An .aec file -> its latents. Raises what decode() does."""
     model, parsed = codec.parse(source)
-    symbols, z_hat, _ = datapath.decode_symbols(model, parsed.header, parsed.groups)
+    symbols, z_hat, _ = decoding.decode_symbols(model, parsed.header, parsed.groups)
     return Latents(parsed.header, model, symbols, z_hat)
 
 

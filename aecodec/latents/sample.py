@@ -42,7 +42,7 @@ def between(model: Autoencoder, first: ImageInput, last: ImageInput, steps: int)
 def fitted(model: Autoencoder, source: ImageInput) -> Float:
     """A picture -> [C, H, W] in 0..1 as the model takes it: grey or RGB, the centre square, scaled."""
     channels, height, width = model.input
-    samples = pixels.shallow(pixels.read_picture(source, alpha=False)).pixels
+    samples = pixels.shallow(pixels.read_picture(source, alpha=False)).array
     image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
     image = image.convert("L" if channels == 1 else "RGB")
     side = min(image.width / width, image.height / height)
