@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 
 from aecodec import container, pixels, sections
 from aecodec.errors import AecodecError, FormatError
+from aecodec.exif import load, orientation_in
 from aecodec.preview import DIVISORS, size_at
 
 FORMAT = "AEC"
@@ -122,11 +123,8 @@ def _with_options(picture: pixels.Picture, options: dict[str, Any]) -> pixels.Pi
     if "exif" in options:
         exif = options["exif"] or b""
         data = exif.tobytes() if isinstance(exif, Image.Exif) else bytes(exif)
-        found = Image.Exif()
-        found.load(data)
-        orientation = found.get(0x0112, 1)
-        known = orientation if orientation in range(1, 9) else 1
-        picture = replace(picture, exif=data.removeprefix(b"Exif\0\0"), orientation=known)
+        orientation = orientation_in(load(data))
+        picture = replace(picture, exif=data.removeprefix(b"Exif\0\0"), orientation=orientation)
     return picture
 
 

@@ -17,11 +17,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile
+from PIL import Image, ImageFile
 
 from aecodec import deep
 from aecodec.alpha import hide
 from aecodec.errors import AecodecError, InputError, LimitError
+from aecodec.exif import with_orientation
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.modes import metadata_of, to_eight_bits, wide_grey
 from aecodec.source import Readable, Source, read_bytes
@@ -74,10 +75,20 @@ def read_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool
     data = read_bytes(image)
     with _opened(data, where) as opened:
         picture = from_pil(opened, limits, where, alpha, lambda: _open(data, where))
-        frames = getattr(opened, "n_frames", 1)
+        frames = _frames(opened)
     if frames > 1:
         return replace(picture, notes=(*picture.notes, f"first of {frames} frames taken"))
     return picture
+
+
+def _frames(image: Image.Image) -> int:
+    """How many pictures the file has; 1 where the others cannot be counted, as they are damaged."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except MemoryError:
+        raise
+    except Exception:  # readers raise many types, and the first frame has been read
+        return 1
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
@@ -272,14 +283,8 @@ def pil_info(
 ) -> dict[str, Any]:
     """Metadata under Pillow's names. EXIF is made, or corrected, where the orientation needs it.
 
-    An orientation outside 1..8 means 1, and stays as it is.
+    An orientation outside 1..8 means 1, and stays as it is; so does damaged EXIF data.
     """
-    found = Image.Exif()
-    if exif:
-        found.load(exif)
-    stated = found.get(ExifTags.Base.Orientation, 1)
-    if (stated if stated in range(1, 9) else 1) != orientation:
-        found[ExifTags.Base.Orientation] = orientation
-        exif = found.tobytes().removeprefix(b"Exif\0\0")
+    exif = with_orientation(exif, orientation)
     items = {"icc_profile": icc, "exif": exif and b"Exif\0\0" + exif, "xmp": xmp, "dpi": dpi}
     return {key: value for key, value in items.items() if value}

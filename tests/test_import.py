@@ -31,10 +31,11 @@ LADDER: dict[str, set[str]] = {
     "entropy": BASE | {"_core"},
     "models": BASE,
     "describe": BASE | {"_core", "container", "models", "source"},
-    "modes": BASE,
+    "exif": set(),
+    "modes": BASE | {"exif"},
     "deep": set(),
     "alpha": BASE | {"conceal"},
-    "pixels": BASE | {"alpha", "deep", "modes", "source"},
+    "pixels": BASE | {"alpha", "deep", "exif", "modes", "source"},
     "sections": BASE | {"alpha", "container", "pixels"},
     "orientation": {"pixels"},
     "session": BASE,
@@ -49,9 +50,10 @@ LADDER: dict[str, set[str]] = {
     "preview": CODEC | {"blocks", "datapath", "sections"},
     "codec": CODEC | {"datapath", "orientation", "preview", "rate_control", "region", "sections"},
     "api": BASE | {"codec", "models", "pixels", "session", "source"},
-    "pillow_plugin": BASE | {"api", "container", "pixels", "preview", "sections"},
+    "pillow_plugin": BASE | {"api", "container", "exif", "pixels", "preview", "sections"},
     "integrations": BASE | {"api", "container", "session"},
-    "cli": CODEC | {"cli", "codec", "deep", "metrics", "orientation", "rate_control", "region", "remote"},
+    "cli": CODEC
+    | {"cli", "codec", "deep", "exif", "metrics", "orientation", "rate_control", "region", "remote"},
 }
 HEAVY = {
     "onnxruntime": {"session"},
@@ -59,7 +61,7 @@ HEAVY = {
         *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
         *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec"),
     },
-    "PIL": {"modes", "deep", "alpha", "pixels", "blocks", "codec", "api", "pillow_plugin", "cli"},
+    "PIL": {"exif", "modes", "deep", "alpha", "pixels", "blocks", "codec", "api", "pillow_plugin", "cli"},
     "torch": set(),
     "onnx": set(),
 }

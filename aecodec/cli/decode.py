@@ -153,6 +153,7 @@ def _format_of(output: str, name: str | None) -> str:
 def _pack(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
     """-> the file, notes"""
     from aecodec import deep, pixels
+    from aecodec.exif import load
 
     grey = picture.pixels.shape[2] == 1 and picture.alpha is None
     notes: tuple[str, ...] = ()
@@ -165,8 +166,11 @@ def _pack(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
         options["dpi"] = image.info["dpi"]
     if form in WITH_EXIF:
         options |= {key: image.info[key] for key in ("exif", "icc_profile", "xmp") if key in image.info}
-    elif image.getexif().get(0x0112, 1) != 1:
+    elif picture.orientation != 1:
         notes += (f"{form} cannot say that the picture is to be shown turned or mirrored",)
+    if form == "TIFF" and "exif" in options and load(options["exif"]) is None:
+        notes += ("damaged EXIF data left out, which TIFF cannot hold",)
+        del options["exif"]
     if "xmp" in options and form in ("PNG", "TIFF"):
         _place_xmp(options, form)
     if picture.depth == 16 and not grey:
