@@ -128,8 +128,14 @@ class Codec:
         def encode(stored: int) -> bytes:
             return datapath.encode(model, picture, extras, x, stored, self._pixel_blocks)
 
+        def keep(data: bytes) -> rate_control.Encode | None:
+            parsed = container.read_file(data, self.limits)
+            if not any(parsed.blocks):
+                return None
+            return lambda stored: datapath.encode(model, picture, extras, x, stored, kept=parsed)
+
         size = picture.pixels.shape[0] * picture.pixels.shape[1]
-        return rate_control.reach(target, size, _stored_quality(quality), encode, psnr)
+        return rate_control.reach(target, size, _stored_quality(quality), encode, psnr, keep)
 
     def decode(
         self,

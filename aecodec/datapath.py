@@ -59,8 +59,11 @@ def encode(
     x: Float,
     quality: int,
     pixel_blocks: bool = True,
+    kept: Parsed | None = None,
 ) -> bytes:
-    """x [1, 3, H, W]: the picture's pixels; extras: its other sections; quality as stored -> file."""
+    """x [1, 3, H, W]: the picture's pixels; extras: its other sections; quality as stored -> file.
+
+    kept: another file of this picture, whose pixel blocks are taken whatever they cost at this quality."""
     height, width, channels = picture.pixels.shape
     header = Header(
         width=width,
@@ -72,6 +75,11 @@ def encode(
         orientation=picture.orientation,
     )
     header = replace(header, group_edge=choose_edge(header.latent_size, model.bundle.group))
+    if kept:
+        mask = blocks.mask_of(kept.blocks, Groups(header.latent_size, header.group_edge).all)  # [H/64, W/64]
+        payloads, crc = encode_symbols(model, header, blocks.without(x, mask))
+        same = [bytes(payload) for payload in kept.blocks]
+        return container.write_file(replace(header, symbols_crc=crc), extras, payloads, same)
     payloads, crc = encode_symbols(model, header, x)
     coded = []
     steps = _pixel_blocks(model, header, picture.pixels, payloads) if pixel_blocks else None  # [H/64, W/64]
