@@ -34,6 +34,8 @@ PATIENCE = 8
 """Encodings after which the search halves its bracket instead."""
 JUMPS = 4
 """Encodings after which it keeps pixel blocks as they are, where there are some."""
+MOST = 16
+"""Encodings after which it ends where values jump, if any file is an answer."""
 IDENTICAL = 100.0
 """Decibels that an exact picture counts as."""
 
@@ -137,8 +139,8 @@ class _Search:
         self._tolerance, self._steps, self._keep = tolerance, steps, keep
         self._files: dict[int, bytes] = {}
         self._values: dict[int, float] = {}
-        self._kept: list[tuple[int, bytes]] = []
-        """Qualities and files with pixel blocks that were kept, in the order they were made."""
+        self._kept: list[tuple[float, int, bytes]] = []
+        """Values, qualities and files with pixel blocks that were kept, in the order they were made."""
 
     def add(self, quality: int, data: bytes) -> None:
         self._files[quality] = data
@@ -162,7 +164,7 @@ class _Search:
                 kept = True
                 if self._keep_blocks((low, high), ceiling):
                     break
-            if high - low <= 1:
+            if high - low <= 1 or (self._kept and self._suffices(ceiling)):
                 break
             found = self._next() if len(self._values) < PATIENCE else (low + high) // 2
             quality = min(max(found, low + 1), high - 1)
@@ -170,6 +172,13 @@ class _Search:
 
     def _hits(self, value: float, ceiling: float) -> bool:
         return abs(value - self._goal) <= self._tolerance and value <= ceiling
+
+    def _suffices(self, ceiling: float) -> bool:
+        """Where values jump: is a file near enough, or are there enough of them?"""
+        values = [v for v in (*self._values.values(), *(v for v, _, _ in self._kept)) if v <= ceiling]
+        near = self._goal / 100 if self._tolerance == PSNR_TOLERANCE else 2 * self._tolerance
+        many = len(self._values) + len(self._kept) >= MOST
+        return any(abs(value - self._goal) <= near or many for value in values)
 
     def _keep_blocks(self, qualities: tuple[int, int], ceiling: float) -> bool:
         """Goes on from the nearest files with their blocks kept -> is the target reached?"""
@@ -180,7 +189,7 @@ class _Search:
             other = _Search(encode, self._value, self._goal, self._tolerance, self._steps)
             other.add(quality, self._files[quality])
             hit = other.approach(quality, ceiling)
-            self._kept += [(q, data) for q, data in other._files.items() if q != quality]
+            self._kept += [(other._values[q], q, data) for q, data in other._files.items() if q != quality]
             if hit:
                 return True
         return False
@@ -209,13 +218,12 @@ class _Search:
         return round(nearest[0] + (self._goal - self._values[nearest[0]]) * steps)
 
     def _best(self, ceiling: float) -> Found:
-        made = [*self._files.items(), *self._kept]
-        valued = [(value, quality, data) for quality, data in made for value in [self._value(data)]]
-        allowed = [v for v in valued if v[0] <= ceiling] or [min(valued, key=lambda v: v[0])]
-        value, quality, data = min(allowed, key=lambda v: (abs(v[0] - self._goal), len(v[2])))
+        made = [*((self._values[q], q, data) for q, data in self._files.items()), *self._kept]
+        allowed = [m for m in made if m[0] <= ceiling] or [min(made, key=lambda m: m[0])]
+        value, quality, data = min(allowed, key=lambda m: (abs(m[0] - self._goal), len(m[2])))
         missed = abs(value - self._goal) > self._tolerance
         note = ""
-        if missed and quality == STEPS and value < self._goal:
+        if missed and self._values.get(STEPS, math.inf) < self._goal:
             note = "quality 100 does not reach the target"
         elif missed and quality == 0 and value > self._goal and math.isinf(ceiling):
             note = "quality 0 is above the target already"
