@@ -98,8 +98,8 @@ def _metadata(parsed: container.Parsed, tag: str) -> bytes:
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """Image.save(path, quality=0..100, alpha_quality=None, model=None, device="auto", threads=None,
-    icc_profile, exif, xmp, dpi)."""
+    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, model=None, device="auto",
+    threads=None, icc_profile, exif, xmp, dpi)."""
     from aecodec.api import shared
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
@@ -107,7 +107,8 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         picture = _with_options(pixels.from_pil(image), options)
         codec = shared(options.get("model"), options.get("device", "auto"), options.get("threads"))
         quality = options.get("quality", 60)
-        stream.write(codec.encode_picture(picture, quality, options.get("alpha_quality")))
+        alpha_quality, thumbnail = options.get("alpha_quality"), bool(options.get("thumbnail"))
+        stream.write(codec.encode_picture(picture, quality, alpha_quality, thumbnail))
     except AecodecError as error:
         raise OSError(str(error)) from error
 

@@ -61,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="1/N",
         help="smaller: 1/2, 1/4, 1/8 or 1/16; the last two are fast where the model has previews",
     )
+    part.add_argument(
+        "--fit",
+        type=common.count,
+        metavar="N",
+        help="at most N pixels wide and high, 8 bits, the fastest way: for thumbnails",
+    )
     parser.add_argument(
         "--apply-orientation", action="store_true", help="turn the picture upright as EXIF says"
     )
@@ -102,7 +108,7 @@ def _run_batch(args: argparse.Namespace) -> int:
 
 
 def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, form: str) -> Outcome:
-    from aecodec import container
+    from aecodec import container, thumbnail
     from aecodec.cli import outcome
     from aecodec.orientation import upright
     from aecodec.source import map_bytes
@@ -114,8 +120,10 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
         if args.salvage:
             picture, lost = codec.salvage(data)
         else:
-            picture = codec.read(data, args.region, args.scale)
+            picture = codec.read(data, args.region, _scale(args, data, codec))
         header = container.read_header(data, codec.limits)
+    if args.fit:
+        picture = thumbnail.fit(picture, args.fit)
     if args.apply_orientation:
         picture = upright(picture)
     picture = common.keep_metadata(picture, args.metadata)
@@ -134,6 +142,16 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
         exit_code=SALVAGED if lost else 0,
         notes=notes,
     )
+
+
+def _scale(args: argparse.Namespace, data: bytes | memoryview, codec: Codec) -> float:
+    """--scale, or what --fit needs."""
+    if not args.fit:
+        return float(args.scale)
+    from aecodec import container, preview, thumbnail
+
+    header = container.read_header(data, codec.limits)
+    return 1 / thumbnail.divisor_for(header.width, header.height, args.fit, preview.DIVISORS)
 
 
 def _format_of(output: str, name: str | None) -> str:

@@ -37,7 +37,7 @@ Bytes = Callable[[bytes, int], bytes]
 MOST = 1 << 15
 WHOLE = [path.read_bytes() for path in sorted((TESTS / "conformance" / "valid").glob("*.aec"))]
 INFLATED = ("iCCP", "eXIF", "xMPd")
-TAGS = (*INFLATED, "rESo", "ALPH", "ALPC", "BLOK", "note", "NOTE")
+TAGS = (*INFLATED, "rESo", "ALPH", "ALPC", "BLOK", "tHMB", "note", "NOTE")
 FIELDS = {"width": (10, 4), "height": (14, 4), "channels": (18, 1), "depth": (19, 1), "orientation": (20, 1),
           "colour": (21, 1), "quality": (22, 2), "edge": (36, 1), "flags": (9, 1)}  # fmt: skip
 VALUES = {"width": (1, 15, 64, 65, 200, 512, 1024), "height": (1, 16, 63, 64, 130, 700), "channels": (1, 3),
