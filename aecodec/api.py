@@ -48,6 +48,7 @@ def encode(
     max_size: int | None = None,
     alpha: bool = True,
     alpha_quality: float | None = None,
+    thumbnail: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> bytes:
     """A picture -> the bytes of an .aec file; see Codec.encode."""
@@ -60,6 +61,7 @@ def encode(
         max_size=max_size,
         alpha=alpha,
         alpha_quality=alpha_quality,
+        thumbnail=thumbnail,
     )
 
 

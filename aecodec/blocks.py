@@ -246,17 +246,33 @@ def unpack(payload: bytes | memoryview, group: Group, channels: int, number: int
     """A payload that is not empty -> mask [rows, columns] of the group, blocks uint8 [k, 64, 64, C].
 
     CorruptError when it is not what `pack` writes; FormatError when this Pillow reads no WebP."""
-    rows, columns = group.height // 4, group.width // 4
-    size = -(-rows * columns // 8)
-    bits = np.unpackbits(np.frombuffer(payload[:size], np.uint8))
-    mask, padding = bits[: rows * columns].astype(np.bool_), bits[rows * columns :]
+    mask = _mask(payload, group, number)
     count = int(mask.sum())
-    if len(bits) < rows * columns or padding.any() or not count:
-        raise CorruptError(f"group {number}: the mask of its pixel blocks is not valid")
     wide, high = min(count, PER_ROW), -(-count // PER_ROW)
-    sheet = _read_webp(payload[size:], (BLOCK * wide, BLOCK * high), number)
+    sheet = _read_webp(payload[-(-mask.size // 8) :], (BLOCK * wide, BLOCK * high), number)
     blocks = sheet.reshape(high, BLOCK, wide, BLOCK, 3).swapaxes(1, 2).reshape(-1, BLOCK, BLOCK, 3)
-    return mask.reshape(rows, columns), blocks[:count, :, :, :channels]
+    return mask, blocks[:count, :, :, :channels]
+
+
+def _mask(payload: bytes | memoryview, group: Group, number: int) -> Mask:
+    """The first bytes of a payload -> [rows, columns] of the group."""
+    rows, columns = group.height // 4, group.width // 4
+    bits = np.unpackbits(np.frombuffer(payload[: -(-rows * columns // 8)], np.uint8))
+    mask, padding = bits[: rows * columns].astype(np.bool_), bits[rows * columns :]
+    if len(bits) < rows * columns or padding.any() or not mask.any():
+        raise CorruptError(f"group {number}: the mask of its pixel blocks is not valid")
+    return mask.reshape(rows, columns)
+
+
+def mask_of(payloads: Sequence[memoryview], groups: Sequence[Group]) -> Mask:
+    """The payloads of all groups of a picture -> [bh, bw], true where a block is coded as pixels."""
+    height, width = (max(getattr(g, at) + getattr(g, side) for g in groups) // 4
+                     for at, side in (("top", "height"), ("left", "width")))  # fmt: skip
+    mask = np.zeros((height, width), np.bool_)
+    for number, (group, payload) in enumerate(zip(groups, payloads, strict=True)):
+        if payload:
+            cut(mask, group)[:] = _mask(payload, group, number)
+    return mask
 
 
 def _place(row: int, column: int, top: int = 0, left: int = 0) -> tuple[slice, slice]:

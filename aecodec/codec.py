@@ -11,6 +11,7 @@ from dataclasses import replace
 from PIL import Image
 
 from aecodec import container, datapath, entropy, models, pixels, preview, rate_control, sections
+from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
 from aecodec.describe import LEVELS_PER_QUALITY
@@ -96,6 +97,7 @@ class Codec:
         max_size: int | None = None,
         alpha: bool = True,
         alpha_quality: float | None = None,
+        thumbnail: bool = False,
     ) -> bytes:
         """A picture -> the bytes of an .aec file.
 
@@ -103,6 +105,7 @@ class Codec:
         [H, W, 1..4]. What had to be changed to code it (CMYK, the other frames of an animation) is a warning.
         quality: 0 (smallest) .. 100 (best).
         alpha: False leaves transparency out. alpha_quality: 0 .. 100 codes it with loss; None keeps it exact.
+        thumbnail: adds the picture at 1/16, about 0.01 bits a pixel, which decodes without any network.
         target_bpp, target_size (bytes), target_psnr (dB): find the quality instead; max_size (bytes): lower
         it where the file would be larger. At most one of the four; see rate_control.Target.
         Raises UsageError, InputError, LimitError, ModelError, DeviceError.
@@ -112,15 +115,20 @@ class Codec:
         for note in picture.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         if target:
-            return self.encode_to(picture, target, quality, alpha_quality).data
-        return self.encode_picture(picture, quality, alpha_quality)
+            return self.encode_to(picture, target, quality, alpha_quality, thumbnail).data
+        return self.encode_picture(picture, quality, alpha_quality, thumbnail)
 
     def encode_to(
-        self, picture: Picture, target: Target, quality: float = 60, alpha_quality: float | None = None
+        self,
+        picture: Picture,
+        target: Target,
+        quality: float = 60,
+        alpha_quality: float | None = None,
+        thumbnail: bool = False,
     ) -> Found:
         """A picture that has been read -> the file nearest to the target; `quality` is for max_size."""
         model = self._load(self.bundle)
-        extras = self._extras(model, picture, alpha_quality)
+        extras = self._extras(model, picture, alpha_quality, thumbnail)
 
         def psnr(data: bytes) -> float:
             return pixels.psnr(self.decode_picture(data).pixels, picture.pixels)
@@ -128,8 +136,14 @@ class Codec:
         def encode(stored: int) -> bytes:
             return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
 
+        def keep(data: bytes) -> rate_control.Encode | None:
+            parsed = container.read_file(data, self.limits)
+            if not any(parsed.blocks):
+                return None
+            return lambda stored: datapath.encode(model, picture, extras, stored, kept=parsed)
+
         size = picture.pixels.shape[0] * picture.pixels.shape[1]
-        return rate_control.reach(target, size, _stored_quality(quality), encode, psnr)
+        return rate_control.reach(target, size, _stored_quality(quality), encode, psnr, keep)
 
     def decode(
         self,
@@ -185,24 +199,33 @@ class Codec:
         return pixels.to_pil(picture), lost
 
     def encode_picture(
-        self, picture: Picture, quality: float = 60, alpha_quality: float | None = None
+        self,
+        picture: Picture,
+        quality: float = 60,
+        alpha_quality: float | None = None,
+        thumbnail: bool = False,
     ) -> bytes:
         """encode(), from a picture that has been read."""
         stored = _stored_quality(quality)
         model = self._load(self.bundle)
-        extras = self._extras(model, picture, alpha_quality)
+        extras = self._extras(model, picture, alpha_quality, thumbnail)
         return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
 
-    def _extras(self, model: Model, picture: Picture, alpha_quality: float | None) -> dict[str, bytes]:
+    def _extras(
+        self, model: Model, picture: Picture, alpha_quality: float | None, thumbnail: bool
+    ) -> dict[str, bytes]:
+        small = {thumbnails.TAG: thumbnails.pack(picture)} if thumbnail else {}
         if alpha_quality is None or picture.alpha is None:
-            return sections.pack(picture)
+            return small | sections.pack(picture)
         stored = _stored_quality(alpha_quality)
         coded = datapath.encode_alpha(model, picture.alpha, stored, self._pixel_blocks)
-        return sections.pack(replace(picture, alpha=None)) | {"ALPC": coded}
+        return small | sections.pack(replace(picture, alpha=None)) | {"ALPC": coded}
 
     def decode_picture(self, data: Source, divisor: int = 1) -> Picture:
         """The picture, or its means over divisor x divisor pixels, with alpha and metadata apart."""
         parsed = container.read_file(read_bytes(data), self.limits)  # checks every CRC
+        if divisor == thumbnails.DIVISOR and (small := thumbnails.unpack(parsed, self.limits)):
+            return small
         if divisor > 1:
             return preview.decode(self._model_of(parsed.header), parsed, self.limits, divisor)
         return datapath.decode(self._model_of(parsed.header), parsed, self.limits)[0]

@@ -36,9 +36,16 @@ from aecodec.sections import Extras
 
 
 def encode(
-    model: Model, picture: Picture, extras: dict[str, bytes], quality: int, pixel_blocks: bool = True
+    model: Model,
+    picture: Picture,
+    extras: dict[str, bytes],
+    quality: int,
+    pixel_blocks: bool = True,
+    kept: Parsed | None = None,
 ) -> bytes:
-    """extras: the picture's other sections; quality as stored -> file."""
+    """extras: the picture's other sections; quality as stored -> file.
+
+    kept: another file of this picture, whose pixel blocks are taken whatever they cost at this quality."""
     raster = picture.pixels
     height, width, channels = raster.shape
     header = Header(
@@ -51,6 +58,11 @@ def encode(
         orientation=picture.orientation,
     )
     header = replace(header, group_edge=choose_edge(header.latent_size, model.bundle.group))
+    if kept:
+        mask = blocks.mask_of(kept.blocks, Groups(header.latent_size, header.group_edge).all)  # [H/64, W/64]
+        payloads, crc = encode_symbols(model, header, raster, mask)
+        same = [bytes(payload) for payload in kept.blocks]
+        return container.write_file(replace(header, symbols_crc=crc), extras, payloads, same)
     payloads, crc = encode_symbols(model, header, raster)
     coded = []
     steps = _pixel_blocks(model, header, raster, payloads) if pixel_blocks else None  # [H/64, W/64]

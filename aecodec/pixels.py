@@ -17,11 +17,12 @@ from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile
+from PIL import Image, ImageFile
 
 from aecodec import deep
 from aecodec.alpha import hide
 from aecodec.errors import AecodecError, InputError, LimitError
+from aecodec.exif import with_orientation
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.modes import metadata_of, to_eight_bits, wide_grey
 from aecodec.raster import ImageRaster, Raster, file_raster, is_large
@@ -95,7 +96,7 @@ def open_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool
         path = data.name if isinstance(data, BufferedReader) else None
         raster = file_raster(opened, path) if is_large(*opened.size) else None
         picture = from_pil(opened, limits, where, alpha, lambda: _open(_copied(data), where), raster)
-        frames = getattr(opened, "n_frames", 1)
+        frames = _frames(opened)
     if frames > 1:
         return replace(picture, notes=(*picture.notes, f"first of {frames} frames taken"))
     return picture
@@ -108,6 +109,16 @@ def _copied(data: BinaryIO) -> BinaryIO:
     copy = BytesIO(data.read())
     data.seek(at)
     return copy
+
+
+def _frames(image: Image.Image) -> int:
+    """How many pictures the file has; 1 where the others cannot be counted, as they are damaged."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except MemoryError:
+        raise
+    except Exception:  # readers raise many types, and the first frame has been read
+        return 1
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
@@ -329,14 +340,8 @@ def pil_info(
 ) -> dict[str, Any]:
     """Metadata under Pillow's names. EXIF is made, or corrected, where the orientation needs it.
 
-    An orientation outside 1..8 means 1, and stays as it is.
+    An orientation outside 1..8 means 1, and stays as it is; so does damaged EXIF data.
     """
-    found = Image.Exif()
-    if exif:
-        found.load(exif)
-    stated = found.get(ExifTags.Base.Orientation, 1)
-    if (stated if stated in range(1, 9) else 1) != orientation:
-        found[ExifTags.Base.Orientation] = orientation
-        exif = found.tobytes().removeprefix(b"Exif\0\0")
+    exif = with_orientation(exif, orientation)
     items = {"icc_profile": icc, "exif": exif and b"Exif\0\0" + exif, "xmp": xmp, "dpi": dpi}
     return {key: value for key, value in items.items() if value}

@@ -31,6 +31,7 @@ LIMITED = {
     "max_section_size": "bytes of a section",
     "max_groups": "groups of a file",
     "max_metadata": "bytes of a profile, of EXIF, of XMP",
+    "max_pixels_per_byte": "pixels for each byte of a file",
 }
 
 SCALES = {"1": 1.0, "1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8, "1/16": 1 / 16}

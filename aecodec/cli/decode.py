@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="1/N",
         help="smaller: 1/2, 1/4, 1/8 or 1/16; the last two are fast where the model has previews",
     )
+    part.add_argument(
+        "--fit",
+        type=common.count,
+        metavar="N",
+        help="at most N pixels wide and high, 8 bits, the fastest way: for thumbnails",
+    )
     parser.add_argument(
         "--apply-orientation", action="store_true", help="turn the picture upright as EXIF says"
     )
@@ -91,7 +97,7 @@ def _run_batch(args: argparse.Namespace) -> int:
 
 
 def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, form: str) -> Outcome:
-    from aecodec import container
+    from aecodec import container, thumbnail
     from aecodec.cli import outcome, written
     from aecodec.orientation import upright
     from aecodec.parallel import cpus
@@ -103,7 +109,8 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
     lost: list[int] = []
     with files.about(source):
         header = container.read_header(data, codec.limits)
-        whole = not (args.salvage or args.region or args.apply_orientation) and args.scale == 1
+        scale = _scale(args, data, codec)
+        whole = not (args.salvage or args.region or args.apply_orientation or args.fit) and scale == 1
         deep_grey = header.bit_depth == 16 and form == "TIFF"  # which Pillow takes as a whole
         if whole and is_large(header.width, header.height) and not deep_grey:
             common.return_memory()
@@ -115,7 +122,9 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
             if args.salvage:
                 picture, lost = codec.salvage(data)
             else:
-                picture = codec.read(data, args.region, args.scale)
+                picture = codec.read(data, args.region, scale)
+            if args.fit:
+                picture = thumbnail.fit(picture, args.fit)
             if args.apply_orientation:
                 picture = upright(picture)
             picture = common.keep_metadata(picture, args.metadata)
@@ -134,6 +143,16 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
         exit_code=SALVAGED if lost else 0,
         notes=notes,
     )
+
+
+def _scale(args: argparse.Namespace, data: bytes | memoryview, codec: Codec) -> float:
+    """--scale, or what --fit needs."""
+    if not args.fit:
+        return float(args.scale)
+    from aecodec import container, preview, thumbnail
+
+    header = container.read_header(data, codec.limits)
+    return 1 / thumbnail.divisor_for(header.width, header.height, args.fit, preview.DIVISORS)
 
 
 def format_of(output: str, name: str | None) -> str:

@@ -40,6 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="code transparency with loss (default: exactly)",
     )
     alpha.add_argument("--no-alpha", action="store_true", help="leave transparency out")
+    parser.add_argument(
+        "--thumbnail",
+        action="store_true",
+        help="add the picture at 1/16, which file managers get without a network (0.01 bits a pixel)",
+    )
     _add_targets(parser)
     common.add_batch_arguments(parser)
     common.add_metadata(parser)
@@ -133,11 +138,12 @@ def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
     began = time.perf_counter()
     target, notes = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size), picture.notes
     if target:
-        found = codec.encode_to(picture, target, args.quality, args.alpha_quality)
+        found = codec.encode_to(picture, target, args.quality, args.alpha_quality, args.thumbnail)
         data, runs = found.data, found.runs
         notes += (found.note,) if found.note else ()
     else:
-        data, runs = codec.encode_picture(picture, args.quality, args.alpha_quality), 1
+        data = codec.encode_picture(picture, args.quality, args.alpha_quality, args.thumbnail)
+        runs = 1
     seconds = time.perf_counter() - began
     size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
     return _Encoded(data, height * width, size, seconds, runs, notes)

@@ -11,6 +11,7 @@ import io
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from itertools import islice
 from typing import NoReturn
@@ -168,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = common.debugging()
     if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what its encoding does not
         sys.stdout.reconfigure(errors="backslashreplace")
+    if not debug:  # what Pillow says about damage that it can read past
+        warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         # Ended by a signal, the temporary file is removed as after Ctrl-C.
         signal.signal(signal.SIGTERM, _interrupted)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from aecodec import deep, pixels, png
+from aecodec import deep, exif, pixels, png
 from aecodec.cli.files import Contents
 from aecodec.errors import OutputError
 from aecodec.pixels import Picture, Pixels
@@ -98,13 +98,17 @@ def _options(picture: Picture, form: str) -> tuple[dict[str, Any], tuple[str, ..
     options: dict[str, Any] = dict(OPTIONS.get(form, {}))
     if "dpi" in info:
         options["dpi"] = info["dpi"]
+    notes: tuple[str, ...] = ()
     if form in WITH_EXIF:
         options |= {key: info[key] for key in ("exif", "icc_profile", "xmp") if key in info}
+        if form == "TIFF" and "exif" in options and exif.load(options["exif"]) is None:
+            notes = ("damaged EXIF data left out, which TIFF cannot hold",)
+            del options["exif"]
         if "xmp" in options and form in ("PNG", "TIFF"):
             _place_xmp(options, form)
     elif picture.orientation != 1:
-        return options, (f"{form} cannot say that the picture is to be shown turned or mirrored",)
-    return options, ()
+        notes = (f"{form} cannot say that the picture is to be shown turned or mirrored",)
+    return options, notes
 
 
 def _info(picture: Picture) -> dict[str, Any]:
@@ -125,7 +129,7 @@ def _place_xmp(options: dict[str, Any], form: str) -> None:
         options["pnginfo"] = PngInfo()
         options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
         return
-    exif = Image.Exif()
-    exif.load(options.get("exif", b""))
-    exif[XMP_TAG] = xmp
-    options["exif"] = exif
+    tags = Image.Exif()
+    tags.load(options.get("exif", b""))
+    tags[XMP_TAG] = xmp
+    options["exif"] = tags
