@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from aecodec import windows
 from aecodec.errors import DeviceError
 from aecodec.models import Bundle
+from aecodec.precision import Precision, choose
 from aecodec.session import Device, Session, open_session
 
 Float = NDArray[np.float32]
@@ -52,7 +53,9 @@ class Networks:
         threads: int | None,
         optimise: bool = True,
         largest: int = windows.LARGEST,
+        precision: Precision = "auto",
     ) -> None:
+        self._precision = precision
         self._bundle, self._device, self._threads, self._optimise = bundle, device, threads, optimise
         self._largest = largest
         self._sessions: dict[str, Session] = {}
@@ -62,7 +65,10 @@ class Networks:
         with self._lock:
             if graph not in self._sessions:
                 device: Device = "cpu" if graph in EXACT else self._device
-                data = self._bundle.read(f"{graph}.onnx")
+                precision = choose(self._precision, self._bundle, self._device)
+                if precision == "int8":
+                    device = "cpu"
+                data = self._bundle.read(self._bundle.file_of(graph, precision))
                 self._sessions[graph] = open_session(data, device, self._threads, self._optimise)
             return self._sessions[graph]
 

@@ -1,4 +1,4 @@
-"""python -m export CHECKPOINT FOLDER --data PICTURES [--name NAME] [--verify-only]"""
+"""python -m export CHECKPOINT FOLDER --data PICTURES [--name NAME] [--same-as BUNDLE] [--verify-only]"""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from aecodec.training.data import load_pictures
 
-from .bundle import load_checkpoint, write_bundle
+from .bundle import identity_of, load_checkpoint, write_bundle
+from .int8 import int8_graphs
+from .prune import prune
 from .tables import fit_tables
 from .verify import check_exact, check_floats
 
@@ -24,14 +26,29 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--pictures", type=int, default=384, help="how many of them (default 384)")
     parser.add_argument("--name", help="name of the bundle (default: the folder's)")
+    parser.add_argument(
+        "--same-as",
+        type=Path,
+        metavar="BUNDLE",
+        help="a bundle of the same weights, whose id and tables are kept: its files stay readable",
+    )
+    parser.add_argument("--no-int8", action="store_true", help="graphs in float32 only")
     parser.add_argument("--verify-only", action="store_true", help="check an existing bundle, write nothing")
     args = parser.parse_args(argv)
     try:
         model, cfg = load_checkpoint(args.checkpoint)
         pictures = load_pictures(args.data, 1 if args.verify_only else args.pictures)
         if not args.verify_only:
-            tables = fit_tables(model, pictures)
-            manifest = write_bundle(model, cfg, tables, args.name or args.folder.name, args.folder)
+            if args.same_as:
+                identity, tables = identity_of(args.same_as), (args.same_as / "tables.bin").read_bytes()
+            else:
+                identity, tables = None, fit_tables(model, pictures)
+            if cfg["activation"] == "relu":
+                left, units = prune(model, pictures)
+                print(f"{left} of {units} hidden units kept: the others never acted")
+            int8 = {} if args.no_int8 else int8_graphs(model, cfg["activation"], pictures)
+            name = args.name or args.folder.name
+            manifest = write_bundle(model, cfg, tables, name, args.folder, int8, identity)
             print(f"wrote {args.folder}: model {manifest['model_id']}")
         check_exact(model, args.folder, print)
         height, width = (min(512, s // 64 * 64) for s in pictures[0].shape[1:])

@@ -26,6 +26,8 @@ def to_numpy(tensor: torch.Tensor) -> Array:
 class GraphBuilder:
     """Collects nodes and weights; `finish` checks and returns the model."""
 
+    domains: Sequence[tuple[str, int]] = (("", OPSET),)
+
     def __init__(self, name: str):
         self.name = name
         self.nodes: list[onnx.NodeProto] = []
@@ -57,7 +59,9 @@ class GraphBuilder:
             infos.append(helper.make_tensor_value_info(public, kind, shape))
         graph = helper.make_graph(self.nodes, self.name, self.inputs, infos, self.weights)
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="aecodec"
+            graph,
+            opset_imports=[helper.make_opsetid(*domain) for domain in self.domains],
+            producer_name="aecodec",
         )
         model.ir_version = IR_VERSION
         onnx.checker.check_model(model, full_check=True)
@@ -164,8 +168,8 @@ class GraphBuilder:
 
     # -- quality and geometry ----------------------------------------------------------------------
 
-    def by_quality(self, quality: str, vector: nn.Module) -> str:
-        """[1, C, 1, 1] value of a QualityVector at a fractional level."""
+    def by_quality(self, quality: str, vector: nn.Module, shape: Sequence[int] = (1, -1, 1, 1)) -> str:
+        """[1, C, 1, 1] value of a QualityVector at a fractional level; `shape`: another one."""
         table = self.const(to_numpy(vector.table()))
         clipped = self.op("Clip", quality, self.const(0.0), self.const(63.0))
         below = self.op("Min", self.op("Floor", clipped), self.const(62.0))
@@ -176,7 +180,7 @@ class GraphBuilder:
         value = self.op("Add", low, self.op("Mul", share, self.op("Sub", high, low)))
         if vector.log:
             value = self.op("Exp", value)
-        return self.op("Reshape", value, self.const([1, -1, 1, 1], np.int64))
+        return self.reshape(value, shape)
 
     def checkerboard(self, like: str) -> str:
         """[2, 1, h, w] masks of the first half for a [1, C, h, w] tensor: first C / 2 channels, others."""

@@ -84,6 +84,11 @@ def analysis(m: CodecModel, act: str) -> onnx.ModelProto:
     y = g.conv1(h, m.g_a.head.conv, m.g_a.head.scale)  # N, H/16
     if m.g_a.shortcut is not None:
         y = g.op("Add", y, g.patches(x, m.g_a.shortcut.conv, 16, m.g_a.shortcut.scale, offset=-0.5))
+    return finish_analysis(g, m, act, y, quality)
+
+
+def finish_analysis(g: GraphBuilder, m: CodecModel, act: str, y: str, quality: str) -> onnx.ModelProto:
+    """h_a and the gain behind g_a: y in latent units [1, N, h, w] -> the graph's outputs."""
     h = g.op("Mul", y, g.by_quality(quality, m.hyper_gain))
     h = g.blocks(g.conv1(h, m.h_a.patch), m.h_a.blocks1, act)
     h = g.blocks(g.patches(h, m.h_a.down1, 2), m.h_a.blocks2, act)  # H/32

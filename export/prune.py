@@ -152,7 +152,7 @@ def _kept(largest: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def prune(model: CodecModel, pictures: list[Tensor], crops: int = 96) -> tuple[int, int]:
+def prune(model: CodecModel, pictures: list[Tensor], crops: int = 192) -> tuple[int, int]:
     """Narrows the model's blocks in place -> hidden units that are left, and that there were.
 
     pictures: uint8 [3, H, W], sides at least 64. Only for ReLU; other activations never stay at 0."""

@@ -16,7 +16,10 @@ from aecodec.errors import DeviceError
 
 PACKAGE = Path(aecodec.__file__).parent
 BASE = {"errors", "limits"}
-PARTS = {"_core", "container", "describe", "entropy", "models", "networks", "pixels", "session", "source"}
+PARTS = {
+    *("_core", "container", "describe", "entropy", "models", "networks", "pixels", "precision", "session"),
+    "source",
+}
 CODEC = BASE | PARTS
 
 LADDER: dict[str, set[str]] = {
@@ -38,8 +41,9 @@ LADDER: dict[str, set[str]] = {
     "sections": BASE | {"alpha", "container", "pixels"},
     "orientation": {"pixels"},
     "session": BASE,
+    "precision": BASE | {"_core", "models", "session"},
     "windows": set(),
-    "networks": BASE | {"models", "session", "windows"},
+    "networks": BASE | {"models", "precision", "session", "windows"},
     "rate_control": BASE,
     "conceal": set(),
     "blocks": BASE | {"networks"},
@@ -48,7 +52,7 @@ LADDER: dict[str, set[str]] = {
     "datapath": CODEC | {"blocks", "conceal", "region", "sections"},
     "preview": CODEC | {"blocks", "datapath", "sections"},
     "codec": CODEC | {"datapath", "orientation", "preview", "rate_control", "region", "sections"},
-    "api": BASE | {"codec", "models", "pixels", "session", "source"},
+    "api": BASE | {"codec", "models", "pixels", "precision", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "pixels", "preview", "sections"},
     "integrations": BASE | {"api", "container", "session"},
     "cli": CODEC | {"cli", "codec", "deep", "metrics", "orientation", "rate_control", "region", "remote"},

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     from aecodec.codec import Codec
 
     began = time.perf_counter()
-    codec = Codec(args.model, args.device, args.threads, common.limits(args))
+    codec = Codec(args.model, args.device, args.threads, common.limits(args), precision=args.precision)
     outcome = replace(_decode(codec, args, source, target, form), seconds=time.perf_counter() - began)
     if args.json:
         print(outcome.as_json(), file=sys.stderr if target == files.PIPE else sys.stdout)
