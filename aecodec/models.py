@@ -137,7 +137,7 @@ def _precisions(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, d
         for precision, graphs in manifest.get("precisions", {}).items()
     }
     for graphs in found.values():
-        if unknown := sorted({*graphs} - {*WINDOWED} | {*graphs.values()} - {*hashes}):
+        if unknown := sorted(({*graphs} - {*WINDOWED}) | ({*graphs.values()} - {*hashes})):
             raise ValueError(f"precisions: {', '.join(unknown)}")
     return found
 

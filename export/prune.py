@@ -94,7 +94,7 @@ def blocks_of(stage: nn.Module) -> list[Block]:
     return list(stage) if isinstance(stage, nn.Sequential) else [stage]
 
 
-def extremes(side: int = CROP) -> Iterator[Tensor]:
+def extremes(side: int) -> Iterator[Tensor]:
     """Drawn pictures [1, 3, side, side] that photographs do not cover: flat corners of the colour cube,
     edges between saturated colours, noise, stripes."""
     generator = torch.Generator().manual_seed(0)
@@ -111,7 +111,7 @@ def extremes(side: int = CROP) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def most_active(
-    model: CodecModel, pictures: list[Tensor], crops: int, seed: int = 0
+    model: CodecModel, pictures: list[Tensor], crops: int, side: int = CROP, seed: int = 0
 ) -> dict[nn.Module, Tensor]:
     """Convolution in front of a ReLU -> the largest value [C] that each of its units ever gave."""
     found: dict[nn.Module, Tensor] = {}
@@ -131,12 +131,12 @@ def most_active(
         rng = np.random.default_rng(seed)
         for number in range(crops):
             picture = pictures[number % len(pictures)]
-            top, left = (int(rng.integers(max(1, side - CROP + 1))) for side in picture.shape[1:])
-            x = picture[None, :, top : top + CROP, left : left + CROP].float() / 255
+            top, left = (int(rng.integers(max(1, length - side + 1))) for length in picture.shape[1:])
+            x = picture[None, :, top : top + side, left : left + side].float() / 255
             x = x[:, :, : x.shape[2] // 64 * 64, : x.shape[3] // 64 * 64]
             level = (LEVELS - 1) * ((number * 37) % crops) / max(1, crops - 1)
             model(x, torch.tensor([level]), exact=True, hard=True)
-        for number, x in enumerate(extremes()):
+        for number, x in enumerate(extremes(side)):
             model(x, torch.tensor([(0.0, 31.5, 63.0)[number % 3]]), exact=True, hard=True)
     finally:
         for handle in handles:
@@ -152,11 +152,12 @@ def _kept(largest: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def prune(model: CodecModel, pictures: list[Tensor], crops: int = 192) -> tuple[int, int]:
+def prune(model: CodecModel, pictures: list[Tensor], crops: int = 192, side: int = CROP) -> tuple[int, int]:
     """Narrows the model's blocks in place -> hidden units that are left, and that there were.
 
-    pictures: uint8 [3, H, W], sides at least 64. Only for ReLU; other activations never stay at 0."""
-    largest = most_active(model, pictures, crops)
+    pictures: uint8 [3, H, W], sides at least 64; `crops` squares of `side` pixels are looked at. Only for
+    ReLU: other activations never stay at 0."""
+    largest = most_active(model, pictures, crops, side)
     left = total = 0
     for owner, name in stages(model):
         narrow = []
