@@ -14,7 +14,7 @@ from .bundle import identity_of, load_checkpoint, write_bundle
 from .int8 import int8_graphs
 from .prune import prune
 from .tables import fit_tables
-from .verify import check_exact, check_floats
+from .verify import check_exact, check_floats, check_int8
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -54,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         height, width = (min(512, s // 64 * 64) for s in pictures[0].shape[1:])
         picture = pictures[0][None, :, :height, :width].numpy().astype(np.float32) / 255
         check_floats(model, args.folder, picture, print)
+        check_int8(args.folder, picture, print)
     except (OSError, ValueError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 2

