@@ -12,6 +12,7 @@ time that its mixture of products would take at both peaks.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import math
 import os
@@ -185,6 +186,17 @@ def measure(bundle: Bundle, width: int, height: int, threads: int, rounds: int =
     return {"peaks": peak, "graphs": found, "size": f"{width} x {height}", "threads": threads}
 
 
+def beside_peak(bundle: Bundle, size: tuple[int, int], threads: int, rounds: int) -> dict[str, Any] | None:
+    """Measured and printed for a picture of about this size; None without onnx, which writes the products."""
+    if importlib.util.find_spec("onnx") is None:
+        print("\nnetworks: not compared with the machine's peak, there is no onnx (pip install onnx)")
+        return None
+    width, height = (-(-side // 64) * 64 for side in size)
+    found = measure(bundle, width, height, threads, rounds)
+    report(bundle.name, found)
+    return found
+
+
 def report(title: str, found: dict[str, Any]) -> None:
     peak = found["peaks"]
     print(f"\nnetworks of {title}, {found['size']}, {found['threads']} threads")
@@ -217,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
         bundle = models.find(options.model)
     except ValueError as error:
         return environment.fail(str(error))
-    report(bundle.name, measure(bundle, width, height, options.threads, options.rounds))
+    beside_peak(bundle, (width, height), options.threads, options.rounds)
     return 0
 
 
