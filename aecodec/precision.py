@@ -1,17 +1,18 @@
 """Which numbers the float networks compute with: a wish, the bundle, the machine -> "fp32", "int8" or "fp16".
 
 Only how the picture looks depends on it, by fractions of a grey level: the symbols of a file are read by the
-exact networks, which are the same in all precisions. No onnxruntime here unless CUDA is in question.
+exact networks, which are the same in all precisions. Loads nothing until it is asked.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from aecodec import _core
 from aecodec.errors import DeviceError, ModelError, UsageError
-from aecodec.models import Bundle
-from aecodec.session import CUDA, Device, providers
+
+if TYPE_CHECKING:
+    from aecodec.models import Bundle
+    from aecodec.session import Device
 
 Precision = Literal["auto", "fp32", "int8", "fp16"]
 PRECISIONS = ("auto", "fp32", "int8", "fp16")
@@ -36,6 +37,8 @@ def choose(wanted: Precision, bundle: Bundle, device: Device) -> str:
     product), else fp32, as wherever CUDA may be used. ModelError when the bundle lacks what is asked for;
     DeviceError for int8 on an x86 CPU without VNNI, whose 16-bit sums would spoil the picture.
     """
+    from aecodec import _core
+
     if wanted == "auto":
         fast = "int8" in bundle.precisions and _core.dot_product() == FAST
         return "int8" if fast and not _may_use_cuda(device) else "fp32"
@@ -50,4 +53,6 @@ def choose(wanted: Precision, bundle: Bundle, device: Device) -> str:
 
 
 def _may_use_cuda(device: Device) -> bool:
-    return device == "cuda" or (device == "auto" and CUDA in providers())
+    from aecodec import session
+
+    return device == "cuda" or (device == "auto" and session.CUDA in session.providers())

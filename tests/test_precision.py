@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecodec import _core, container, datapath, models, precision
+from aecodec import _core, container, datapath, models, precision, session
 from aecodec.cli.main import main
 from aecodec.codec import Codec
 from aecodec.errors import DeviceError, ModelError, UsageError
@@ -59,7 +59,7 @@ def test_what_no_machine_can_do():
 )
 def test_auto_follows_the_machine(bundle, monkeypatch, dot, device, cuda, chosen):
     monkeypatch.setattr(_core, "dot_product", lambda: dot)
-    monkeypatch.setattr(precision, "providers", lambda: [precision.CUDA] if cuda else ["CPU"])
+    monkeypatch.setattr(session, "providers", lambda: [session.CUDA] if cuda else [session.CPU])
     assert precision.choose("auto", bundle, device) == chosen
     assert precision.choose("auto", models.load(TINY), device) == "fp32"  # it has no int8 graphs
 

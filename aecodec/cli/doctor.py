@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-from importlib import metadata
 from typing import Any
 
 from aecodec.errors import AecodecError
@@ -35,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _examine() -> tuple[dict[str, Any], int]:
+    import platform
     import warnings
+    from importlib import metadata
 
     from aecodec import _core, models, session
 
@@ -99,6 +99,8 @@ def _verifier(bundle: Any) -> Any:
 
 
 def _version(name: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

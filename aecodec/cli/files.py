@@ -6,7 +6,6 @@ import errno
 import os
 import stat
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -137,6 +136,8 @@ def _is_regular(path: str) -> bool:
 
 
 def _replace(path: str, data: bytes, force: bool) -> None:
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as stream:

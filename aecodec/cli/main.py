@@ -12,12 +12,14 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
-from aecodec.cli import common, compare, completion, decode, doctor, encode, info, train, verify
+from aecodec.cli import common
 from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
-COMMANDS = (encode, decode, info, verify, compare, doctor, completion, train)
+COMMANDS = ("encode", "decode", "info", "verify", "compare", "doctor", "completion", "train")
+"""Their modules in aecodec.cli are loaded when they are needed."""
 
 EPILOG = """\
 exit codes:
@@ -79,7 +81,9 @@ class CommandParser(Parser):
         return options, names
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(command_line: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of this command line: it knows only the command that is asked for, where there is one."""
+    asked = [name for name in COMMANDS if command_line[:1] == [name]]
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(
         prog="aecodec",
@@ -90,8 +94,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
-    for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+    for name in asked or COMMANDS:
+        module = import_module(f"aecodec.cli.{name}")
         command = commands.add_parser(
             name,
             help=module.HELP,
@@ -108,8 +112,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(argv: Sequence[str]) -> int:
     if argv[:1] == ["train"]:  # its options belong to aecodec.training
+        from aecodec.cli import train
+
         return train.forward(argv[1:])
-    parser = build_parser()
+    parser = build_parser(argv)
     args = parser.parse_args(argv)
     if args.version:
         from importlib.metadata import version
@@ -117,7 +123,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"aecodec {version('aecodec')}")
         return 0
     if args.command is None:
-        parser.error("a command is needed: " + ", ".join(m.__name__.rpartition(".")[2] for m in COMMANDS))
+        parser.error("a command is needed: " + ", ".join(COMMANDS))
     code: int = args.run(args)
     if sys.stdout:
         sys.stdout.flush()
