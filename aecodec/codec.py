@@ -16,7 +16,7 @@ from aecodec.describe import LEVELS_PER_QUALITY
 from aecodec.errors import FormatError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
-from aecodec.networks import Networks
+from aecodec.networks import DECODING, ENCODING, Networks
 from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture, Pixels
 from aecodec.precision import Precision, check
@@ -77,6 +77,15 @@ class Codec:
                 )
                 self._models[bundle.model_id] = Model(bundle, tables, networks, datapath.rounding_of(bundle))
             return self._models[bundle.model_id]
+
+    def prepare(self, file: bytes | memoryview | None = None) -> None:
+        """Loads in a thread what encode() needs, or decode() of this file, while the caller goes on reading.
+
+        Errors of the networks come when they are used; those of decode() about the header, at once."""
+        if file is None:
+            self._load(self.bundle).networks.prepare(ENCODING)
+        else:
+            self._model_of(container.read_header(file, self.limits)).networks.prepare(DECODING)
 
     def _model_of(self, header: Header) -> Model:
         """The model that a file was made with."""

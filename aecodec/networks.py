@@ -14,6 +14,7 @@ see one group each.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec import windows
-from aecodec.errors import DeviceError
+from aecodec.errors import AecodecError, DeviceError
 from aecodec.models import Bundle
 from aecodec.precision import Precision, choose
 from aecodec.session import Device, Session, open_session
@@ -34,6 +35,10 @@ Index = NDArray[np.uint8]
 EXACT = ("scales_first", "scales_second")
 """They decide how bytes are read. They run on the CPU on every device: a GPU library may pick an
 algorithm (Winograd, FFT, reduced precision) that is not exact."""
+
+ENCODING = ("analysis", "scales_first", "context", "scales_second")
+DECODING = ("scales_first", "scales_second", "synthesis")
+"""What is needed, in the order in which it is needed."""
 
 SMALL = 6000
 """Positions of y in a picture of 1.5 megapixels; below, a lost group is more."""
@@ -61,7 +66,20 @@ class Networks:
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
+    def prepare(self, graphs: Sequence[str]) -> None:
+        """Makes sessions in a thread, while the caller does something else. Errors come when one is used."""
+
+        def work() -> None:
+            with contextlib.suppress(AecodecError):
+                for graph in graphs:
+                    self.session(graph)
+
+        if not all(graph in self._sessions for graph in graphs):
+            threading.Thread(target=work, name="aecodec-prepare").start()
+
     def session(self, graph: str) -> Session:
+        if graph in self._sessions:  # without waiting for another one that is being made
+            return self._sessions[graph]
         with self._lock:
             if graph not in self._sessions:
                 device: Device = "cpu" if graph in EXACT else self._device

@@ -164,3 +164,22 @@ def test_precisions_must_name_files_of_the_bundle(copy):
         edited(copy, precisions=wrong)
         with pytest.raises(ModelError, match="not a valid manifest.*precisions"):
             models.load(copy)
+
+
+def test_prepared_codecs_do_the_same(city, city_file):
+    codec = Codec(device="cpu", threads=1)
+    codec.prepare()
+    assert codec.encode(city, 40) == Codec(device="cpu", threads=1).encode(city, 40)
+    codec = Codec(device="cpu", threads=1)
+    codec.prepare(city_file)
+    networks = codec._model_of(container.read_header(city_file)).networks
+    assert np.array_equal(codec.decode(city_file), Codec(device="cpu", threads=1).decode(city_file))
+    assert set(networks._sessions) == {"scales_first", "scales_second", "synthesis"}
+
+
+def test_errors_come_when_a_graph_is_used(copy, city):
+    (copy / "scales_second.onnx").write_bytes(b"no graph")
+    codec = Codec(copy, device="cpu", threads=1)
+    codec.prepare()
+    with pytest.raises(ModelError, match="scales_second.onnx is damaged"):
+        codec.encode(city)

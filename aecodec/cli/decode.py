@@ -110,6 +110,8 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
     apart = args.region and source != files.PIPE  # only the pages that the region needs are read
     data = map_bytes(source) if apart else files.read_input(source)
     with files.about(source):
+        if not apart and args.scale == 1:
+            codec.prepare(data)
         lost: list[int] = []
         if args.salvage:
             picture, lost = codec.salvage(data)
