@@ -18,9 +18,10 @@ from aecodec.describe import LEVELS_PER_QUALITY
 from aecodec.errors import FormatError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
-from aecodec.networks import Networks
+from aecodec.networks import DECODING, ENCODING, Networks
 from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture, Pixels
+from aecodec.precision import Precision, check
 from aecodec.rate_control import Found, Target
 from aecodec.region import Region, plan
 from aecodec.session import Device
@@ -37,6 +38,8 @@ class Codec:
         threads  CPU threads of each network; None: onnxruntime decides
         limits   what is refused, checked before anything is allocated
         optimise False: graph optimisation off (slower; the symbols are the same)
+        precision  of the float networks: "fp32", "int8" (CPU), "fp16" (CUDA), or "auto": int8 where the CPU
+                 is made for it. A file decodes to the same symbols in all, and to nearly the same pixels
         pixel_blocks  False: everything is left to the networks, text and patterns too (see blocks.py)
     """
 
@@ -49,7 +52,10 @@ class Codec:
         *,
         optimise: bool = True,
         pixel_blocks: bool = True,
+        precision: Precision = "auto",
     ) -> None:
+        check(precision, device)
+        self._precision = precision
         self._bundle = None if model is None else models.find(model)
         self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise
         self._pixel_blocks = pixel_blocks
@@ -68,9 +74,20 @@ class Codec:
         with self._lock:
             if bundle.model_id not in self._models:
                 tables = entropy.load_tables(bundle.read("tables.bin"))
-                networks = Networks(bundle, self._device, self._threads, self._optimise)
+                networks = Networks(
+                    bundle, self._device, self._threads, self._optimise, precision=self._precision
+                )
                 self._models[bundle.model_id] = Model(bundle, tables, networks, datapath.rounding_of(bundle))
             return self._models[bundle.model_id]
+
+    def prepare(self, file: bytes | memoryview | None = None) -> None:
+        """Loads in a thread what encode() needs, or decode() of this file, while the caller goes on reading.
+
+        Errors of the networks come when they are used; those of decode() about the header, at once."""
+        if file is None:
+            self._load(self.bundle).networks.prepare(ENCODING)
+        else:
+            self._model_of(container.read_header(file, self.limits)).networks.prepare(DECODING)
 
     def _model_of(self, header: Header) -> Model:
         """The model that a file was made with."""

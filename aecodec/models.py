@@ -29,6 +29,8 @@ PREVIEWS = (8, 16)
 """Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
 ENCODER_ONLY = "analysis.onnx"
 """The one file that only an encoder runs, and that a bundle with a base has of its own."""
+EXACT = ("tables.bin", "scales_first.onnx", "scales_second.onnx")
+"""The files that decide which symbols a file has."""
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
 
 
@@ -55,9 +57,15 @@ class Bundle:
     """What a squared error cost at level 0 and at level 63, in bits, when the model was trained."""
     previews: tuple[int, ...]
     """Divisors of the pictures that the bundle has a small graph for."""
+    precisions: dict[str, dict[str, str]]
+    """{"int8": {graph: file}}: the graphs that the bundle has in another precision than float32, too."""
     manifest: dict[str, Any] = field(repr=False, compare=False)
     base: Path | None = None
     """The folder of the bundle whose decoder, tables and model id this encoder shares."""
+
+    def file_of(self, graph: str, precision: str = "fp32") -> str:
+        """The file of a graph in this precision; graphs that have no other are float32 (or exact) in all."""
+        return self.precisions.get(precision, {}).get(graph, f"{graph}.onnx")
 
     def lmbda(self, level: float) -> float:
         """Bits that one unit of squared error on the 0..255 scale is worth at a (fractional) level."""
@@ -78,7 +86,10 @@ class Bundle:
 
 
 def id_of(hashes: dict[str, str]) -> bytes:
-    """{file name: sha256 in hex} -> the model id."""
+    """{file name: sha256 in hex} -> the model id.
+
+    The manifest's `identity` has the hashes that the model got its id from. The float graphs may have been
+    exported anew since (faster, in more precisions); tables and scale networks are those of the id."""
     lines = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes))
     return hashlib.sha256(lines.encode()).digest()[:8]
 
@@ -106,7 +117,8 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         raise ModelError(f"{folder / 'manifest.json'} lacks {', '.join(missing)}")
     model_id = bytes.fromhex(manifest["model_id"])
     base = _base(folder, manifest)
-    if model_id != id_of(hashes if base is None else hashes | {ENCODER_ONLY: manifest["base"]["sha256"]}):
+    identity = {str(name): str(digest) for name, digest in manifest.get("identity", hashes).items()}
+    if model_id != id_of(identity) or any(identity.get(name) != hashes[name] for name in EXACT):
         raise ModelError(f"{folder / 'manifest.json'}: the model id does not match the files' hashes")
     return Bundle(
         name=str(manifest["name"]),
@@ -120,6 +132,7 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         halo={name: int(manifest["halo"][name]) for name in WINDOWED},
         lambdas=_lambdas(manifest),
         previews=tuple(divisor for divisor in PREVIEWS if f"preview_{divisor}.onnx" in hashes),
+        precisions=_precisions(manifest, hashes),
         manifest=manifest,
         base=base,
     )
@@ -131,7 +144,20 @@ def _base(folder: Path, manifest: dict[str, Any]) -> Path | None:
     name = manifest["base"]["folder"]
     if name in ("", ".", "..") or Path(name).name != name:
         raise ValueError(f"base {name!r}: the name of a folder beside this one expected")
+    if any("analysis" in graphs for graphs in manifest.get("precisions", {}).values()):
+        raise ValueError("precisions: the base's analysis is another encoder")
     return folder.parent / str(name)
+
+
+def _precisions(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, dict[str, str]]:
+    found = {
+        str(precision): {str(graph): str(file) for graph, file in graphs.items()}
+        for precision, graphs in manifest.get("precisions", {}).items()
+    }
+    for graphs in found.values():
+        if unknown := sorted(({*graphs} - {*WINDOWED}) | ({*graphs.values()} - {*hashes})):
+            raise ValueError(f"precisions: {', '.join(unknown)}")
+    return found
 
 
 def _dead_zone(manifest: dict[str, Any]) -> tuple[float, ...]:

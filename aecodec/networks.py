@@ -14,6 +14,7 @@ see one group each.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec import windows
-from aecodec.errors import DeviceError
+from aecodec.errors import AecodecError, DeviceError
 from aecodec.models import Bundle
 from aecodec.parallel import cpus
+from aecodec.precision import Precision, choose
 from aecodec.session import Device, Session, open_session
 from aecodec.windows import Cut, Span
 
@@ -40,6 +42,10 @@ algorithm (Winograd, FFT, reduced precision) that is not exact."""
 
 ENCODED = 768
 """Blocks of a window in the encoder, which has less memory left: beside it stands the picture."""
+ENCODING = ("analysis", "scales_first", "context", "scales_second")
+DECODING = ("scales_first", "scales_second", "synthesis")
+"""What is needed, in the order in which it is needed."""
+
 SMALL = 6000
 """Positions of y in a picture of 1.5 megapixels; below, a lost group is more."""
 LEAST_EDGE = 24
@@ -58,18 +64,36 @@ class Networks:
         threads: int | None,
         optimise: bool = True,
         largest: int = windows.LARGEST,
+        precision: Precision = "auto",
     ) -> None:
+        self._precision = precision
         self._bundle, self._device, self._threads, self._optimise = bundle, device, threads, optimise
         self.largest = largest
         self.threads = cpus() if threads is None else max(1, threads)
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
+    def prepare(self, graphs: Sequence[str]) -> None:
+        """Makes sessions in a thread, while the caller does something else. Errors come when one is used."""
+
+        def work() -> None:
+            with contextlib.suppress(AecodecError):
+                for graph in graphs:
+                    self.session(graph)
+
+        if not all(graph in self._sessions for graph in graphs):
+            threading.Thread(target=work, name="aecodec-prepare").start()
+
     def session(self, graph: str) -> Session:
+        if graph in self._sessions:  # without waiting for another one that is being made
+            return self._sessions[graph]
         with self._lock:
             if graph not in self._sessions:
                 device: Device = "cpu" if graph in EXACT else self._device
-                data = self._bundle.read(f"{graph}.onnx")
+                precision = choose(self._precision, self._bundle, self._device)
+                if precision == "int8":
+                    device = "cpu"
+                data = self._bundle.read(self._bundle.file_of(graph, precision))
                 self._sessions[graph] = open_session(data, device, self._threads, self._optimise)
             return self._sessions[graph]
 

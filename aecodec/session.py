@@ -11,7 +11,6 @@ import io
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib import metadata
 from typing import Any, Literal, Protocol, cast
 
 from aecodec.errors import DeviceError, ModelError, UsageError
@@ -46,6 +45,8 @@ class Session(Protocol):
 
 def wheels() -> dict[str, str]:
     """The onnxruntime distributions that are installed: {name: version}."""
+    from importlib import metadata
+
     found = {}
     for name in WHEELS:
         with contextlib.suppress(metadata.PackageNotFoundError):

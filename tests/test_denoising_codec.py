@@ -214,7 +214,8 @@ def test_files_of_the_new_encoder_are_read_by_the_old_decoder(
     manifest = json.loads((denoise.path / "manifest.json").read_text())
     for changed, words in (
         ({"base": {**manifest["base"], "folder": "../plain"}}, "folder beside"),
-        ({"base": {**manifest["base"], "sha256": "00" * 32}}, "model id"),
+        ({"identity": {**manifest["identity"], "tables.bin": "00" * 32}}, "model id"),
+        ({"precisions": {"int8": {"analysis": "synthesis.int8.onnx"}}}, "another encoder"),
     ):
         (denoise.path / "manifest.json").write_text(json.dumps({**manifest, **changed}))
         with pytest.raises(ModelError, match=words):

@@ -16,7 +16,10 @@ from aecodec.errors import DeviceError
 
 PACKAGE = Path(aecodec.__file__).parent
 BASE = {"errors", "limits"}
-PARTS = {"_core", "container", "describe", "entropy", "models", "networks", "pixels", "session", "source"}
+PARTS = {
+    *("_core", "container", "describe", "entropy", "models", "networks", "pixels", "precision", "session"),
+    "source",
+}
 CODEC = BASE | PARTS
 
 LADDER: dict[str, set[str]] = {
@@ -42,8 +45,9 @@ LADDER: dict[str, set[str]] = {
     "sections": BASE | {"alpha", "container", "pixels"},
     "orientation": {"pixels"},
     "session": BASE,
+    "precision": BASE | {"_core", "models", "session"},
     "windows": set(),
-    "networks": BASE | {"models", "parallel", "session", "windows"},
+    "networks": BASE | {"models", "parallel", "precision", "session", "windows"},
     "rolling": {"networks"},
     "loaded": {"container", "entropy", "models", "networks"},
     "rate_control": BASE,
@@ -59,7 +63,7 @@ LADDER: dict[str, set[str]] = {
     "thumbnail": BASE | {"container", "pixels", "sections"},
     "codec": CODEC
     | {"datapath", "orientation", "preview", "rate_control", "region", "sections", "thumbnail"},
-    "api": BASE | {"codec", "models", "pixels", "session", "source"},
+    "api": BASE | {"codec", "models", "pixels", "precision", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "exif", "pixels", "preview", "sections"},
     "integrations": BASE | {"api", "container", "session"},
     "latents": CODEC | {"api", "codec", "conceal", "decoding", "loaded", "windows"},

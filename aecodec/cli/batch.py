@@ -155,7 +155,8 @@ class _Batch:
     def _new_codec(self) -> Codec:
         from aecodec.codec import Codec
 
-        return Codec(self._args.model, self._args.device, self._threads, common.limits(self._args))
+        args = self._args
+        return Codec(args.model, args.device, self._threads, common.limits(args), precision=args.precision)
 
     def exit_code(self) -> int:
         return self._codes[min(self._codes)] if self._codes else 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from aecodec.errors import UsageError
 from aecodec.limits import Limits
+from aecodec.precision import PRECISIONS
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -119,6 +120,12 @@ def add_runtime_arguments(parser: argparse.ArgumentParser, model: bool = True) -
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="auto (CUDA where it works), cpu, or cuda (an error where it does not work)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="of the networks: auto (int8 where the CPU is made for it, else fp32), fp32, int8, fp16 (CUDA)",
     )
     parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: automatic)")
     add_limits(parser)

@@ -60,7 +60,8 @@ def _read(args: argparse.Namespace, name: str) -> tuple[Picture, int]:
             return pixels.read_picture(data, limits), len(data)
         from aecodec.codec import Codec
 
-        return Codec(args.model, args.device, args.threads, limits).decode_picture(data), len(data)
+        codec = Codec(args.model, args.device, args.threads, limits, precision=args.precision)
+        return codec.decode_picture(data), len(data)
 
 
 def _upright(picture: Picture) -> Picture:

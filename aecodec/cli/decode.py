@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     from aecodec.codec import Codec
 
     began = time.perf_counter()
-    codec = Codec(args.model, args.device, args.threads, common.limits(args))
+    codec = Codec(args.model, args.device, args.threads, common.limits(args), precision=args.precision)
     outcome = replace(_decode(codec, args, source, target, form), seconds=time.perf_counter() - began)
     if args.json:
         print(outcome.as_json(), file=sys.stderr if target == files.PIPE else sys.stdout)
@@ -108,6 +108,8 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
     data = map_bytes(source) if apart else files.read_input(source)
     lost: list[int] = []
     with files.about(source):
+        if not (apart or args.fit) and args.scale == 1:
+            codec.prepare(data)
         header = container.read_header(data, codec.limits)
         scale = _scale(args, data, codec)
         whole = not (args.salvage or args.region or args.apply_orientation or args.fit) and scale == 1

@@ -76,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     files.check_output(source, target, args.force)
     from aecodec.codec import Codec
 
-    codec = Codec(args.model, args.device, args.threads, common.limits(args))
+    codec = Codec(args.model, args.device, args.threads, common.limits(args), precision=args.precision)
+    codec.prepare()
     encoded = _encode(codec, args, source)
     files.write_output(target, encoded.data, args.force)
     if args.json:

@@ -7,7 +7,6 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,6 +103,8 @@ def _complete(data: Contents) -> Iterator[BinaryIO]:
     if isinstance(data, bytes):
         yield BytesIO(data)
         return
+    import tempfile
+
     with tempfile.TemporaryFile() as stream:
         data(stream)
         stream.seek(0)
@@ -165,6 +166,8 @@ def _is_regular(path: str) -> bool:
 
 
 def _replace(path: str, data: Contents, force: bool) -> None:
+    import tempfile
+
     handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as stream:

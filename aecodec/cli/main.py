@@ -13,33 +13,17 @@ import signal
 import sys
 import warnings
 from collections.abc import Sequence
+from importlib import import_module
 from itertools import islice
 from typing import NoReturn
 
-from aecodec.cli import (
-    anomaly,
-    classify,
-    common,
-    compare,
-    completion,
-    decode,
-    denoise,
-    doctor,
-    encode,
-    features,
-    index,
-    info,
-    inpaint,
-    sample,
-    search,
-    train,
-    verify,
-)
+from aecodec.cli import common
 from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
-CODEC = (encode, decode, info, verify, compare)
-LATENTS = (features, index, search, classify, anomaly, denoise, inpaint, sample)
-COMMANDS = (*CODEC, *LATENTS, doctor, completion, train)
+CODEC = ("encode", "decode", "info", "verify", "compare")
+LATENTS = ("features", "index", "search", "classify", "anomaly", "denoise", "inpaint", "sample")
+COMMANDS = (*CODEC, *LATENTS, "doctor", "completion", "train")
+"""Their modules in aecodec.cli are loaded when they are needed."""
 
 EPILOG = """\
 exit codes:
@@ -101,7 +85,9 @@ class CommandParser(Parser):
         return options, names
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(command_line: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of this command line: it knows only the command that is asked for, where there is one."""
+    asked = [name for name in COMMANDS if command_line[:1] == [name]]
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(
         prog="aecodec",
@@ -112,8 +98,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
-    for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+    for name in asked or COMMANDS:
+        module = import_module(f"aecodec.cli.{name}")
         command = commands.add_parser(
             name,
             help=module.HELP,
@@ -130,8 +116,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(argv: Sequence[str]) -> int:
     if argv[:1] == ["train"]:  # its options belong to aecodec.training
+        from aecodec.cli import train
+
         return train.forward(argv[1:])
-    parser = build_parser()
+    parser = build_parser(argv)
     args = parser.parse_args(argv)
     if args.version:
         from importlib.metadata import version
@@ -139,7 +127,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"aecodec {version('aecodec')}")
         return 0
     if args.command is None:
-        parser.error("a command is needed: " + ", ".join(m.__name__.rpartition(".")[2] for m in COMMANDS))
+        parser.error("a command is needed: " + ", ".join(COMMANDS))
     code: int = args.run(args)
     if sys.stdout:
         sys.stdout.flush()
