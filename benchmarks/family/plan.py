@@ -46,7 +46,7 @@ class Run:
     def config(self, scale: float = 1.0) -> FamilyConfig:
         """scale: of the number of steps, for a quick look."""
         cfg = FamilyConfig(**{**self.settings, "data": self.data, "threads": 1})
-        cfg.steps = max(20, round(cfg.steps * scale))
+        cfg.steps = max(2, round(cfg.steps * scale))
         return cfg
 
 
