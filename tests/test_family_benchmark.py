@@ -200,8 +200,9 @@ def test_the_command_fills_the_page_and_trains_once(
     command += ["--page", str(tmp_path / "page.md"), "--figures", str(tmp_path / "figures")]
     assert latents.main(command) == 0
     written = (tmp_path / "page.md").read_text()
-    assert written.count("<!-- end -->") == 10 and "\n<!-- end -->" in written
+    assert written.count("<!-- end -->") == 13 and "\n<!-- end -->" in written
     assert "-->\n<!-- end -->" not in written, "every table has its numbers"
+    assert written.count("![](figures/") == 5
     assert written.count("| digits |") >= 8 and "precision" in written
     drawn = {p.name for p in (tmp_path / "figures").iterdir()}
     assert drawn == {"reconstruction.svg", "noise.svg", "reconstructions.png", "denoised.png", "samples.png"}
