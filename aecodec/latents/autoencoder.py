@@ -76,13 +76,13 @@ class Autoencoder:
         mean, std = self._encoder.run(["h", "std"], {"x": self._checked(x)})
         return mean, std
 
-    def decode(self, h: Array) -> Array:
-        """h float32 [B, D] -> x_hat [B, C, H, W], clipped to 0..1."""
+    def decode(self, h: Array, clip: bool = True) -> Array:
+        """h float32 [B, D] -> x_hat [B, C, H, W], clipped to 0..1 unless `clip` is False."""
         h = np.asarray(h, np.float32)
         if h.ndim != 2 or h.shape[1] != self.latent:
             raise UsageError(f"{self.name}: latents of shape (B, {self.latent}) wanted, not {h.shape}")
         x_hat: Array = self._decoder.run(["x_hat"], {"h": h})[0]
-        return np.clip(x_hat, 0, 1)
+        return np.clip(x_hat, 0, 1) if clip else x_hat
 
     def reconstruct(self, x: Array) -> Array:
         """float32 [B, C, H, W] -> the same shape, through the bottleneck (the mean of a variational one)."""

@@ -68,8 +68,8 @@ def inpaint(
 ) -> Picture:
     """A picture, [H, W] true where it is missing -> the picture with its hole filled; the rest is as it was.
 
-    codec: best without pixel_blocks. step: called after each turn. Raises what encoding does; UsageError for a
-    mask of another size."""
+    codec: best without pixel_blocks. step: called after each turn. Raises what encoding does; UsageError for
+    a mask of another size."""
     if mask.shape != picture.pixels.shape[:2]:
         raise UsageError(f"a mask {list(picture.pixels.shape[:2])} is needed, not {list(mask.shape)}")
     if not mask.any():
