@@ -73,7 +73,6 @@ def search(pictures: Sequence[Labelled], codec: Codec) -> dict[str, Any]:
         "pooled pixels, 4 x 4": recall(_centred(np.stack([p for p, _ in others])), labels),
         "colour histogram, 512 bins": recall(np.stack([h for _, h in others]), labels),
         "first at another quality": float(first.mean()),
-        "vectors": np.stack(ours),
     }
 
 
