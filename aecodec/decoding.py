@@ -110,6 +110,28 @@ def decode_symbols(
     return symbols, z_hat, frozenset(lost)
 
 
+def decode_first(model: Model, header: Header, payloads: list[memoryview]) -> tuple[Float, Float]:
+    """Payloads -> symbols of the first half [1, N, h, w], 0 elsewhere, and z_hat [1, Z, h/4, w/4].
+
+    The second half, to which most of the scale networks' work belongs, is not read, so that the checksum of
+    the symbols cannot be verified; those of all bytes have been when the file was taken apart."""
+    networks, level = model.networks, level_of(header)
+    groups = Groups(header.latent_size, header.group_edge, model.bundle.group)
+    (h, w), number = header.latent_size, 0
+    symbols = np.zeros((1, model.bundle.n, h, w), np.float32)  # [1, N, h, w]
+    z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)  # [1, Z, h/4, w/4]
+    for batch in groups.batches(BATCH):
+        numbers = range(number, number + len(batch))
+        readers = [_reader(model, header, g, payloads[n]) for g, n in zip(batch, numbers, strict=True)]
+        z = [_checked_z(r.z(), n) for r, n in zip(readers, numbers, strict=True)]  # [Z, vh/4, vw/4] each
+        index, _ = networks.scales_first(groups.pad(z, of_z=True), groups.mask(batch), level)  # [G, N, e, e]
+        for group, reader, of_z, part in zip(batch, readers, z, index, strict=True):
+            groups.cut(symbols[0], group)[:] = reader.first(valid(part, group))  # [N, vh, vw]
+            groups.cut(z_hat[0], group, of_z=True)[:] = of_z
+        number += len(batch)
+    return symbols, z_hat
+
+
 def decode_part(
     model: Model, header: Header, payloads: list[memoryview], needed: Plan
 ) -> tuple[Float, Float]:

@@ -8,7 +8,7 @@ Then every way is taken from the noisy picture to a file and back, over its qual
     aecodec:MODEL      encode with a model; a denoising one, or any other, which loses noise by being coarse
     avif-s6, ...       any other codec of benchmarks.codecs, on the noisy picture
     nlm+avif-s6        scikit-image's non-local means first, told sigma (Buades et al. 2005)
-    bm3d+avif-s6       BM3D first, told sigma (Dabov et al. 2007), where the package bm3d is installed
+    bm3d+avif-s6       BM3D first, told sigma (Dabov et al. 2007); the package bm3d is not for commerce
 
 PSNR is to the clean picture. It rises with the rate, and falls again where bits begin to go into noise: so
 each way has a best point. Bits and PSNR are means over the pictures. BD-rate takes each curve up to its best

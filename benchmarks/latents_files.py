@@ -1,6 +1,6 @@
 """What are the latents in .aec files good for without decoding pictures? Numbers, against features of pixels.
 
-    python -m benchmarks.latents_files LABELLED --pictures FOLDER [--only search speed ...] [--sheets DIR]
+    python -m benchmarks.latents_files LABELLED --pictures FOLDER [--only search speed ...]
 
 LABELLED is a folder with the archives that it finds: cifar10-small.npz, groceries-small.tar,
 magnetic-tiles-small.tar (labelled.py says what is in them). FOLDER has photographs, for the speed and for
@@ -12,6 +12,7 @@ inpainting.
     classify   accuracy on CIFAR-10 of one linear classifier: latents, principal components, pixels
     anomaly    AUROC on the magnetic tiles, of whole pictures and of positions: patch memory, rate, error
     inpaint    PSNR in the holes that random strokes leave
+    sheets     contact sheets of what the tools make of the photographs, into --sheets DIR
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ if not __package__:  # started as a file
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from aecodec import Codec
-from benchmarks import environment, labelled, latents_pictures, latents_vectors, pictures
+from benchmarks import environment, labelled, latents_pictures, latents_sheets, latents_vectors, pictures
 
-PARTS = ("search", "speed", "classify", "anomaly", "inpaint")
+PARTS = ("search", "speed", "classify", "anomaly", "inpaint", "sheets")
 
 
 class Run:
@@ -48,6 +49,7 @@ class Run:
             "classify": self.classify,
             "anomaly": self.anomaly,
             "inpaint": self.inpaint,
+            "sheets": self.draw,
         }
         found = parts[part]()
         self.results[part] = found
@@ -57,12 +59,10 @@ class Run:
     def search(self) -> Any:
         found = labelled.photographs(self.args.labelled / "groceries-small.tar")[:: self.args.every]
         result = latents_vectors.search(found, self.codec)
-        rows = latents_pictures.similar(found, result.pop("vectors"))
-        self._sheet("search", rows, 6, 104)
         return result
 
     def speed(self) -> Any:
-        photographs = [pictures.pixels(pictures.load(path)) for path in pictures.find(self.args.pictures)]
+        photographs = self._photographs()
         results = []
         for side in self.args.sides:
             some = list(labelled.crops(photographs, side, self.args.files))
@@ -77,22 +77,19 @@ class Run:
 
     def anomaly(self) -> Any:
         found = labelled.surfaces(self.args.labelled / "magnetic-tiles-small.tar")[:: self.args.every]
-        result, shown = latents_pictures.surfaces(found, self.plain)
-        self._sheet("anomaly", shown, 6, 104)
-        return result
+        return latents_pictures.surfaces(found, self.plain)
 
     def inpaint(self) -> Any:
-        paths = pictures.find(self.args.pictures)[:: self.args.every]
-        photographs = [pictures.pixels(pictures.load(path)) for path in paths]
-        result, shown = latents_pictures.holes(photographs, self.plain)
-        self._sheet("inpaint", [x[:384, :384] for x in shown], 3, 256)
-        clean = photographs[-1][:384, :384]
-        self._sheet("denoise", latents_pictures.noise(clean, 25), 3, 256)
-        return result
+        return latents_pictures.holes(self._photographs()[:: self.args.every], self.plain)
 
-    def _sheet(self, name: str, shown: Sequence[Any], columns: int, width: int) -> None:
-        if self.args.sheets is not None:
-            latents_pictures.write_sheet(self.args.sheets / f"latents-{name}.webp", shown, columns, width)
+    def draw(self) -> Any:
+        made = latents_sheets.sheets(self._photographs(), self.codec, self.plain)
+        for name, (shown, columns, width) in made.items():
+            latents_sheets.write(self.args.sheets / f"latents-{name}.webp", shown, columns, width)
+        return sorted(made)
+
+    def _photographs(self) -> list[Any]:
+        return [pictures.pixels(pictures.load(path)) for path in pictures.find(self.args.pictures)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -109,11 +106,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sides", type=int, nargs="+", default=[512, 224], help="their sides in pixels")
     parser.add_argument("--quality", type=float, default=60, help="of these files")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--sheets", type=Path, help="folder for contact sheets")
+    parser.add_argument("--sheets", type=Path, default=Path("benchmarks/results"), help="where they go")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/latents_files.json"))
     args = parser.parse_args(argv)
-    if args.pictures is None and {"speed", "inpaint"} & set(args.only):
-        return environment.fail("speed and inpaint need --pictures FOLDER")
+    if args.pictures is None and {"speed", "inpaint", "sheets"} & set(args.only):
+        return environment.fail("speed, inpaint and sheets need --pictures FOLDER")
     run = Run(args)
     try:
         for part in args.only:

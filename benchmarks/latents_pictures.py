@@ -1,9 +1,8 @@
-"""Part of benchmarks.latents_files: anomaly maps, inpainting, and contact sheets of what the tools make."""
+"""Part of benchmarks.latents_files: anomaly maps and inpainting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from aecodec import Codec, conceal
-from aecodec.latents import anomaly, denoise, inpaint
+from aecodec.latents import anomaly, inpaint
 from aecodec.pixels import Picture
 from benchmarks import progress
 from benchmarks.labelled import NORMAL, Labelled
@@ -24,10 +23,8 @@ DEFECT = 0.05
 GAP = 4
 
 
-def surfaces(pictures: Sequence[Labelled], codec: Codec) -> tuple[dict[str, Any], list[Pixels]]:
-    """AUROC of whole pictures and of positions, by each map; half of the normal pictures teach.
-
-    -> the numbers, heat maps of the defects that score highest, beside their pictures."""
+def surfaces(pictures: Sequence[Labelled], codec: Codec) -> dict[str, Any]:
+    """AUROC of whole pictures and of positions, by each map; half of the normal pictures teach."""
     from sklearn.metrics import roc_auc_score
 
     normal = [p for p in pictures if NORMAL in p.label]
@@ -37,7 +34,6 @@ def surfaces(pictures: Sequence[Labelled], codec: Codec) -> tuple[dict[str, Any]
     defect = np.array([p.mask is not None for p in test])
     result: dict[str, Any] = {"normal to learn from": len(teach), "normal": int((~defect).sum())}
     result["with a defect"] = int(defect.sum())
-    shown: list[Pixels] = []
     for by in anomaly.KINDS:
         bar = progress.bar(len(teach) + len(test), f"anomaly, {by}")
         readings = []
@@ -62,12 +58,7 @@ def surfaces(pictures: Sequence[Labelled], codec: Codec) -> tuple[dict[str, Any]
         ]
         parts, truth = (np.concatenate(side) for side in zip(*points, strict=True))
         result[by] = {"pictures": wholes, "positions": float(roc_auc_score(truth, parts))}
-        if by == "memory":
-            best = [i for i in np.argsort(-values) if defect[i]][:4]
-            for i in best:
-                heat = anomaly.heat_map(np.atleast_3d(test[i].pixels), scores[i].map)
-                shown += [_rgb(test[i].pixels), heat, _rgb((test[i].mask * 255).astype(np.uint8))]
-    return result, shown
+    return result
 
 
 def _at_positions(mask: Mask | None, shape: tuple[int, ...]) -> Mask:
@@ -90,8 +81,8 @@ def strokes(height: int, width: int, seed: int, count: int = 12) -> Mask:
     return np.asarray(image) > 0
 
 
-def holes(pictures: Sequence[Pixels], codec: Codec) -> tuple[dict[str, Any], list[Pixels]]:
-    """PSNR inside the hole, by way, mean over pictures -> numbers, the first picture damaged and filled."""
+def holes(pictures: Sequence[Pixels], codec: Codec) -> dict[str, Any]:
+    """PSNR inside the hole, by way, mean over pictures."""
     ways: dict[str, Callable[[Pixels, Mask], Pixels]] = {
         "push-pull interpolation": conceal.fill,
         "biharmonic (scikit-image)": biharmonic,
@@ -101,7 +92,6 @@ def holes(pictures: Sequence[Pixels], codec: Codec) -> tuple[dict[str, Any], lis
     if (telea := _telea()) is not None:
         ways["Telea (OpenCV)"] = telea
     values: dict[str, list[float]] = {name: [] for name in ways}
-    shown: list[Pixels] = []
     bar = progress.bar(len(pictures), "inpaint")
     for number, x in enumerate(pictures):
         mask = strokes(x.shape[0], x.shape[1], number)
@@ -110,17 +100,13 @@ def holes(pictures: Sequence[Pixels], codec: Codec) -> tuple[dict[str, Any], lis
             filled = way(damaged, mask)
             error = np.square(filled.astype(np.float32) - x)[mask].mean()
             values[name].append(10 * np.log10(255**2 / error))
-            if number == 0 and name in ("biharmonic (scikit-image)", "aecodec"):
-                shown.append(filled)
-        if number == 0:
-            shown.insert(0, np.where(mask[:, :, None], 255, x).astype(np.uint8))
         bar.update()
     bar.close()
     facts = {
         "pictures": len(pictures),
         "missing": float(np.mean([_share(x, i) for i, x in enumerate(pictures)])),
     }
-    return facts | {name: float(np.mean(found)) for name, found in values.items()}, shown
+    return facts | {name: float(np.mean(found)) for name, found in values.items()}
 
 
 def biharmonic(x: Pixels, mask: Mask) -> Pixels:
@@ -140,45 +126,3 @@ def _telea() -> Callable[[Pixels, Mask], Pixels] | None:
     except ImportError:
         return None
     return lambda x, mask: cv2.inpaint(x, mask.astype(np.uint8), 5, cv2.INPAINT_TELEA)
-
-
-def noise(x: Pixels, sigma: float, seed: int = 0) -> list[Pixels]:
-    """A picture, the same with noise, and that denoised by the installed models' best."""
-    rng = np.random.RandomState(seed)
-    noisy = np.clip(np.rint(x + rng.normal(0, sigma, x.shape)), 0, 255).astype(np.uint8)
-    clean = denoise.denoise(Picture(noisy), denoise.make_codec(device="cpu"), sigma).pixels
-    return [x, noisy, clean]
-
-
-def similar(pictures: Sequence[Labelled], found: Float, queries: int = 4, hits: int = 5) -> list[Pixels]:
-    """Rows of a picture and those that the index finds for it, the picture itself left out."""
-    scores = found @ found.T
-    np.fill_diagonal(scores, -np.inf)
-    rows = []
-    for query in np.linspace(0, len(pictures) - 1, queries + 2).astype(int)[1:-1]:
-        for k in [query, *np.argsort(-scores[query])[:hits]]:
-            rows.append(pictures[k].pixels)
-    return rows
-
-
-def write_sheet(path: Path, found: Sequence[Pixels], columns: int, width: int) -> None:
-    """A contact sheet, row by row, each picture `width` pixels wide; WebP."""
-    small = []
-    for x in found:
-        image = Image.fromarray(_rgb(x))
-        height = max(1, round(image.height * width / image.width))
-        small.append(image.resize((width, height), Image.Resampling.LANCZOS))
-    rows = [small[i : i + columns] for i in range(0, len(small), columns)]
-    heights = [max(image.height for image in row) for row in rows]
-    sheet = Image.new("RGB", (columns * (width + GAP) - GAP, sum(heights) + GAP * (len(rows) - 1)), "white")
-    top = 0
-    for row, height in zip(rows, heights, strict=True):
-        for k, image in enumerate(row):
-            sheet.paste(image, (k * (width + GAP), top))
-        top += height + GAP
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, "WEBP", quality=70, method=6)
-
-
-def _rgb(x: Pixels) -> Pixels:
-    return np.broadcast_to(np.atleast_3d(x), (*x.shape[:2], 3)).copy()

@@ -48,6 +48,20 @@ def test_noise_goes(codec, city):
     assert psnr(found, city) > psnr(worse, city) + 1
 
 
+def test_grey_noise_asks_for_less(bundle, city):
+    """The quality that fits grey is nearer to the best than that of a colour picture with as much noise."""
+    grey = city[:256, :256].mean(2).round().astype(np.uint8)[..., None]
+    picture = noisy(grey, 15)
+    codec = denoise.make_codec(device="cpu", threads=2)
+    fitting, other = (denoise.quality_for(bundle, 15, channels) for channels in (1, 3))
+    assert fitting < other - 10
+    results = [
+        denoise.denoise(Picture(picture), codec, quality=quality).pixels for quality in (fitting, other)
+    ]
+    assert psnr(results[0], grey) > psnr(results[1], grey) + 0.3
+    np.testing.assert_array_equal(denoise.denoise(Picture(picture), codec, 15).pixels, results[0])
+
+
 def test_command(cli, city, tmp_path):
     source, out = tmp_path / "noisy.png", tmp_path / "clean.png"
     alpha = np.full(city.shape[:2], 200, np.uint8)

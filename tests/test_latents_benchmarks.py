@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import denoise, labelled, latents_pictures, latents_vectors
+from benchmarks import denoise, labelled, latents_pictures, latents_sheets, latents_vectors
 from tests.conftest import DATA, psnr
 from tests.synthetic import smooth
 
@@ -95,6 +95,6 @@ def test_labelled_archives(tmp_path):
     mask = latents_pictures.strokes(200, 300, 0)
     assert 0.05 < mask.mean() < 0.6
     np.testing.assert_array_equal(mask, latents_pictures.strokes(200, 300, 0))
-    latents_pictures.write_sheet(tmp_path / "s.webp", [free.pixels, crack.pixels, squares[0]], 2, 20)
+    latents_sheets.write(tmp_path / "s.webp", [free.pixels, crack.pixels, squares[0]], 2, 20)
     with Image.open(tmp_path / "s.webp") as image:
-        assert image.size == (44, 12 + latents_pictures.GAP + 20)
+        assert image.size == (44, 12 + latents_sheets.GAP + 20)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import Codec
-from aecodec.errors import FormatError, UsageError
+from aecodec import Codec, networks
+from aecodec.errors import CorruptError, FormatError, UsageError
 from aecodec.latents import index, reading, vectors
 from tests.conftest import DATA
 from tests.synthetic import smooth
@@ -59,11 +59,27 @@ def test_search_finds_the_picture_at_another_quality(cli, album, tmp_path, pictu
     assert text[0] == "1.0000" and text[1].endswith("00.aec")
 
 
+def test_quick_gives_the_same_vectors(cli, album, tmp_path, codec, pictures, monkeypatch):
+    """Without the second half of the symbols; a broken byte is still found."""
+    made = [tmp_path / name for name in ("whole.npz", "quick.npz")]
+    assert cli("index", album, "-o", made[0], "--device", "cpu").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(networks.Networks, "scales_second", None)
+        assert cli("index", album, "-o", made[1], "--device", "cpu", "--quick").code == 0
+    whole, quick = (index.load(path) for path in made)
+    assert whole.paths == quick.paths
+    np.testing.assert_array_equal(whole.vectors(), quick.vectors())
+    damaged = bytearray(pictures[1][0])
+    damaged[-5] ^= 16
+    with pytest.raises(CorruptError):
+        index.vector_of(bytes(damaged), codec, quick=True)
+
+
 def test_update_reads_only_what_changed(cli, album, tmp_path, pictures, monkeypatch):
     made, read = tmp_path / "album.npz", []
     original = index.vector_of
     monkeypatch.setattr(
-        index, "vector_of", lambda source, codec: (read.append(source), original(source, codec))[1]
+        index, "vector_of", lambda source, *rest: (read.append(source), original(source, *rest))[1]
     )
     assert cli("index", album, "-o", made, "--device", "cpu").code == 0
     assert len(read) == COUNT

@@ -53,7 +53,9 @@ def run(args: argparse.Namespace) -> int:
     picture = common.keep_metadata(common.read_any(source, args), args.metadata)
     began = time.perf_counter()
     sigma = denoise.estimate_sigma(picture.array) if args.sigma is None else args.sigma
-    quality = denoise.quality_for(codec.bundle, sigma) if args.quality is None else args.quality
+    quality = args.quality
+    if quality is None:
+        quality = denoise.quality_for(codec.bundle, sigma, picture.pixels.shape[2])
     notes = picture.notes
     if coded:
         data = denoise.encode(picture, codec, sigma, quality)

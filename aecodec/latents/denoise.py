@@ -24,7 +24,7 @@ SUFFIX = "-denoise"
 """Of the names of denoising models: nano-denoise goes with nano."""
 BITS_FOR_NOISE = 2.8
 """lambda * sigma^2 where the PSNR to the clean picture is highest: 2.7 to 3.0 at sigma 10, 25 and 50 on three
-photographs with `nano`, although the best qualities are 65, 37 and 18."""
+photographs with `nano`, although the best qualities are 65, 37 and 18. In grey so is 3 lambda * sigma^2."""
 MAD_OF_NORMAL = 0.6745
 LEARNED_QUALITY = 80.0
 """For a denoising model, which need not coarsen a picture to lose its noise."""
@@ -44,8 +44,11 @@ def estimate_sigma(samples: pixels.Pixels) -> float:
     return float(size.mean()) * 255 / float(np.iinfo(samples.dtype).max)
 
 
-def quality_for(bundle: Bundle, sigma: float) -> float:
-    """Noise of standard deviation `sigma` (0..255) -> the quality 0..100 at which coding removes it."""
+def quality_for(bundle: Bundle, sigma: float, channels: int = 3) -> float:
+    """Noise of standard deviation `sigma` (0..255) -> the quality 0..100 at which coding removes it.
+
+    channels: 1 for a grey picture, which is coded as three equal channels: all its noise is in one direction
+    of colour, where it is as strong as noise of sqrt(3) sigma in each channel for itself."""
     if not sigma >= 0:
         raise UsageError(f"sigma {sigma} is no standard deviation; give one of 0..255")
     if is_denoising(bundle):
@@ -53,7 +56,8 @@ def quality_for(bundle: Bundle, sigma: float) -> float:
     if sigma == 0:
         return 100.0
     low, high = bundle.lambdas
-    level = 63 * math.log(BITS_FOR_NOISE / sigma**2 / low) / math.log(high / low) if high > low else 0.0
+    variance = sigma**2 * (3 if channels == 1 else 1)
+    level = 63 * math.log(BITS_FOR_NOISE / variance / low) / math.log(high / low) if high > low else 0.0
     return min(100.0, max(0.0, level / LEVELS_PER_QUALITY))
 
 
@@ -85,7 +89,7 @@ def encode(picture: Picture, codec: Codec, sigma: float | None = None, quality: 
     quality: 0..100, instead of the one that fits sigma. Raises what Codec.encode does."""
     if quality is None:
         known = estimate_sigma(picture.array) if sigma is None else sigma
-        quality = quality_for(codec.bundle, known)
+        quality = quality_for(codec.bundle, known, picture.pixels.shape[2])
     return codec.encode_picture(picture, quality)
 
 

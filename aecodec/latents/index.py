@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from aecodec.codec import Codec
 from aecodec.errors import FormatError, InputError, UsageError
 from aecodec.latents import vectors
-from aecodec.latents.reading import read_file
+from aecodec.latents.reading import read_file, read_first
 from aecodec.source import Source, read_bytes
 
 Float = NDArray[np.float32]
@@ -159,17 +159,20 @@ def entry_of(path: str, folder: str) -> Entry:
     return Entry(relative.replace(os.sep, "/"), facts.st_size, facts.st_mtime_ns)
 
 
-def vector_of(source: Source, codec: Codec) -> tuple[Float, bytes]:
-    """An .aec file -> its vector, its model's id. Raises what decode() does."""
-    latents = read_file(source, codec)
+def vector_of(source: Source, codec: Codec, quick: bool = False) -> tuple[Float, bytes]:
+    """An .aec file -> its vector, its model's id. Raises what decode() does.
+
+    quick: reads half of the latents, which is all that the vector needs; the checksum of the symbols is not
+    verified then, only those of the bytes."""
+    latents = (read_first if quick else read_file)(source, codec)
     return vectors.pooled(latents), latents.header.model_id
 
 
-def build(paths: Sequence[str], folder: str, codec: Codec) -> Index:
-    """Files -> their index, with paths relative to `folder`. Raises what decode() does."""
+def build(paths: Sequence[str], folder: str, codec: Codec, quick: bool = False) -> Index:
+    """Files -> their index, paths relative to `folder`; quick: see vector_of. Raises what decode() does."""
     index = Index()
     for path in paths:
-        index.add(entry_of(path, folder), *vector_of(path, codec))
+        index.add(entry_of(path, folder), *vector_of(path, codec, quick))
     return index
 
 

@@ -53,13 +53,19 @@ class Latents:
         """[N, h, w] in the units of y: those of one quality compare with those of another."""
         return self._head("latents")
 
-    def first_half(self) -> tuple[Float, NDArray[np.bool_]]:
-        """y_hat at the positions that are decoded first, half of each channel's: [N, h, w], 0 elsewhere;
-        and where they are, [N, h, w]. Takes the hyper-synthesis alone, a third of what y_hat() takes."""
+    def first_half(self) -> tuple[Float, Float]:
+        """y_hat of the picture's positions that are decoded first: [N/2, P] of the first channels, [N/2, Q]
+        of the others, which have the other colour of the checkerboard.
+
+        Takes the hyper-synthesis alone, a third of what y_hat() takes. A picture of one row or column of
+        positions has those of its padding, too."""
         y = self._head("anchors")
-        parity = np.add.outer(np.arange(y.shape[1]), np.arange(y.shape[2])) % 2 == 0  # [h, w]
-        valid = np.where(np.arange(len(y))[:, None, None] < len(y) // 2, parity, ~parity)
-        return y * valid, valid
+        rows, columns = self.size
+        if min(rows, columns) > 1:
+            y = y[:, :rows, :columns]
+        even = np.add.outer(np.arange(y.shape[1]), np.arange(y.shape[2])) % 2 == 0
+        half = len(y) // 2
+        return y[:half, even], y[half:, ~even]
 
     def _head(self, name: str) -> Float:
         networks, bundle = self.model.networks, self.model.bundle
@@ -112,6 +118,16 @@ def read_file(source: Source, codec: Codec) -> Latents:
     """An .aec file -> its latents. Raises what decode() does."""
     model, parsed = codec.parse(source)
     symbols, z_hat, _ = decoding.decode_symbols(model, parsed.header, parsed.groups)
+    return Latents(parsed.header, model, symbols, z_hat)
+
+
+def read_first(source: Source, codec: Codec) -> Latents:
+    """An .aec file -> latents for first_half() alone: the symbols of the second half are 0.
+
+    The checksum of the symbols is not verified, for it needs both halves; those of all bytes are. Raises what
+    decode() does."""
+    model, parsed = codec.parse(source)
+    symbols, z_hat = decoding.decode_first(model, parsed.header, parsed.groups)
     return Latents(parsed.header, model, symbols, z_hat)
 
 

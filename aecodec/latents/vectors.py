@@ -74,14 +74,9 @@ def of(latents: Latents, kind: Kind = "pooled", latent: Latent = "y") -> Float:
 
 def pooled(latents: Latents) -> Float:
     """[512 + N], of unit length."""
-    y, valid = latents.first_half()
-    rows, columns = latents.size
-    if (
-        min(rows, columns) > 1
-    ):  # a single row has no position of some half: its padding, which repeats it, does
-        y, valid = y[:, :rows, :columns], valid[:, :rows, :columns]
-    counts = _counts(y[:LEADING, valid[0]])
-    texture = np.sqrt(np.abs(y)).sum((1, 2)) / valid.sum((1, 2))
+    first, second = latents.first_half()
+    counts = _counts(first[:LEADING])
+    texture = np.hstack([np.sqrt(np.abs(half)).mean(1) for half in (first, second)])
     both = np.hstack([_unit(np.sqrt(counts)), TEXTURE_WEIGHT * _unit(texture)])
     return _unit(both.astype(np.float32))
 
