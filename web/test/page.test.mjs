@@ -146,7 +146,13 @@ test(".aec files are opened; damaged ones are refused with a reason", { skip }, 
     await compared(page);
     assert.deepEqual(await page.$eval("#left-canvas", ({ width, height }) => [width, height]), [16, 24]);
     const facts = await text(page, "#facts");
-    for (const fact of ["24 × 16, RGB, 8 bits", "quarter turn", "ICC profile", "11c7b671, checked"]) {
+    for (const fact of [
+      "24 × 16, RGB, 8 bits",
+      "quarter turn",
+      "ICC profile",
+      "tiny 00a22d944a056eb7",
+      "11c7b671, checked",
+    ]) {
       assert.ok(facts.includes(fact), facts);
     }
     await choose(page, onDisk("clear.aec", golden("valid", "rgba16_40x32")));
