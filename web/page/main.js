@@ -117,7 +117,7 @@ async function show(coded, current) {
   $("decode-time").textContent = timeText(ms);
   $("device").textContent =
     `The networks ran on ${device === "webgpu" ? "WebGPU" : "WebAssembly"}${crossOriginIsolated ? "" : ", one thread"}.`;
-  listFacts($("facts"), factsOf(facts, "nano"));
+  listFacts($("facts"), factsOf(facts, coded.picture.model));
   busy("");
   say(
     `${facts.width} by ${facts.height} pixels, ${bytesText(data.length)}, ${$("psnr").textContent === "–" ? "decoded" : `PSNR ${$("psnr").textContent}`}`,

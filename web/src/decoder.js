@@ -48,7 +48,7 @@ export async function decodeFile(model, core, parsed, limits, progress = () => {
   }
   await pasteBlocks(picture, groups, parsed.blocks);
   if (codedAlpha) extras.alpha = (await decodeFile(model, core, codedAlpha, limits)).samples;
-  return { ...picture, ...extras, orientation: header.orientation, symbolsCrc: crc };
+  return { ...picture, ...extras, orientation: header.orientation, symbolsCrc: crc, model: bundle.name };
 }
 
 /** -> symbols Int16Array [N, h, w], zHat Int16Array [Z, h/4, w/4], their checksum, which must be the header's. */

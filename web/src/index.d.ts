@@ -91,6 +91,8 @@ export interface Decoded extends Metadata {
   orientation: number;
   /** CRC-32C of the decoded symbols, which is that of the header. */
   symbolsCrc: number;
+  /** Name of the bundle that decoded it. */
+  model: string;
 }
 
 /** What `aecodec info --json` prints, without file and model_name. */

@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after, test } from "node:test";
-import { encodePng } from "../src/index.js";
+import { Codec, encodePng } from "../src/index.js";
 import { choose, compared, screenshot, SKIP as skip, text, withPage } from "./browser.mjs";
-import { golden } from "./golden.mjs";
+import { golden, scene, TINY } from "./golden.mjs";
 
 const folder = mkdtempSync(`${tmpdir()}/aecodec-`);
 after(() => rmSync(folder, { recursive: true }));
@@ -146,7 +146,13 @@ test(".aec files are opened; damaged ones are refused with a reason", { skip }, 
     await compared(page);
     assert.deepEqual(await page.$eval("#left-canvas", ({ width, height }) => [width, height]), [16, 24]);
     const facts = await text(page, "#facts");
-    for (const fact of ["24 × 16, RGB, 8 bits", "quarter turn", "ICC profile", "11c7b671, checked"]) {
+    for (const fact of [
+      "24 × 16, RGB, 8 bits",
+      "quarter turn",
+      "ICC profile",
+      "tiny 00a22d944a056eb7",
+      "11c7b671, checked",
+    ]) {
       assert.ok(facts.includes(fact), facts);
     }
     await choose(page, onDisk("clear.aec", golden("valid", "rgba16_40x32")));
@@ -163,6 +169,31 @@ test(".aec files are opened; damaged ones are refused with a reason", { skip }, 
     );
     await choose(page, onDisk("other.aec", golden("valid", "rgb_64x64")));
     await page.waitForFunction(() => document.getElementById("error").hidden);
+    assert.deepEqual(problems, []);
+  }),
+);
+
+test("colours are those of the picture's profile", { skip }, () =>
+  withPage(async (page, { problems, base }) => {
+    const codec = new Codec({ models: [TINY], device: "wasm", threads: 1 });
+    const { icc } = await codec.read(golden("valid", "metadata")); // sRGB
+    const view = new DataView(icc.buffer, icc.byteOffset);
+    const tags = Array.from({ length: view.getUint32(128) }, (_, i) => 132 + 12 * i);
+    const at = (name) => tags.find((tag) => String.fromCharCode(...icc.subarray(tag, tag + 4)) === name);
+    const [red, green] = [at("rXYZ"), at("gXYZ")];
+    icc.set([0x67], red); // each other's name: what was red is green
+    icc.set([0x72], green);
+    const stored = scene(64, 64, (x, y, pixel) => pixel.splice(0, 3, 200, 60, 40));
+    const data = await codec.encode(stored, { quality: 90, icc });
+    await page.goto(`${base}?model=tests/data/bundles/tiny`);
+    await choose(page, onDisk("profile.aec", data));
+    await compared(page);
+    const shown = await page.$eval("#left-canvas", (canvas) => [
+      ...canvas.getContext("2d").getImageData(32, 32, 1, 1).data,
+    ]);
+    for (const [i, wanted] of [60, 200, 40, 255].entries()) {
+      assert.ok(Math.abs(shown[i] - wanted) < 30, String(shown));
+    }
     assert.deepEqual(problems, []);
   }),
 );
