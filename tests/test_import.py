@@ -62,19 +62,8 @@ LADDER: dict[str, set[str]] = {
     "pillow_plugin": BASE | {"api", "container", "pixels", "preview", "sections"},
     "integrations": BASE | {"api", "container", "session"},
     "cli": CODEC
-    | {
-        "cli",
-        "codec",
-        "deep",
-        "metrics",
-        "orientation",
-        "parallel",
-        "png",
-        "raster",
-        "rate_control",
-        "region",
-    }
-    | {"remote"},
+    | {"cli", "codec", "deep", "metrics", "opening", "orientation", "parallel", "png", "raster", "region"}
+    | {"rate_control", "remote"},
 }
 HEAVY = {
     "onnxruntime": {"session"},
