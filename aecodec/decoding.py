@@ -21,7 +21,7 @@ from aecodec.entropy import GroupReader
 from aecodec.errors import CorruptError
 from aecodec.loaded import BATCH, Z_MAX, Model, level_of, quality_of
 from aecodec.networks import Float, Group, Groups, valid
-from aecodec.parallel import Workers, ahead, workers
+from aecodec.parallel import Workers, ahead, workers, worth
 from aecodec.region import Plan
 from aecodec.rolling import Rows
 from aecodec.windows import Span
@@ -61,7 +61,7 @@ def bands(
     halo, crc, lost = model.networks.halo("synthesis"), 0, 0
     size = 1 if salvage else BATCH  # one that fails must not take others with it
     wanted = frozenset(range(len(groups.all)) if numbers is None else numbers)
-    with workers(model.networks.threads) as pool:
+    with workers(worth(model.networks.threads, header.n_groups)) as pool:
         limits = model.networks.largest, WIDEST
         for band in groups.bands(windows.band_height(height, width, halo, *limits)):
             found: dict[int, tuple[entropy.Symbols, entropy.Symbols]] = {}
@@ -160,7 +160,7 @@ class _Synthesis:
     def bands(self, coming: Iterator[Band]) -> Iterator[tuple[int, pixels.Pixels]]:
         networks = self._model.networks
         halo, done, rows = networks.halo("synthesis"), 0, [0]
-        for band in ahead(coming, networks.threads):
+        for band in ahead(coming, worth(networks.threads, self._header.n_groups)):
             self._symbols.move(max(0, done - halo), band.bottom)[:] = 0
             self._z.move(max(0, done - halo), band.bottom)[:] = 0
             for group, found in zip(band.groups, band.symbols, strict=True):

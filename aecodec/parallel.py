@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+FEW = 4
+"""Groups that are not worth a thread."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,6 +23,11 @@ R = TypeVar("R")
 def cpus() -> int:
     """CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worth(threads: int, groups: int) -> int:
+    """Threads for a picture of so many groups: a few groups are coded sooner than threads begin."""
+    return max(1, min(threads, groups // FEW))
 
 
 class Workers:
@@ -44,6 +54,8 @@ def workers(threads: int) -> Iterator[Workers]:
     if threads == 1:
         yield Workers(None)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = ThreadPoolExecutor(threads, "aecodec")
     try:
         yield Workers(pool)
@@ -56,6 +68,8 @@ def ahead(items: Iterator[T], threads: int) -> Iterator[T]:
     if threads == 1:
         yield from items
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(1, "aecodec") as pool:
         coming: Future[tuple[T] | None] = pool.submit(_next, items)
         try:

@@ -72,6 +72,7 @@ def small_windows(monkeypatch):
         codec._load(codec.bundle).networks.largest = largest
         return codec
 
+    monkeypatch.setattr(parallel, "FEW", 1)
     monkeypatch.setattr(encoding, "WIDEST", 100)
     monkeypatch.setattr("aecodec.decoding.WIDEST", 100)
     return make
