@@ -75,6 +75,7 @@ def small_windows(monkeypatch):
     monkeypatch.setattr(parallel, "FEW", 1)
     monkeypatch.setattr(encoding, "WIDEST", 100)
     monkeypatch.setattr("aecodec.decoding.WIDEST", 100)
+    monkeypatch.setattr("aecodec.decoding.ENCODED_WIDEST", 100)
     return make
 
 
