@@ -35,112 +35,9 @@ Steps = NDArray[np.uint8]
 BLOCK = 64
 PER_ROW = 8
 """Blocks beside each other in the WebP."""
-STEPS = (1, 2, 4, 8, 16, 32)
-LOOK = 8
-"""Only every eighth row of pixels is looked at to find candidates."""
-REPEATS = 0.5
-"""A candidate: so many pixels equal their left neighbour.  Photographs stay below, screens are far above."""
-DETAIL = 12.0
-"""Or: lambda times the energy of detail that the latents may not hold, in bits a pixel: about what a lossless
-coder takes for such a block."""
-STEEP = 4000.0
-"""Or: squared steps between neighbours that no photograph has throughout a block."""
-FAST = (20, 1)
-"""Effort and method of trials."""
-TRIED = 1024
-"""Blocks that are tried together; bounds the memory, and the WebP, whose sides are 16383 pixels at most."""
-STRIP = 8 * BLOCK
-"""Rows of pixels that are searched together."""
-GROUP_BITS = 8 * 48
-"""What the first block costs beside its pixels, mask and section included."""
 
 
-def candidates(pixels: Raster, lmbda: float) -> Mask:
-    """uint8 [H, W, C] -> [bh, bw], true where a second look may be worth its time.  Cheap."""
-    height, width, _ = pixels.shape
-    if not features.check("webp"):
-        return np.zeros((-(-height // BLOCK), -(-width // BLOCK)), np.bool_)
-    parts = [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
-    return np.concatenate([_candidates(pixels[top:bottom, 0:width], lmbda) for top, bottom in parts])
-
-
-def _candidates(pixels: Pixels, lmbda: float) -> Mask:
-    rows = pixels[::LOOK].astype(np.int16)
-    step = rows[:, 1:] - rows[:, :-1] if rows.shape[1] > 1 else np.zeros_like(rows)
-    size = luma = step[:, :, step.shape[2] // 2].astype(np.float32)
-    energy = _mean(luma * luma)
-    found = energy > STEEP
-    if step.shape[2] == 3:
-        red, blue = (step[:, :, c] - luma for c in (0, 2))
-        found |= lmbda * _mean(red * red + blue * blue) / 2 > DETAIL
-        size = np.abs(luma) + np.abs(red) + np.abs(blue)
-    found |= _mean((size == 0).astype(np.float32)) > REPEATS
-    wanted = -(-pixels.shape[0] // BLOCK), -(-pixels.shape[1] // BLOCK)
-    # A last block of a single column has no step to look at.
-    return np.pad(found, [(0, w - f) for w, f in zip(wanted, found.shape, strict=True)])
-
-
-def _mean(values: Float) -> Numbers:
-    """[ceil(H / LOOK), W] -> mean of each block."""
-    at = [range(0, values.shape[0], BLOCK // LOOK), range(0, values.shape[1], BLOCK)]
-    total = np.add.reduceat(np.add.reduceat(values, at[0], 0), at[1], 1).astype(np.float64)
-    counts = [np.add.reduceat(np.ones(values.shape[axis]), at[axis]) for axis in (0, 1)]
-    mean: Numbers = total / np.multiply.outer(*counts)
-    return mean
-
-
-def errors(pixels: Raster, decoded: Pixels, top: int, found: Mask) -> Iterator[tuple[int, Numbers]]:
-    """decoded uint8 [rows, W, C]: what the networks make of the rows from `top` on, which 64 divides.
-
-    -> for each row of blocks its number and, of each block that is found, the sum of squared errors"""
-    for start in range(0, decoded.shape[0], BLOCK):
-        row = (top + start) // BLOCK
-        if found[row].any():
-            part = decoded[start : start + BLOCK]
-            own = pixels[top + start : top + start + part.shape[0], 0 : part.shape[1]]
-            error = _padded(np.square(own.astype(np.float32) - part).mean(2, keepdims=True))
-            columns = np.flatnonzero(found[row])
-            yield row, np.array([float(error[:, BLOCK * c : BLOCK * (c + 1)].sum()) for c in columns])
-
-
-def choose(pixels: Raster, networks: Numbers, found: Mask, lmbda: float) -> Steps:
-    """Candidates that cost less as pixels, with the step that is best for all of them together.
-
-    pixels: uint8 [H, W, C]; networks: bits + lmbda * squared error of each candidate where they code it;
-    lmbda: bits that one unit of a pixel's mean squared error is worth.
-    """
-    places = [(int(row), int(column)) for row, column in np.argwhere(found)]
-    steps, best, before = np.zeros(found.shape, np.uint8), float(GROUP_BITS), 0.0
-    for step in STEPS:
-        costs = [
-            _costs([_block(pixels, *place) for place in places[i : i + TRIED]], step, lmbda)
-            for i in range(0, len(places), TRIED)
-        ]
-        saved = networks - np.concatenate(costs)
-        total = float(saved.clip(0).sum())
-        if total < before:
-            break
-        if total > best:
-            steps[found], best = np.where(saved > 0, step, 0), total
-        before = total
-    return steps
-
-
-def _costs(blocks: list[Pixels], step: int, lmbda: float) -> Numbers:
-    """Bits and weighted error of each block as pixels.
-
-    Together they take fewer bits than one by one, since they share colours and shapes; all by the same
-    factor, it is supposed."""
-    quantised = [_quantise(block, step) for block in blocks]
-    pairs = zip(blocks, quantised, strict=True)
-    error = np.array([float(np.square(b.astype(np.float32) - q).mean(2).sum()) for b, q in pairs])
-    alone = np.array([float(len(_webp(block, *FAST))) for block in quantised])
-    together = len(_webp(_beside(quantised), *FAST))
-    costs: Numbers = 8 * alone * min(1.0, together / alone.sum()) + lmbda * error
-    return costs
-
-
-def _quantise(block: Pixels, step: int) -> Pixels:
+def quantise(block: Pixels, step: int) -> Pixels:
     """To multiples of the step; white stays white."""
     wide = (block.astype(np.int16) + step // 2) // step * step
     return wide.clip(0, 255).astype(np.uint8)
@@ -159,15 +56,6 @@ def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
     return values[top : top + group.height // 4, left : left + group.width // 4]
 
 
-def bits_of(symbols: NDArray[np.int16], size: int) -> Numbers:
-    """A group's y [N, vh, vw] and its bits -> [vh/4, vw/4], the bits spread by the sizes of the symbols."""
-    n, h, w = symbols.shape
-    magnitude = np.log2(1 + np.abs(symbols.astype(np.float32))).reshape(n, h // 4, 4, w // 4, 4)
-    bits: Numbers = magnitude.sum((0, 2, 4), dtype=np.float64) + 1
-    bits *= size / bits.sum()
-    return bits
-
-
 def pack(pixels: Raster, steps: Steps, groups: Sequence[Group]) -> list[bytes]:
     """Each group's blocks -> its payload; empty where there are none."""
     payloads = []
@@ -175,19 +63,19 @@ def pack(pixels: Raster, steps: Steps, groups: Sequence[Group]) -> list[bytes]:
         own = cut(steps, group)
         top, left = group.top // 4, group.left // 4
         found = [
-            _quantise(_block(pixels, top + int(row), left + int(column)), int(own[row, column]))
+            quantise(block_at(pixels, top + int(row), left + int(column)), int(own[row, column]))
             for row, column in np.argwhere(own)
         ]
-        payloads.append(np.packbits(own.ravel() > 0).tobytes() + _webp(_beside(found)) if found else b"")
+        payloads.append(np.packbits(own.ravel() > 0).tobytes() + webp(beside(found)) if found else b"")
     return payloads
 
 
-def _block(pixels: Raster, row: int, column: int) -> Pixels:
+def block_at(pixels: Raster, row: int, column: int) -> Pixels:
     """[64, 64, C]; beyond the picture its last row and column are repeated."""
     height, width, _ = pixels.shape
     y, x = _place(row, column)
     block: Pixels = pixels[y.start : min(y.stop, height), x.start : min(x.stop, width)]
-    return _padded(block)
+    return padded(block)
 
 
 def paste(
@@ -287,13 +175,13 @@ def _places(own: Mask, group: Group) -> Iterator[tuple[slice, slice]]:
         yield _place(row, column, 16 * group.top, 16 * group.left)
 
 
-def _padded(values: NDArray[Any]) -> NDArray[Any]:
+def padded(values: NDArray[Any]) -> NDArray[Any]:
     """[H, W, C] -> whole blocks: the last row and column repeated."""
     height, width = values.shape[:2]
     return np.pad(values, ((0, -height % BLOCK), (0, -width % BLOCK), (0, 0)), mode="edge")
 
 
-def _beside(blocks: list[Pixels]) -> Pixels:
+def beside(blocks: list[Pixels]) -> Pixels:
     """Blocks in rows of PER_ROW; the rest of the last row has the last block's last pixel."""
     wide = min(len(blocks), PER_ROW)
     filler = np.broadcast_to(blocks[-1][-1, -1], blocks[-1].shape)
@@ -301,7 +189,7 @@ def _beside(blocks: list[Pixels]) -> Pixels:
     return np.concatenate([np.concatenate(blocks[i : i + wide], 1) for i in range(0, len(blocks), wide)])
 
 
-def _webp(pixels: Pixels, effort: int = 60, method: int = 4) -> bytes:
+def webp(pixels: Pixels, effort: int = 60, method: int = 4) -> bytes:
     out = BytesIO()
     rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     Image.fromarray(rgb).save(out, "WEBP", lossless=True, quality=effort, method=method)

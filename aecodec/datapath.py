@@ -18,7 +18,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import blocks, conceal, container, pixels, sections
+from aecodec import block_choice, blocks, conceal, container, pixels, sections
 from aecodec.container import Header, Parsed
 from aecodec.decoding import Band, bands, decode_part, pixel_bands
 from aecodec.decoding import decode_symbols as decode_symbols
@@ -73,9 +73,9 @@ def encode(
 
 
 def _pixel_blocks(model: Model, header: Header, raster: Raster, payloads: list[bytes]) -> blocks.Steps | None:
-    """[H/64, W/64]: blocks that cost less as pixels than in these payloads; see blocks.choose."""
+    """[H/64, W/64]: blocks that cost less as pixels than in these payloads; see block_choice.choose."""
     lmbda = model.bundle.lmbda(header.quality / 256)
-    if header.bit_depth != 8 or not (found := blocks.candidates(raster, lmbda)).any():
+    if header.bit_depth != 8 or not (found := block_choice.candidates(raster, lmbda)).any():
         return None
     costs = np.zeros(found.shape)  # bits + lmbda * squared error of each block
     error = np.zeros(found.shape)
@@ -85,15 +85,15 @@ def _pixel_blocks(model: Model, header: Header, raster: Raster, payloads: list[b
         for band in coming:
             for group, symbols in zip(band.groups, band.symbols, strict=True):
                 if symbols is not None:
-                    blocks.cut(costs, group)[:] = blocks.bits_of(symbols[1], 8 * len(payloads[number]))
+                    blocks.cut(costs, group)[:] = block_choice.bits_of(symbols[1], 8 * len(payloads[number]))
                 number += 1
             yield band
 
     coming = noted(bands(model, header, [memoryview(p) for p in payloads], checked=False))
     for top, decoded in pixel_bands(model, header, coming, found):
-        for row, sums in blocks.errors(raster, decoded, top, found):
+        for row, sums in block_choice.errors(raster, decoded, top, found):
             error[row, found[row]] = sums
-    return blocks.choose(raster, costs[found] + lmbda * error[found], found, lmbda)
+    return block_choice.choose(raster, costs[found] + lmbda * error[found], found, lmbda)
 
 
 def encode_alpha(model: Model, alpha: pixels.Pixels, quality: int, pixel_blocks: bool) -> bytes:

@@ -21,13 +21,15 @@ from aecodec.entropy import GroupReader
 from aecodec.errors import CorruptError
 from aecodec.loaded import BATCH, Z_MAX, Model, level_of, quality_of
 from aecodec.networks import Float, Group, Groups, valid
-from aecodec.parallel import Workers, ahead, workers
+from aecodec.parallel import Workers, ahead, workers, worth
 from aecodec.region import Plan
 from aecodec.rolling import Rows
 from aecodec.windows import Span
 
 WIDEST = 4096
 """Blocks of a band, as far as one row of groups allows: 17 megapixels."""
+ENCODED_WIDEST = 2560
+"""The same in the encoder, beside whose bands stands the picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ def bands(
     halo, crc, lost = model.networks.halo("synthesis"), 0, 0
     size = 1 if salvage else BATCH  # one that fails must not take others with it
     wanted = frozenset(range(len(groups.all)) if numbers is None else numbers)
-    with workers(model.networks.threads) as pool:
-        limits = model.networks.largest, WIDEST
+    with workers(worth(model.networks.threads, header.n_groups)) as pool:
+        limits = model.networks.largest, WIDEST if checked else ENCODED_WIDEST
         for band in groups.bands(windows.band_height(height, width, halo, *limits)):
             found: dict[int, tuple[entropy.Symbols, entropy.Symbols]] = {}
             own = [number for number in band if number in wanted]
@@ -182,7 +184,7 @@ class _Synthesis:
     def bands(self, coming: Iterator[Band]) -> Iterator[tuple[int, pixels.Pixels]]:
         networks = self._model.networks
         halo, done, rows = networks.halo("synthesis"), 0, [0]
-        for band in ahead(coming, networks.threads):
+        for band in ahead(coming, worth(networks.threads, self._header.n_groups)):
             self._symbols.move(max(0, done - halo), band.bottom)[:] = 0
             self._z.move(max(0, done - halo), band.bottom)[:] = 0
             for group, found in zip(band.groups, band.symbols, strict=True):
@@ -200,7 +202,9 @@ class _Synthesis:
         high, depth = min(64 * bottom, header.height) - 64 * top, header.bit_depth
         out: pixels.Pixels = np.empty((high, header.width, header.channels), pixels.kind_of(depth))
         rows = windows.span(top, bottom, networks.halo("synthesis"), self._height)
-        for column, (x_hat,) in networks.synthesis_band(self._latents, rows, self._width, quality_of(header)):
+        quality, encoding = quality_of(header), self._wanted is not None
+        found = networks.synthesis_band(self._latents, rows, self._width, quality, encoding)
+        for column, (x_hat,) in found:
             left, right = 64 * column.start, min(64 * column.stop, header.width)
             out[:, left:right] = pixels.from_network(x_hat, high, right - left, header.channels, depth)
         return out

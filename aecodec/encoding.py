@@ -20,7 +20,7 @@ from aecodec import blocks, entropy, pixels, windows
 from aecodec.container import Header
 from aecodec.loaded import BATCH, SYMBOL_MAX, Model, level_of, quality_of
 from aecodec.networks import Float, Group, Groups, Index, valid
-from aecodec.parallel import Workers, workers
+from aecodec.parallel import Workers, workers, worth
 from aecodec.raster import Raster
 from aecodec.rolling import Rows
 from aecodec.windows import Span
@@ -39,7 +39,7 @@ def encode_symbols(
 
     flat [H/64, W/64]: blocks of which the networks see the mean colour only."""
     payloads, crc = [], 0
-    with workers(model.networks.threads) as pool:
+    with workers(worth(model.networks.threads, header.n_groups)) as pool:
         for payload, z, y in _Encoder(model, header, raster, flat, pool).groups():
             payloads.append(payload)
             crc = entropy.symbols_crc(crc, z, y)

@@ -42,6 +42,8 @@ algorithm (Winograd, FFT, reduced precision) that is not exact."""
 
 ENCODED = 768
 """Blocks of a window in the encoder, which has less memory left: beside it stands the picture."""
+CHECKED = 512
+"""And of one in which the encoder looks at what the decoder will make of its file."""
 ENCODING = ("analysis", "scales_first", "context", "scales_second")
 DECODING = ("scales_first", "scales_second", "synthesis")
 """What is needed, in the order in which it is needed."""
@@ -167,9 +169,12 @@ class Networks:
         found: Float = x_hat
         return found
 
-    def synthesis_band(self, cut: Cut, rows: Span, width: int, quality: Float) -> Windows:
-        """synthesis() of one band; cut gives [symbols, z_hat]."""
-        return self._bands("synthesis", self._synthesis("synthesis", quality), cut, rows, width)
+    def synthesis_band(
+        self, cut: Cut, rows: Span, width: int, quality: Float, encoding: bool = False
+    ) -> Windows:
+        """synthesis() of one band; cut gives [symbols, z_hat]. encoding: with less memory, in more time."""
+        most = CHECKED if encoding else windows.LARGEST
+        return self._bands("synthesis", self._synthesis("synthesis", quality), cut, rows, width, most)
 
     def preview(self, divisor: int, symbols: Float, z_hat: Float, quality: Float) -> Float:
         """synthesis() at 1/divisor, where the bundle has a graph for it."""

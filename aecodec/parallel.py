@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
+FEW = 4
+"""Groups that are not worth a thread."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -20,6 +23,11 @@ R = TypeVar("R")
 def cpus() -> int:
     """CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worth(threads: int, groups: int) -> int:
+    """Threads for a picture of so many groups: a few groups are coded sooner than threads begin."""
+    return max(1, min(threads, groups // FEW))
 
 
 class Workers:

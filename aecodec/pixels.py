@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from io import BufferedReader, BytesIO
-from typing import Any, BinaryIO, TypeAlias
+from io import BufferedReader
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +24,7 @@ from aecodec.errors import AecodecError, InputError, LimitError
 from aecodec.exif import with_orientation
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.modes import metadata_of, to_eight_bits, wide_grey
+from aecodec.opening import copied, open_image, opener
 from aecodec.raster import ImageRaster, Raster, file_raster, is_large
 from aecodec.source import Readable, Source, open_bytes
 
@@ -35,8 +35,6 @@ MULTIPLE = 64
 STRIP = 256
 """Rows that are compared together."""
 LUMA = (0.299, 0.587, 0.114)
-REFUSED = {"EPS"}
-"""A PostScript file is a program."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,23 +90,14 @@ def open_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool
     if isinstance(image, Image.Image):
         return from_pil(image, limits, alpha=alpha)
     where = f"{os.fspath(image)!r}: " if isinstance(image, str | os.PathLike) else ""
-    with open_bytes(image) as data, _opened(data, where) as opened:
+    with open_bytes(image) as data, open_image(data, where) as opened:
         path = data.name if isinstance(data, BufferedReader) else None
         raster = file_raster(opened, path) if is_large(*opened.size) else None
-        picture = from_pil(opened, limits, where, alpha, lambda: _open(_copied(data), where), raster)
+        picture = from_pil(opened, limits, where, alpha, lambda: open_image(copied(data), where), raster)
         frames = _frames(opened)
     if frames > 1:
         return replace(picture, notes=(*picture.notes, f"first of {frames} frames taken"))
     return picture
-
-
-def _copied(data: BinaryIO) -> BinaryIO:
-    """The same bytes, with a position of their own."""
-    at = data.tell()
-    data.seek(0)
-    copy = BytesIO(data.read())
-    data.seek(at)
-    return copy
 
 
 def _frames(image: Image.Image) -> int:
@@ -152,42 +141,6 @@ def sixteen_to_eight(values: NDArray[Any]) -> NDArray[np.uint8]:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-@contextmanager
-def _opened(data: BinaryIO, where: str) -> Iterator[ImageFile.ImageFile]:
-    with _open(data, where) as image:
-        yield image
-
-
-def _open(stream: BinaryIO, where: str) -> ImageFile.ImageFile:
-    """Image.open without Pillow's own size limit, which is global to the process; ours is checked next."""
-    image = None
-    prefix = stream.read(16)
-    tried: set[str] = set()
-    for find_plugins in (Image.preinit, Image.init):
-        find_plugins()
-        for name in [n for n in Image.ID if n not in tried | REFUSED]:
-            tried.add(name)
-            image = image or _try_format(name, stream, prefix)
-    if image is None:
-        size = stream.seek(0, os.SEEK_END)
-        raise InputError(f"{where}no picture that Pillow can read ({size} bytes); try PNG")
-    return image
-
-
-def _try_format(name: str, stream: BinaryIO, prefix: bytes) -> ImageFile.ImageFile | None:
-    factory, accept = Image.OPEN[name]
-    try:
-        answer = accept(prefix) if accept else True
-        if not answer or isinstance(answer, str):  # a str: known, but this Pillow was built without it
-            return None
-        stream.seek(0)
-        return factory(stream, "")
-    except AecodecError:
-        raise
-    except Exception:  # a plugin that does not know the file raises whatever comes first
-        return None
-
-
 def from_pil(
     image: Image.Image,
     limits: Limits = DEFAULT_LIMITS,
@@ -204,7 +157,7 @@ def from_pil(
     check_size(*image.size, limits)
     try:
         is_deep = deep.is_deep(image)
-        again = again or _opener(image)
+        again = again or opener(image)
         if raster is None:
             image.load()
         metadata = metadata_of(image)
@@ -226,18 +179,6 @@ def from_pil(
         dpi=metadata.dpi,
         notes=notes,
     )
-
-
-def _opener(image: Image.Image) -> Callable[[], ImageFile.ImageFile] | None:
-    """For an image that Pillow has opened and not loaded."""
-    stream = getattr(image, "fp", None)
-    if not deep.is_deep(image) or stream is None:
-        return None
-    at = stream.tell()
-    stream.seek(0)
-    data = stream.read()
-    stream.seek(at)
-    return lambda: _open(BytesIO(data), "")
 
 
 def _samples(

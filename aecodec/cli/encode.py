@@ -107,7 +107,7 @@ def picture_suffixes() -> set[str]:
     """Of the pictures that Pillow reads."""
     from PIL import Image
 
-    from aecodec.pixels import REFUSED
+    from aecodec.opening import REFUSED
 
     known = Image.registered_extensions()
     return {s for s, form in known.items() if form in Image.OPEN and form not in REFUSED and form != "AEC"}
