@@ -130,7 +130,10 @@ OPTIONAL = (
     "shtab",
     "webdataset",
     "concurrent.futures",
+    "pyarrow",
+    "ray",
     "aecodec.cli.batch",
+    "aecodec.cli.many.drive",
     "aecodec.metrics",
 )
 

@@ -14,8 +14,8 @@ from aecodec.errors import UsageError
 
 HELP = "a script that completes commands in a shell"
 SHELLS = ("bash", "zsh", "tcsh", "fish")
-FILES = {"names", "input", "a", "b"}
-FOLDERS = {"out_dir", "model"}
+FILES = {"names", "input", "a", "b", "src"}
+FOLDERS = {"out_dir", "model", "dst"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -41,14 +41,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", metavar="IN", nargs="+", help=".aec file, or - for stdin; the last is OUT, or - for stdout"
     )
-    parser.add_argument("--format", metavar="NAME", help="png (default), jpg, tif, webp, ...: OUT's format")
-    part = parser.add_mutually_exclusive_group()
+    part = add_picture(parser)
     part.add_argument(
         "--region",
         type=common.region,
         metavar="X,Y,W,H",
         help="a part only, in pixels; reads only what it needs",
     )
+    common.add_batch_arguments(parser)
+    common.add_metadata(parser)
+    common.add_runtime_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="replace results that exist")
+    parser.add_argument(
+        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
+    )
+
+
+def add_picture(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """What the picture is to be -> the group of options of which one at most can be given."""
+    parser.add_argument("--format", metavar="NAME", help="png (default), jpg, tif, webp, ...: OUT's format")
+    parser.add_argument(
+        "--apply-orientation", action="store_true", help="turn the picture upright as EXIF says"
+    )
+    part = parser.add_mutually_exclusive_group()
     part.add_argument(
         "--salvage",
         action="store_true",
@@ -61,16 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="1/N",
         help="smaller: 1/2, 1/4, 1/8 or 1/16; the last two are fast where the model has previews",
     )
-    parser.add_argument(
-        "--apply-orientation", action="store_true", help="turn the picture upright as EXIF says"
-    )
-    common.add_batch_arguments(parser)
-    common.add_metadata(parser)
-    common.add_runtime_arguments(parser)
-    parser.add_argument("--force", action="store_true", help="replace results that exist")
-    parser.add_argument(
-        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
-    )
+    return part
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         return _run_batch(args)
     source, target = common.names_of(args)
     files.check_output(source, target, args.force)
-    form = _format_of(target, args.format)
+    form = format_of(target, args.format)
     from aecodec.codec import Codec
 
     began = time.perf_counter()
@@ -96,20 +102,48 @@ def _run_batch(args: argparse.Namespace) -> int:
     from aecodec.cli import batch, plan
 
     suffix = "." + (args.format or "png").lower().removeprefix(".")
-    form = _format_of("", suffix)
+    form = format_of("", suffix)
     jobs = plan.make(args.names, args.recursive, lambda: {".aec"}, args.out_dir, suffix)
     return batch.run(args, jobs, lambda codec, job: _decode(codec, args, job.source, str(job.target), form))
 
 
 def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, form: str) -> Outcome:
-    from aecodec import container
     from aecodec.cli import outcome
-    from aecodec.orientation import upright
     from aecodec.source import map_bytes
 
     apart = args.region and source != files.PIPE  # only the pages that the region needs are read
-    data = map_bytes(source) if apart else files.read_input(source)
-    with files.about(source):
+    decoded = decode(codec, args, map_bytes(source) if apart else files.read_input(source), source, form)
+    files.write_output(target, decoded.data, args.force)
+    return outcome.Outcome(
+        source,
+        target,
+        outcome.SALVAGED if decoded.lost else outcome.DONE,
+        decoded.bytes,
+        decoded.bpp,
+        exit_code=SALVAGED if decoded.lost else 0,
+        notes=decoded.notes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    data: bytes
+    """Of the picture's file."""
+    bytes: int
+    """Of the .aec file."""
+    bpp: float
+    """Of the .aec file, over the pixels of the whole picture."""
+    lost: bool
+    """Are parts missing?"""
+    notes: tuple[str, ...]
+
+
+def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, name: str, form: str) -> Decoded:
+    """An .aec file -> a picture's file in Pillow's format `form`. Errors begin with its name."""
+    from aecodec import container
+    from aecodec.orientation import upright
+
+    with files.about(name):
         lost: list[int] = []
         if args.salvage:
             picture, lost = codec.salvage(data)
@@ -121,22 +155,14 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
     picture = common.keep_metadata(picture, args.metadata)
     packed, notes = _pack(picture, form)
     notes = picture.notes + notes
-    files.write_output(target, packed, args.force)
     if lost:
         numbers = ", ".join(map(str, lost))
         notes += (f"groups {numbers} are lost, and filled from their surroundings",)
-    return outcome.Outcome(
-        source,
-        target,
-        outcome.SALVAGED if lost else outcome.DONE,
-        len(data),
-        8 * len(data) / (header.width * header.height),
-        exit_code=SALVAGED if lost else 0,
-        notes=notes,
-    )
+    bpp = 8 * len(data) / (header.width * header.height)
+    return Decoded(packed, len(data), bpp, bool(lost), notes)
 
 
-def _format_of(output: str, name: str | None) -> str:
+def format_of(output: str, name: str | None) -> str:
     """Pillow's name of the format that --format or OUT's suffix asks for."""
     from PIL import Image
 

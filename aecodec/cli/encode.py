@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
     from aecodec.cli.plan import Job
     from aecodec.codec import Codec
+    from aecodec.pixels import Picture
 
 HELP = "picture -> .aec"
 USAGE = "aecodec encode [options] IN OUT\n       aecodec encode [options] --out-dir DIR [-r] IN..."
@@ -28,6 +29,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", metavar="IN", nargs="+", help="picture, or - for stdin; the last is OUT, or - for stdout"
     )
+    add_coding(parser)
+    common.add_batch_arguments(parser)
+    common.add_metadata(parser)
+    common.add_runtime_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="replace results that exist")
+    parser.add_argument(
+        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
+    )
+
+
+def add_coding(parser: argparse.ArgumentParser) -> None:
+    """Quality, transparency, targets."""
     parser.add_argument(
         "-q", "--quality", type=common.quality, default=60.0, metavar="0..100", help="quality (default 60)"
     )
@@ -39,17 +52,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="code transparency with loss (default: exactly)",
     )
     alpha.add_argument("--no-alpha", action="store_true", help="leave transparency out")
-    _add_targets(parser)
-    common.add_batch_arguments(parser)
-    common.add_metadata(parser)
-    common.add_runtime_arguments(parser)
-    parser.add_argument("--force", action="store_true", help="replace results that exist")
-    parser.add_argument(
-        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
-    )
-
-
-def _add_targets(parser: argparse.ArgumentParser) -> None:
     targets = parser.add_argument_group("targets", "instead of a quality; at most one of them")
     targets.add_argument(
         "--target-bpp", type=common.positive, metavar="BITS", help="bits a pixel, whole file"
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from aecodec.codec import Codec
 
     codec = Codec(args.model, args.device, args.threads, common.limits(args))
-    encoded = _encode(codec, args, source)
+    encoded = encode(codec, args, files.read_input(source), source)
     files.write_output(target, encoded.data, args.force)
     if args.json:
         _print_json(target, encoded)
@@ -85,16 +87,16 @@ def _run_batch(args: argparse.Namespace) -> int:
     from aecodec.cli import batch, outcome, plan
 
     def work(codec: Codec, job: Job) -> Outcome:
-        encoded = _encode(codec, args, job.source)
+        encoded = encode(codec, args, files.read_input(job.source), job.source)
         files.write_output(str(job.target), encoded.data, args.force)
         size = len(encoded.data)
         bpp = 8 * size / encoded.pixels
         return outcome.Outcome(job.source, job.target, bytes=size, bpp=bpp, notes=encoded.notes)
 
-    return batch.run(args, plan.make(args.names, args.recursive, _suffixes, args.out_dir, ".aec"), work)
+    return batch.run(args, plan.make(args.names, args.recursive, suffixes, args.out_dir, ".aec"), work)
 
 
-def _suffixes() -> set[str]:
+def suffixes() -> set[str]:
     """Of the pictures that Pillow reads."""
     from PIL import Image
 
@@ -105,7 +107,7 @@ def _suffixes() -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
+class Encoded:
     data: bytes
     pixels: int
     input_bytes: int
@@ -115,14 +117,19 @@ class _Encoded:
     notes: tuple[str, ...]
 
 
-def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
+def encode(codec: Codec, args: argparse.Namespace, source: bytes, name: str) -> Encoded:
+    """The contents of a picture's file -> an .aec file. Errors begin with its name."""
     from aecodec import pixels
-    from aecodec.rate_control import Target
 
-    source = files.read_input(name)
     with files.about(name):
         picture = pixels.read_picture(source, codec.limits, alpha=not args.no_alpha)
-        picture = common.keep_metadata(picture, args.metadata)
+    return encode_picture(codec, args, picture, len(source))
+
+
+def encode_picture(codec: Codec, args: argparse.Namespace, picture: Picture, input_bytes: int) -> Encoded:
+    from aecodec.rate_control import Target
+
+    picture = common.keep_metadata(picture, args.metadata)
     began = time.perf_counter()
     target, notes = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size), picture.notes
     if target:
@@ -133,10 +140,10 @@ def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
         data, runs = codec.encode_picture(picture, args.quality, args.alpha_quality), 1
     seconds = time.perf_counter() - began
     height, width = picture.pixels.shape[:2]
-    return _Encoded(data, height * width, len(source), seconds, runs, notes)
+    return Encoded(data, height * width, input_bytes, seconds, runs, notes)
 
 
-def _print_json(output: str, encoded: _Encoded) -> None:
+def _print_json(output: str, encoded: Encoded) -> None:
     from aecodec.describe import info
 
     facts: dict[str, Any] = {"input_bytes": encoded.input_bytes, "seconds": round(encoded.seconds, 4)}

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
 from aecodec import remote
 from aecodec.errors import CorruptError, FormatError, InputError, LimitError, OutputError, UsageError
@@ -22,6 +23,22 @@ _umask_lock = threading.Lock()
 def read_input(name: str) -> bytes:
     """The contents of a file, or of stdin for '-'."""
     return read_bytes(sys.stdin.buffer if name == PIPE else name)
+
+
+@contextmanager
+def opened(name: str) -> Iterator[IO[bytes]]:
+    """A file to be read a part at a time. InputError where it cannot be opened."""
+    name = remote.local_path(name)
+    if remote.is_url(name):
+        with remote.stream(name) as stream:
+            yield stream
+        return
+    try:
+        local = open(name, "rb")
+    except OSError as error:
+        raise InputError(f"cannot read {name!r}: {error.strerror or error}") from None
+    with local:
+        yield local
 
 
 @contextmanager
@@ -59,8 +76,10 @@ def check_output(source: str, target: str, force: bool) -> None:
         raise OutputError(f"{target!r} exists; use --force to replace it")
 
 
-def write_output(target: str, data: bytes, force: bool) -> None:
-    """All of data or nothing: written beside the target under another name, then renamed."""
+def write_output(target: str, data: bytes, force: bool, spare: str | None = None) -> None:
+    """All of data or nothing: written under another name, then renamed.
+
+    spare: the folder for what is not complete; None, or where it is on another disk: the target's."""
     if target == PIPE:
         _write_pipe(data)
         return
@@ -75,7 +94,7 @@ def write_output(target: str, data: bytes, force: bool) -> None:
             with open(target, "wb") as stream:
                 stream.write(data)
         else:
-            _replace(os.path.realpath(target), data, force)
+            _replace(os.path.realpath(target), data, force, spare)
     except OSError as error:
         if error.errno == errno.EEXIST:
             raise OutputError(f"{target!r} exists; use --force to replace it") from None
@@ -120,7 +139,7 @@ def walk(name: str) -> Iterator[tuple[str, str, InputError | None]]:
     Links to folders are not followed. For a folder that cannot be listed: name, "", the reason."""
     top = remote.local_path(name)
     if remote.is_url(top):
-        yield from ((url, relative, None) for url, relative in remote.walk(top))
+        yield from ((url, relative, None) for url, relative, _ in remote.walk(top))
         return
     problems: list[OSError] = []
     for folder, folders, names in os.walk(top, onerror=problems.append):
@@ -136,14 +155,17 @@ def _is_regular(path: str) -> bool:
     return stat.S_ISREG(os.stat(path).st_mode)
 
 
-def _replace(path: str, data: bytes, force: bool) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=os.path.dirname(path))
+def _replace(path: str, data: bytes, force: bool, spare: str | None) -> None:
+    folder = os.path.dirname(path)
+    if spare is not None and os.stat(spare).st_dev == os.stat(folder).st_dev:
+        folder = spare
+    handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=folder)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, _mode(path))
+        os.chmod(temporary, mode_of(path))
         if not force:
             _link(temporary, path)
         else:
@@ -165,7 +187,7 @@ def _link(temporary: str, path: str) -> None:
         os.replace(temporary, path)
 
 
-def _mode(path: str) -> int:
+def mode_of(path: str) -> int:
     """Of the file that is replaced, or what open() would give a new one."""
     if os.path.exists(path):
         return stat.S_IMODE(os.stat(path).st_mode)

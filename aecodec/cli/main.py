@@ -12,12 +12,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NoReturn
 
-from aecodec.cli import common, compare, completion, decode, doctor, encode, info, train, verify
+from aecodec.cli import common, compare, completion, decode, doctor, encode, info, many, train, verify
 from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
-COMMANDS = (encode, decode, info, verify, compare, doctor, completion, train)
+COMMANDS = (encode, decode, many, info, verify, compare, doctor, completion, train)
 
 EPILOG = """\
 exit codes:
@@ -91,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
     for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+        name = _name(module)
         command = commands.add_parser(
             name,
             help=module.HELP,
@@ -106,6 +107,10 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _name(module: ModuleType) -> str:
+    return str(getattr(module, "NAME", module.__name__.rpartition(".")[2]))
+
+
 def run(argv: Sequence[str]) -> int:
     if argv[:1] == ["train"]:  # its options belong to aecodec.training
         return train.forward(argv[1:])
@@ -117,7 +122,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"aecodec {version('aecodec')}")
         return 0
     if args.command is None:
-        parser.error("a command is needed: " + ", ".join(m.__name__.rpartition(".")[2] for m in COMMANDS))
+        parser.error("a command is needed: " + ", ".join(map(_name, COMMANDS)))
     code: int = args.run(args)
     if sys.stdout:
         sys.stdout.flush()

@@ -26,7 +26,9 @@ class Outcome:
     error: str | None = None
     exit_code: int = 0
     notes: tuple[str, ...] = ()
+    rows: tuple[dict[str, Any], ...] = ()
+    """Of the tables that `batch` keeps; no field of --json."""
 
     def as_json(self) -> str:
-        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "rows"}
         return json.dumps(fields | {"seconds": round(self.seconds, 4), "notes": list(self.notes)})
