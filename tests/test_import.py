@@ -50,7 +50,7 @@ LADDER: dict[str, set[str]] = {
     "codec": CODEC | {"datapath", "orientation", "preview", "rate_control", "region", "sections"},
     "api": BASE | {"codec", "models", "pixels", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "pixels", "preview", "sections"},
-    "integrations": BASE | {"api", "container", "session"},
+    "integrations": BASE | {"api", "codec", "container", "session"},
     "cli": CODEC | {"cli", "codec", "deep", "metrics", "orientation", "rate_control", "region", "remote"},
 }
 HEAVY = {

@@ -86,7 +86,7 @@ class _Batch:
         self, args: Namespace, plan: Plan, work: Work, show: Show, keep: Keep | None, engine: Engine | None
     ) -> None:
         self._args, self._plan, self._work, self._show = args, plan, work, show
-        self._keep, self._engine = keep, engine
+        self._keep, self._engine, self._out = keep, engine, sys.stdout
         self._workers = min(args.jobs, len(plan.jobs)) or 1
         self._threads: int | None = args.threads or _share(self._workers)
         self._own, self._lock, self._shared = threading.local(), threading.Lock(), self._new_codec()
@@ -141,7 +141,7 @@ class _Batch:
         if self._keep is not None:
             self._keep(self._plan.jobs[number], outcome)
         if self._args.json:
-            self._write(outcome.as_json(), sys.stdout)
+            self._write(outcome.as_json(), self._out)
         elif told := self._show(outcome):
             self._write(*told)
 

@@ -15,20 +15,19 @@ import sys
 from argparse import Namespace
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from typing import Any
 
 from aecodec.cli.common import limits
 from aecodec.cli.many.work import Task, do
 from aecodec.cli.outcome import FAILED, Outcome
 from aecodec.cli.plan import Job
-from aecodec.errors import DeviceError, UsageError
+from aecodec.errors import AecodecError, DeviceError, UsageError
 
 ATTEMPTS = 3
 CHUNK = 8
 """Files that are sent to a worker at once; shards go alone."""
-AHEAD = 2
-"""Chunks of a worker: one that it does, one that waits."""
 PATIENCE = 30.0
 """Seconds after which a run that waits for workers says so."""
 DEATHS = 10
@@ -48,16 +47,16 @@ class Worker:
     """What runs in a process of the cluster."""
 
     def __init__(self, task: Task, threads: int) -> None:
-        from aecodec.codec import Codec
-
-        self._task = task
-        self._codec = Codec(task.args.model, task.args.device, threads, limits(task.args))
+        self._task, self._threads = task, threads
 
     def ready(self) -> int:
-        """The id of the process, once it can work."""
+        """The id of the process, once it can work. AecodecError where it never will."""
+        from aecodec.codec import Codec
         from aecodec.session import runtime
 
-        runtime()  # DeviceError without onnxruntime
+        runtime()
+        args = self._task.args
+        self._codec = Codec(args.model, args.device, self._threads, limits(args))
         return os.getpid()
 
     def work(self, jobs: Sequence[Job]) -> list[Outcome]:
@@ -69,8 +68,10 @@ class _Actor:
     handle: Any
     starting: Any
     """The reference of its ready(); None as soon as that has come."""
-    chunks: deque[Any] = field(default_factory=deque)
-    """References of what it has been sent, in that order."""
+    process: int | None = None
+    """Its id, on its machine."""
+    chunk: Any = None
+    """The reference of what it is busy with. Nothing waits behind it while others are idle."""
 
 
 class RayEngine:
@@ -95,14 +96,15 @@ class RayEngine:
     def __call__(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
         if not jobs:
             return
-        ours = self._connect()
-        try:
-            yield from self._through(jobs)
-        finally:
-            for actor in self._actors:
-                self._ray.kill(actor.handle)
-            if ours:
-                self._ray.shutdown()
+        with redirect_stdout(sys.stderr):  # where Ray tells of workers that died; stdout is for --json
+            ours = self._connect()
+            try:
+                yield from self._through(jobs)
+            finally:
+                for actor in self._actors:
+                    self._ray.kill(actor.handle)
+                if ours:
+                    self._ray.shutdown()
 
     # -- the cluster -----------------------------------------------------------------------------
 
@@ -158,14 +160,11 @@ class RayEngine:
                 yield from self._take(reference, jobs)
 
     def _send(self, jobs: Sequence[Job]) -> None:
-        """The shortest queue first, so that all have something before one has two."""
-        for length in range(AHEAD):
-            for actor in self._actors:
-                if self._todo and actor.starting is None and len(actor.chunks) == length:
-                    numbers = self._todo.popleft()
-                    reference = actor.handle.work.remote([jobs[n] for n in numbers])
-                    actor.chunks.append(reference)
-                    self._sent[reference] = actor, numbers
+        for actor in self._actors:
+            if self._todo and actor.process is not None and actor.chunk is None:
+                numbers = self._todo.popleft()
+                actor.chunk = actor.handle.work.remote([jobs[n] for n in numbers])
+                self._sent[actor.chunk] = actor, numbers
 
     def _take(self, reference: Any, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
         starting = next((a for a in self._actors if a.starting == reference), None)
@@ -174,15 +173,16 @@ class RayEngine:
         try:
             found = self._ray.get(reference)
         except self._ray.exceptions.RayTaskError as error:
-            raise DeviceError(f"a worker cannot start: {error.cause}") from None
+            kind = type(error.cause) if isinstance(error.cause, AecodecError) else DeviceError
+            raise kind(f"a worker of the cluster cannot start: {error.cause}") from None
         except self._ray.exceptions.RayError as error:
             yield from self._mourn(starting or self._sent[reference][0], jobs, error)
             return
         if starting is not None:
-            starting.starting = None
+            starting.starting, starting.process = None, found
             return
         actor, numbers = self._sent.pop(reference)
-        actor.chunks.remove(reference)
+        actor.chunk = None
         self._barren = 0
         yield from zip(numbers, found, strict=True)
 
@@ -192,10 +192,8 @@ class RayEngine:
         if self._barren >= DEATHS:
             raise DeviceError(f"{DEATHS} workers died one after the other and none did anything: {error}")
         self._actors.remove(actor)
-        for waiting in reversed(list(actor.chunks)[1:]):
-            self._todo.appendleft(self._sent.pop(waiting)[1])
-        if actor.chunks:
-            numbers = self._sent.pop(actor.chunks[0])[1]
+        if actor.chunk is not None:
+            numbers = self._sent.pop(actor.chunk)[1]
             if len(numbers) > 1:
                 self._todo.extendleft([n] for n in reversed(numbers))
             else:
