@@ -144,8 +144,8 @@ class DecodeBatch(_Batch):
 
     An error that the row has already, as EncodeBatch's failures do, stays.
 
-    format: "png", "tiff", "webp", ...: instead of an array the bytes of such a file, none where it failed. mode
-    None, which needs a format, leaves the pictures as they are stored: grey, with transparency. scale: as for
+    format: "png", "tiff", "webp", ...: not an array but the bytes of such a file, none where it failed. mode
+    None, which needs a format, leaves pictures as they are stored: grey, with transparency. scale: that of
     Codec.decode. The others are as for EncodeBatch."""
 
     def __init__(

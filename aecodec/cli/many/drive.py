@@ -35,6 +35,8 @@ OPTIONS = {
 
 def run(args: Namespace) -> int:
     args.src, args.dst = remote.local_path(args.src), remote.local_path(args.dst)
+    if args.num_gpus and args.device == "auto":
+        args.device = "cuda"  # a GPU that was taken from the cluster must not be left idle unnoticed
     suffix, form = ".aec", ""
     if args.action == "decode":
         suffix = "." + (args.format or "png").lower().removeprefix(".")

@@ -12,6 +12,7 @@ from typing import IO
 
 from aecodec import remote
 from aecodec.cli import files
+from aecodec.errors import OutputError
 
 PART_LINES, PART_SECONDS = 1000, 10.0
 
@@ -39,9 +40,13 @@ class Journal:
         """Lines that belong together; they are on the disk before the next call."""
         text = [line + "\n" for line in lines]
         if not remote.is_url(self.name):
-            if self._stream is None:
-                self._stream = open(self.name, "ab", buffering=0)
-            self._stream.write("".join(text).encode())
+            try:
+                if self._stream is None:
+                    self._stream = open(self.name, "ab")
+                self._stream.write("".join(text).encode())
+                self._stream.flush()
+            except OSError as error:
+                raise OutputError(f"cannot write {self.name!r}: {error.strerror or error}") from None
             return
         self._waiting += text
         if len(self._waiting) >= PART_LINES or time.monotonic() - self._written >= PART_SECONDS:

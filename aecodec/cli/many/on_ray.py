@@ -31,7 +31,8 @@ CHUNK = 8
 PATIENCE = 30.0
 """Seconds after which a run that waits for workers says so."""
 DEATHS = 10
-"""In a row, without a single outcome: the workers do not die of pictures."""
+"""Workers in a row that died before they could work: it is not the pictures. Or pictures in a row, without
+any other outcome, that killed all that tried them."""
 
 
 def ray_module() -> Any:
@@ -143,7 +144,7 @@ class RayEngine:
 
     def _through(self, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
         workers = self._workers(len(jobs))
-        # near the end the chunks get smaller, so that no worker is left with many while the others wait
+        # of few pictures each worker gets several chunks all the same, so that all end at about the same time
         size = max(1, min(self._chunk, len(jobs) // (4 * workers)))
         self._todo.extend(list(range(n, min(n + size, len(jobs)))) for n in range(0, len(jobs), size))
         for _ in range(workers):
@@ -189,8 +190,9 @@ class RayEngine:
     def _mourn(self, actor: _Actor, jobs: Sequence[Job], error: Exception) -> Iterator[tuple[int, Outcome]]:
         """A worker is dead: another takes its place, and its jobs go back to the front."""
         self._barren += 1
-        if self._barren >= DEATHS:
-            raise DeviceError(f"{DEATHS} workers died one after the other and none did anything: {error}")
+        if self._barren >= (DEATHS if actor.process is None else DEATHS * ATTEMPTS):
+            what = f"{self._barren} workers of the cluster died one after the other and none did anything"
+            raise DeviceError(f"{what}: {error}")
         self._actors.remove(actor)
         if actor.chunk is not None:
             numbers = self._sent.pop(actor.chunk)[1]
@@ -198,7 +200,8 @@ class RayEngine:
                 self._todo.extendleft([n] for n in reversed(numbers))
             else:
                 yield from self._blame(numbers[0], jobs)
-        self._start()
+        if self._todo:
+            self._start()
 
     def _blame(self, number: int, jobs: Sequence[Job]) -> Iterator[tuple[int, Outcome]]:
         self._deaths[number] = self._deaths.get(number, 0) + 1

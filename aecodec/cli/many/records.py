@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -131,7 +132,8 @@ class Records:
         finally:
             if self.spare is not None:
                 self.sweep()
-                os.rmdir(self.spare)
+                with suppress(OSError):  # a worker of a run that was killed may still write there
+                    os.rmdir(self.spare)
             if self._lock is not None:
                 self._lock.close()
 
