@@ -150,6 +150,7 @@ def test_names_that_would_meet(cli, tree, tmp_path):
     [
         (["encode", "in", "out", "--format", "tif"], "--format is for decode"),
         (["encode", "in", "out", "--scale", "1/2"], "--scale is for decode"),
+        (["decode", "in", "out", "-q", "30"], "--quality is for encode"),
         (["decode", "in", "out", "--target-size", "4k"], "--target-size is for encode"),
         (["transcode", "in", "out", "--no-alpha"], "--no-alpha"),
         (["encode", "in", "out", "--address", "auto"], "needs --engine ray"),

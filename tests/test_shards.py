@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import sys
 import tarfile
 
 import pytest
@@ -100,6 +101,14 @@ def test_parquet_columns(cli, parquet, tables, tmp_path):
     (tmp_path / "out" / "b.parquet").unlink()
     source.write_bytes(source.read_bytes()[:-9])
     assert "cannot be read as Parquet" in failure()
+
+
+def test_without_pyarrow(cli, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "a.parquet").write_bytes(b"PAR1")
+    result = cli("batch", "encode", tmp_path / "a.parquet", tmp_path / "out")
+    assert result.code == 2 and "pip install 'aecodec[parquet]'" in result.err
+    assert not (tmp_path / "out").exists()
 
 
 def write_shard(path, members):

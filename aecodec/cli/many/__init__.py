@@ -123,6 +123,8 @@ def _check(args: argparse.Namespace) -> None:
         no, why = ("format", "salvage", "apply_orientation"), "decode"
         if args.scale != 1:
             raise UsageError(f"--scale is for decode, not for {args.action}")
+    if args.action == "decode" and args.quality != 60:
+        raise UsageError("--quality is for encode, not for decode")
     for option in no:
         if getattr(args, option) not in (None, False):
             raise UsageError(f"--{option.replace('_', '-')} is for {why}, not for {args.action}")

@@ -45,6 +45,10 @@ def run(args: Namespace) -> int:
     items = list(collection.listing(args.src, without=args.dst))
     kind = collection.kind_of(items, wanted, args.kind)
     every, left_out = collection.jobs(items, kind, wanted, suffix, args)
+    if kind == "parquet" or args.parquet_tables:
+        from aecodec.cli.many import tables
+
+        tables.pyarrow()
     settings = _settings(args, kind, suffix)
     records = Records(args.dst)
     try:
