@@ -117,6 +117,7 @@ class RayEngine:
         settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address is None:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing of this run is told to anybody
+            os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: last on a machine that is busy
             cpus = max(os.cpu_count() or 1, (self._asked or 1) * self._threads)
             settings |= {"num_cpus": cpus, "include_dashboard": False, "object_store_memory": 128 << 20}
         try:
