@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aecodec import errors as errors
+    from aecodec import latents as latents
     from aecodec.api import decode as decode
     from aecodec.api import encode as encode
     from aecodec.api import open as open
@@ -37,13 +38,24 @@ _HOME = {
     "register": "pillow_plugin",
 }
 
-__all__ = ["AecodecError", "Codec", "Limits", "decode", "encode", "errors", "info", "open", "register"]
+__all__ = [
+    "AecodecError",
+    "Codec",
+    "Limits",
+    "decode",
+    "encode",
+    "errors",
+    "info",
+    "latents",
+    "open",
+    "register",
+]
 
 
 def __getattr__(name: str) -> object:
     value: object
-    if name == "errors":
-        return import_module("aecodec.errors")
+    if name in ("errors", "latents"):
+        return import_module(f"aecodec.{name}")
     if name in _HOME:
         value = getattr(import_module(f"aecodec.{_HOME[name]}"), name)
     elif name == "__version__":

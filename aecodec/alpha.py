@@ -13,20 +13,25 @@ from PIL import Image, PngImagePlugin
 
 from aecodec import conceal
 from aecodec.errors import CorruptError
+from aecodec.raster import HiddenRaster, Raster, is_large
 
 Pixels = NDArray[np.uint8 | np.uint16]
 MODES = {8: ("L",), 16: ("I;16", "I;16B")}
 
 
-def hide(colour: Pixels, alpha: Pixels | None) -> Pixels:
+def hide(colour: Raster, alpha: Pixels | None) -> Raster:
     """Colour under alpha 0 is replaced by a smooth continuation of its surroundings: it costs few bytes.
 
-    colour [H, W, C], alpha [H, W] -> [H, W, C], contiguous; 0 where nothing is seen at all."""
+    colour [H, W, C], alpha [H, W] -> [H, W, C], as contiguous array if it was one and is not large; 0 where
+    nothing is seen at all."""
     if alpha is None or alpha.all():
-        return np.ascontiguousarray(colour)
+        return np.ascontiguousarray(colour) if isinstance(colour, np.ndarray) else colour
+    if is_large(*alpha.shape):
+        return HiddenRaster(colour, alpha)
+    whole: Pixels = colour[0 : alpha.shape[0], 0 : alpha.shape[1]]
     if not alpha.any():
-        return np.zeros_like(colour, order="C")
-    return conceal.fill(colour, alpha == 0)
+        return np.zeros_like(whole, order="C")
+    return conceal.fill(whole, alpha == 0)
 
 
 def pack(alpha: Pixels) -> bytes:

@@ -12,6 +12,7 @@ from aecodec import models
 from aecodec.codec import Codec
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.pixels import ImageInput, Pixels
+from aecodec.precision import Precision
 from aecodec.session import Device
 from aecodec.source import Source
 
@@ -24,14 +25,15 @@ def shared(
     device: Device = "auto",
     threads: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    precision: Precision = "auto",
 ) -> Codec:
     """The Codec that the functions below use. A process that was forked gets its own: the threads of its
     parent's networks do not exist in it."""
     name, places = model and os.fspath(model), os.environ.get(models.PATH_VARIABLE)
-    key = (name, device, threads, limits, places, os.getpid())
+    key = (name, device, threads, limits, precision, places, os.getpid())
     with _shared_lock:
         if key not in _shared:
-            _shared[key] = Codec(model, device, threads, limits)
+            _shared[key] = Codec(model, device, threads, limits, precision=precision)
         return _shared[key]
 
 
@@ -48,10 +50,12 @@ def encode(
     max_size: int | None = None,
     alpha: bool = True,
     alpha_quality: float | None = None,
+    thumbnail: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    precision: Precision = "auto",
 ) -> bytes:
     """A picture -> the bytes of an .aec file; see Codec.encode."""
-    return shared(model, device, threads, limits).encode(
+    return shared(model, device, threads, limits, precision).encode(
         image,
         quality,
         target_bpp=target_bpp,
@@ -60,6 +64,7 @@ def encode(
         max_size=max_size,
         alpha=alpha,
         alpha_quality=alpha_quality,
+        thumbnail=thumbnail,
     )
 
 
@@ -72,9 +77,10 @@ def decode(
     scale: float = 1,
     apply_orientation: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    precision: Precision = "auto",
 ) -> Pixels:
     """A file -> uint8 or uint16 array; see Codec.decode."""
-    codec = shared(None, device, threads, limits)
+    codec = shared(None, device, threads, limits, precision)
     return codec.decode(data, region, scale=scale, apply_orientation=apply_orientation)
 
 
@@ -87,7 +93,8 @@ def open(
     scale: float = 1,
     apply_orientation: bool = False,
     limits: Limits = DEFAULT_LIMITS,
+    precision: Precision = "auto",
 ) -> Image.Image:
     """A file -> PIL image; see Codec.open."""
-    codec = shared(None, device, threads, limits)
+    codec = shared(None, device, threads, limits, precision)
     return codec.open(source, region, scale=scale, apply_orientation=apply_orientation)

@@ -14,7 +14,7 @@ bh, bw: the picture's size in blocks, padded to whole ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -24,6 +24,7 @@ from PIL import Image, features
 
 from aecodec.errors import CorruptError, FormatError
 from aecodec.networks import Float, Group
+from aecodec.raster import Raster
 
 Pixels = NDArray[np.uint8 | np.uint16]
 Mask = NDArray[np.bool_]
@@ -34,96 +35,19 @@ Steps = NDArray[np.uint8]
 BLOCK = 64
 PER_ROW = 8
 """Blocks beside each other in the WebP."""
-STEPS = (1, 2, 4, 8, 16, 32)
-LOOK = 8
-"""Only every eighth row of pixels is looked at to find candidates."""
-REPEATS = 0.5
-"""A candidate: so many pixels equal their left neighbour.  Photographs stay below, screens are far above."""
-DETAIL = 12.0
-"""Or: lambda times the energy of detail that the latents may not hold, in bits a pixel: about what a lossless
-coder takes for such a block."""
-STEEP = 4000.0
-"""Or: squared steps between neighbours that no photograph has throughout a block."""
-FAST = (20, 1)
-"""Effort and method of trials."""
-GROUP_BITS = 8 * 48
-"""What the first block costs beside its pixels, mask and section included."""
 
 
-def candidates(pixels: Pixels, lmbda: float) -> Mask:
-    """uint8 [H, W, C] -> [bh, bw], true where a second look may be worth its time.  Cheap."""
-    rows = pixels[::LOOK].astype(np.int16)
-    step = rows[:, 1:] - rows[:, :-1] if rows.shape[1] > 1 else np.zeros_like(rows)
-    size = luma = step[:, :, step.shape[2] // 2].astype(np.float32)
-    energy = _mean(luma * luma)
-    found = energy > STEEP
-    if step.shape[2] == 3:
-        red, blue = (step[:, :, c] - luma for c in (0, 2))
-        found |= lmbda * _mean(red * red + blue * blue) / 2 > DETAIL
-        size = np.abs(luma) + np.abs(red) + np.abs(blue)
-    found |= _mean((size == 0).astype(np.float32)) > REPEATS
-    wanted = -(-pixels.shape[0] // BLOCK), -(-pixels.shape[1] // BLOCK)
-    # A last block of a single column has no step to look at.
-    found = np.pad(found, [(0, w - f) for w, f in zip(wanted, found.shape, strict=True)])
-    return found if features.check("webp") else np.zeros_like(found)
-
-
-def _mean(values: Float) -> Numbers:
-    """[ceil(H / LOOK), W] -> mean of each block."""
-    at = [range(0, values.shape[0], BLOCK // LOOK), range(0, values.shape[1], BLOCK)]
-    total = np.add.reduceat(np.add.reduceat(values, at[0], 0), at[1], 1).astype(np.float64)
-    counts = [np.add.reduceat(np.ones(values.shape[axis]), at[axis]) for axis in (0, 1)]
-    mean: Numbers = total / np.multiply.outer(*counts)
-    return mean
-
-
-def choose(pixels: Pixels, decoded: Pixels, found: Mask, bits: Numbers, lmbda: float) -> Steps:
-    """Candidates that cost less as pixels, with the step that is best for all of them together.
-
-    pixels, decoded: uint8 [H, W, C], the original and what the networks make of it; bits [bh, bw]: what they
-    take for each block; lmbda: bits that one unit of a pixel's mean squared error is worth.
-    """
-    places = [_place(row, column) for row, column in np.argwhere(found)]
-    error = _padded(np.square(pixels.astype(np.float32) - decoded).mean(2, keepdims=True))
-    networks = bits[found] + lmbda * np.array([float(error[place].sum()) for place in places])
-    padded = _padded(pixels)
-    steps, best, before = np.zeros(found.shape, np.uint8), float(GROUP_BITS), 0.0
-    for step in STEPS:
-        saved = networks - _costs([padded[place] for place in places], step, lmbda)
-        total = float(saved.clip(0).sum())
-        if total < before:
-            break
-        if total > best:
-            steps[found], best = np.where(saved > 0, step, 0), total
-        before = total
-    return steps
-
-
-def _costs(blocks: list[Pixels], step: int, lmbda: float) -> Numbers:
-    """Bits and weighted error of each block as pixels.
-
-    Together they take fewer bits than one by one, since they share colours and shapes; all by the same
-    factor, it is supposed."""
-    quantised = [_quantise(block, step) for block in blocks]
-    pairs = zip(blocks, quantised, strict=True)
-    error = np.array([float(np.square(b.astype(np.float32) - q).mean(2).sum()) for b, q in pairs])
-    alone = np.array([float(len(_webp(block, *FAST))) for block in quantised])
-    together = len(_webp(_beside(quantised), *FAST))
-    costs: Numbers = 8 * alone * min(1.0, together / alone.sum()) + lmbda * error
-    return costs
-
-
-def _quantise(block: Pixels, step: int) -> Pixels:
+def quantise(block: Pixels, step: int) -> Pixels:
     """To multiples of the step; white stays white."""
     wide = (block.astype(np.int16) + step // 2) // step * step
     return wide.clip(0, 255).astype(np.uint8)
 
 
-def without(x: Float, mask: Mask) -> Float:
-    """x [1, 3, H, W], sides multiples of 64 -> a copy, the blocks of the mask flat, at their mean."""
-    blocks = x.reshape(3, mask.shape[0], BLOCK, mask.shape[1], BLOCK)
-    flat = np.where(mask[:, None, :, None], blocks.mean((2, 4), keepdims=True), blocks)
-    return flat.reshape(x.shape).astype(np.float32)
+def flatten(x: Float, mask: Mask) -> None:
+    """x [1, 3, H, W], sides multiples of 64: the blocks of the mask become flat, at their mean."""
+    blocks = x.reshape(3, mask.shape[0], BLOCK, mask.shape[1], BLOCK)  # a view
+    means = blocks.mean((2, 4), keepdims=True)
+    np.copyto(blocks, means, where=mask[:, None, :, None])
 
 
 def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
@@ -132,27 +56,26 @@ def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
     return values[top : top + group.height // 4, left : left + group.width // 4]
 
 
-def bits_of(symbols: Float, groups: Sequence[Group], sizes: Sequence[int]) -> Numbers:
-    """symbols [N, h, w], the bits of each group -> [bh, bw], spread by the sizes of the symbols."""
-    n, h, w = symbols.shape
-    size = np.log2(1 + np.abs(symbols)).reshape(n, h // 4, 4, w // 4, 4)
-    bits: Numbers = size.sum((0, 2, 4), dtype=np.float64) + 1
-    for group, size in zip(groups, sizes, strict=True):
-        own = cut(bits, group)
-        own *= size / own.sum()
-    return bits
-
-
-def pack(pixels: Pixels, steps: Steps, groups: Sequence[Group]) -> list[bytes]:
+def pack(pixels: Raster, steps: Steps, groups: Sequence[Group]) -> list[bytes]:
     """Each group's blocks -> its payload; empty where there are none."""
-    padded = _padded(pixels)
     payloads = []
     for group in groups:
         own = cut(steps, group)
-        places = zip(_places(own > 0, group), own[own > 0].tolist(), strict=True)
-        found = [_quantise(padded[place], step) for place, step in places]
-        payloads.append(np.packbits(own.ravel() > 0).tobytes() + _webp(_beside(found)) if found else b"")
+        top, left = group.top // 4, group.left // 4
+        found = [
+            quantise(block_at(pixels, top + int(row), left + int(column)), int(own[row, column]))
+            for row, column in np.argwhere(own)
+        ]
+        payloads.append(np.packbits(own.ravel() > 0).tobytes() + webp(beside(found)) if found else b"")
     return payloads
+
+
+def block_at(pixels: Raster, row: int, column: int) -> Pixels:
+    """[64, 64, C]; beyond the picture its last row and column are repeated."""
+    height, width, _ = pixels.shape
+    y, x = _place(row, column)
+    block: Pixels = pixels[y.start : min(y.stop, height), x.start : min(x.stop, width)]
+    return padded(block)
 
 
 def paste(
@@ -162,13 +85,16 @@ def paste(
     origin: tuple[int, int] = (0, 0),
     salvage: bool = False,
     divisor: int = 1,
+    numbers: Collection[int] | None = None,
 ) -> frozenset[int]:
     """The blocks of all groups into pixels [H, W, C], whose first pixel is `origin` (y, x) of the picture.
 
     divisor: pixels are means over divisor x divisor, which divides 64.
+    numbers: of the groups whose blocks are wanted.
     -> the groups whose blocks are lost, when salvaging; otherwise CorruptError."""
     lost = set()
-    for number, (group, payload) in enumerate(zip(groups, payloads, strict=True)):
+    for number in range(len(groups)) if numbers is None else numbers:
+        group, payload = groups[number], payloads[number]
         if not payload:
             continue
         if pixels.dtype != np.uint8:
@@ -208,17 +134,33 @@ def unpack(payload: bytes | memoryview, group: Group, channels: int, number: int
     """A payload that is not empty -> mask [rows, columns] of the group, blocks uint8 [k, 64, 64, C].
 
     CorruptError when it is not what `pack` writes; FormatError when this Pillow reads no WebP."""
-    rows, columns = group.height // 4, group.width // 4
-    size = -(-rows * columns // 8)
-    bits = np.unpackbits(np.frombuffer(payload[:size], np.uint8))
-    mask, padding = bits[: rows * columns].astype(np.bool_), bits[rows * columns :]
+    mask = _mask(payload, group, number)
     count = int(mask.sum())
-    if len(bits) < rows * columns or padding.any() or not count:
-        raise CorruptError(f"group {number}: the mask of its pixel blocks is not valid")
     wide, high = min(count, PER_ROW), -(-count // PER_ROW)
-    sheet = _read_webp(payload[size:], (BLOCK * wide, BLOCK * high), number)
+    sheet = _read_webp(payload[-(-mask.size // 8) :], (BLOCK * wide, BLOCK * high), number)
     blocks = sheet.reshape(high, BLOCK, wide, BLOCK, 3).swapaxes(1, 2).reshape(-1, BLOCK, BLOCK, 3)
-    return mask.reshape(rows, columns), blocks[:count, :, :, :channels]
+    return mask, blocks[:count, :, :, :channels]
+
+
+def _mask(payload: bytes | memoryview, group: Group, number: int) -> Mask:
+    """The first bytes of a payload -> [rows, columns] of the group."""
+    rows, columns = group.height // 4, group.width // 4
+    bits = np.unpackbits(np.frombuffer(payload[: -(-rows * columns // 8)], np.uint8))
+    mask, padding = bits[: rows * columns].astype(np.bool_), bits[rows * columns :]
+    if len(bits) < rows * columns or padding.any() or not mask.any():
+        raise CorruptError(f"group {number}: the mask of its pixel blocks is not valid")
+    return mask.reshape(rows, columns)
+
+
+def mask_of(payloads: Sequence[memoryview], groups: Sequence[Group]) -> Mask:
+    """The payloads of all groups of a picture -> [bh, bw], true where a block is coded as pixels."""
+    height, width = (max(getattr(g, at) + getattr(g, side) for g in groups) // 4
+                     for at, side in (("top", "height"), ("left", "width")))  # fmt: skip
+    mask = np.zeros((height, width), np.bool_)
+    for number, (group, payload) in enumerate(zip(groups, payloads, strict=True)):
+        if payload:
+            cut(mask, group)[:] = _mask(payload, group, number)
+    return mask
 
 
 def _place(row: int, column: int, top: int = 0, left: int = 0) -> tuple[slice, slice]:
@@ -233,13 +175,13 @@ def _places(own: Mask, group: Group) -> Iterator[tuple[slice, slice]]:
         yield _place(row, column, 16 * group.top, 16 * group.left)
 
 
-def _padded(values: NDArray[Any]) -> NDArray[Any]:
+def padded(values: NDArray[Any]) -> NDArray[Any]:
     """[H, W, C] -> whole blocks: the last row and column repeated."""
     height, width = values.shape[:2]
     return np.pad(values, ((0, -height % BLOCK), (0, -width % BLOCK), (0, 0)), mode="edge")
 
 
-def _beside(blocks: list[Pixels]) -> Pixels:
+def beside(blocks: list[Pixels]) -> Pixels:
     """Blocks in rows of PER_ROW; the rest of the last row has the last block's last pixel."""
     wide = min(len(blocks), PER_ROW)
     filler = np.broadcast_to(blocks[-1][-1, -1], blocks[-1].shape)
@@ -247,7 +189,7 @@ def _beside(blocks: list[Pixels]) -> Pixels:
     return np.concatenate([np.concatenate(blocks[i : i + wide], 1) for i in range(0, len(blocks), wide)])
 
 
-def _webp(pixels: Pixels, effort: int = 60, method: int = 4) -> bytes:
+def webp(pixels: Pixels, effort: int = 60, method: int = 4) -> bytes:
     out = BytesIO()
     rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     Image.fromarray(rgb).save(out, "WEBP", lossless=True, quality=effort, method=method)

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 
 from PIL import Image
 
 from aecodec import container, datapath, entropy, models, pixels, preview, rate_control, sections
-from aecodec.container import Header
+from aecodec import thumbnail as thumbnails
+from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
 from aecodec.describe import LEVELS_PER_QUALITY
 from aecodec.errors import FormatError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
-from aecodec.networks import Networks
+from aecodec.networks import DECODING, ENCODING, Networks
 from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture, Pixels
+from aecodec.precision import Precision, check
 from aecodec.rate_control import Found, Target
 from aecodec.region import Region, plan
 from aecodec.session import Device
@@ -35,6 +38,8 @@ class Codec:
         threads  CPU threads of each network; None: onnxruntime decides
         limits   what is refused, checked before anything is allocated
         optimise False: graph optimisation off (slower; the symbols are the same)
+        precision  of the float networks: "fp32", "int8" (CPU), "fp16" (CUDA), or "auto": int8 where the CPU
+                 is made for it. A file decodes to the same symbols in all, and to nearly the same pixels
         pixel_blocks  False: everything is left to the networks, text and patterns too (see blocks.py)
     """
 
@@ -47,7 +52,10 @@ class Codec:
         *,
         optimise: bool = True,
         pixel_blocks: bool = True,
+        precision: Precision = "auto",
     ) -> None:
+        check(precision, device)
+        self._precision = precision
         self._bundle = None if model is None else models.find(model)
         self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise
         self._pixel_blocks = pixel_blocks
@@ -66,9 +74,20 @@ class Codec:
         with self._lock:
             if bundle.model_id not in self._models:
                 tables = entropy.load_tables(bundle.read("tables.bin"))
-                networks = Networks(bundle, self._device, self._threads, self._optimise)
+                networks = Networks(
+                    bundle, self._device, self._threads, self._optimise, precision=self._precision
+                )
                 self._models[bundle.model_id] = Model(bundle, tables, networks, datapath.rounding_of(bundle))
             return self._models[bundle.model_id]
+
+    def prepare(self, file: bytes | memoryview | None = None) -> None:
+        """Loads in a thread what encode() needs, or decode() of this file, while the caller goes on reading.
+
+        Errors of the networks come when they are used; those of decode() about the header, at once."""
+        if file is None:
+            self._load(self.bundle).networks.prepare(ENCODING)
+        else:
+            self._model_of(container.read_header(file, self.limits)).networks.prepare(DECODING)
 
     def _model_of(self, header: Header) -> Model:
         """The model that a file was made with."""
@@ -95,6 +114,7 @@ class Codec:
         max_size: int | None = None,
         alpha: bool = True,
         alpha_quality: float | None = None,
+        thumbnail: bool = False,
     ) -> bytes:
         """A picture -> the bytes of an .aec file.
 
@@ -102,34 +122,45 @@ class Codec:
         [H, W, 1..4]. What had to be changed to code it (CMYK, the other frames of an animation) is a warning.
         quality: 0 (smallest) .. 100 (best).
         alpha: False leaves transparency out. alpha_quality: 0 .. 100 codes it with loss; None keeps it exact.
+        thumbnail: adds the picture at 1/16, about 0.01 bits a pixel, which decodes without any network.
         target_bpp, target_size (bytes), target_psnr (dB): find the quality instead; max_size (bytes): lower
         it where the file would be larger. At most one of the four; see rate_control.Target.
         Raises UsageError, InputError, LimitError, ModelError, DeviceError.
         """
         target = Target(target_bpp, target_size, target_psnr, max_size)
-        picture = pixels.read_picture(image, self.limits, alpha)
+        picture = pixels.open_picture(image, self.limits, alpha)
         for note in picture.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         if target:
-            return self.encode_to(picture, target, quality, alpha_quality).data
-        return self.encode_picture(picture, quality, alpha_quality)
+            return self.encode_to(picture, target, quality, alpha_quality, thumbnail).data
+        return self.encode_picture(picture, quality, alpha_quality, thumbnail)
 
     def encode_to(
-        self, picture: Picture, target: Target, quality: float = 60, alpha_quality: float | None = None
+        self,
+        picture: Picture,
+        target: Target,
+        quality: float = 60,
+        alpha_quality: float | None = None,
+        thumbnail: bool = False,
     ) -> Found:
         """A picture that has been read -> the file nearest to the target; `quality` is for max_size."""
         model = self._load(self.bundle)
-        extras = self._extras(model, picture, alpha_quality)
-        x = pixels.to_network(picture.pixels)
+        extras = self._extras(model, picture, alpha_quality, thumbnail)
 
         def psnr(data: bytes) -> float:
             return pixels.psnr(self.decode_picture(data).pixels, picture.pixels)
 
         def encode(stored: int) -> bytes:
-            return datapath.encode(model, picture, extras, x, stored, self._pixel_blocks)
+            return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
+
+        def keep(data: bytes) -> rate_control.Encode | None:
+            parsed = container.read_file(data, self.limits)
+            if not any(parsed.blocks):
+                return None
+            return lambda stored: datapath.encode(model, picture, extras, stored, kept=parsed)
 
         size = picture.pixels.shape[0] * picture.pixels.shape[1]
-        return rate_control.reach(target, size, _stored_quality(quality), encode, psnr)
+        return rate_control.reach(target, size, _stored_quality(quality), encode, psnr, keep)
 
     def decode(
         self,
@@ -185,27 +216,44 @@ class Codec:
         return pixels.to_pil(picture), lost
 
     def encode_picture(
-        self, picture: Picture, quality: float = 60, alpha_quality: float | None = None
+        self,
+        picture: Picture,
+        quality: float = 60,
+        alpha_quality: float | None = None,
+        thumbnail: bool = False,
     ) -> bytes:
         """encode(), from a picture that has been read."""
         stored = _stored_quality(quality)
-        model, x = self._load(self.bundle), pixels.to_network(picture.pixels)
-        extras = self._extras(model, picture, alpha_quality)
-        return datapath.encode(model, picture, extras, x, stored, self._pixel_blocks)
+        model = self._load(self.bundle)
+        extras = self._extras(model, picture, alpha_quality, thumbnail)
+        return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
 
-    def _extras(self, model: Model, picture: Picture, alpha_quality: float | None) -> dict[str, bytes]:
+    def _extras(
+        self, model: Model, picture: Picture, alpha_quality: float | None, thumbnail: bool
+    ) -> dict[str, bytes]:
+        small = {thumbnails.TAG: thumbnails.pack(picture)} if thumbnail else {}
         if alpha_quality is None or picture.alpha is None:
-            return sections.pack(picture)
+            return small | sections.pack(picture)
         stored = _stored_quality(alpha_quality)
         coded = datapath.encode_alpha(model, picture.alpha, stored, self._pixel_blocks)
-        return sections.pack(replace(picture, alpha=None)) | {"ALPC": coded}
+        return small | sections.pack(replace(picture, alpha=None)) | {"ALPC": coded}
 
     def decode_picture(self, data: Source, divisor: int = 1) -> Picture:
         """The picture, or its means over divisor x divisor pixels, with alpha and metadata apart."""
         parsed = container.read_file(read_bytes(data), self.limits)  # checks every CRC
+        if divisor == thumbnails.DIVISOR and (small := thumbnails.unpack(parsed, self.limits)):
+            return small
         if divisor > 1:
             return preview.decode(self._model_of(parsed.header), parsed, self.limits, divisor)
         return datapath.decode(self._model_of(parsed.header), parsed, self.limits)[0]
+
+    def stream(self, data: Source) -> tuple[Picture, Iterator[tuple[int, Pixels]]]:
+        """decode_picture() in bounded memory: a picture with all colours 0, and its rows from the top down.
+
+        Each item is the number of its first row and pixels [rows, W, C]. What decode() would raise for
+        damaged symbols may come after the last of them: until then nothing that was read may be used."""
+        parsed = container.read_file(read_bytes(data), self.limits)
+        return datapath.stream(self._model_of(parsed.header), parsed, self.limits)
 
     def decode_region(self, data: Source, region: Region) -> Picture:
         """A part of the picture, with all its metadata; only the groups that it needs are looked at."""
@@ -216,6 +264,11 @@ class Codec:
         needed = plan(header, region, model.bundle.halo["synthesis"])
         parsed = container.read_file(view, self.limits, only=needed.groups)
         return datapath.decode_region(model, parsed, self.limits, region)
+
+    def parse(self, data: Source) -> tuple[Model, Parsed]:
+        """A file taken apart, every checksum of the container verified -> the model it needs, its parts."""
+        parsed = container.read_file(read_bytes(data), self.limits)
+        return self._model_of(parsed.header), parsed
 
     def verify(self, data: Source) -> None:
         """Raises what decode() would, without computing pixels. Alpha and metadata are unpacked, too."""

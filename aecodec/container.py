@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from aecodec import _core, group_data
 from aecodec.errors import CorruptError, FormatError, LimitError, UsageError, from_core
 from aecodec.group_data import Section
-from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.limits import DEFAULT_LIMITS, FREE_PIXELS, Limits
 
 MAGIC = b"\x89AEC\r\n\x1a\n"
 HEADER_SIZE = 41
@@ -164,6 +164,7 @@ def read_file(
         sections = read_sections(view, limits, salvage or only is not None)
     except CorruptError as error:
         raise CorruptError(_explain(view, header, limits) or str(error)) from None
+    _check_work(header, len(view), limits)
     where = {section.tag: section for section in sections}
     _check_flags(header, where)
     parts = group_data.find(view, where, header.n_groups)
@@ -179,6 +180,17 @@ def read_file(
         blocks.append(held[end:])
     others = {s.tag: view[s.offset : s.offset + s.size] for s in sections if s.tag not in OWN_TAGS}
     return Parsed(header, others, groups, blocks, damaged)
+
+
+def _check_work(header: Header, size: int, limits: Limits) -> None:
+    """Decoding takes time for each pixel: a file that asks for much of it must be long, too."""
+    height, width = header.latent_size
+    pixels = 256 * height * width  # padded, as they are coded
+    if pixels > FREE_PIXELS and pixels > limits.max_pixels_per_byte * size:
+        raise LimitError(
+            f"{size} bytes stand for {header.width} x {header.height} pixels; the limit is "
+            f"{limits.max_pixels_per_byte} pixels a byte (pass a larger limit to accept it)"
+        )
 
 
 def _check_flags(header: Header, where: Mapping[str, Section]) -> None:

@@ -22,6 +22,12 @@ class Limits:
     max_groups: int = 1 << 16
     max_metadata: int = 64 << 20
     """Bytes of one metadata section (ICC, EXIF, XMP) after inflation."""
+    max_pixels_per_byte: int = 1 << 13
+    """Pixels that one byte of a file may stand for, in pictures above FREE_PIXELS: the work that a sender of
+    few bytes can cause. The densest files, large flat pictures at the lowest quality, have 1,074."""
 
+
+FREE_PIXELS = 1 << 20
+"""A picture of so few pixels, padding included, may have any number for each byte of its file."""
 
 DEFAULT_LIMITS = Limits()

@@ -1,8 +1,9 @@
 """Model bundles on disk: name, path or model id -> Bundle.
 
-A bundle is a folder with manifest.json, tables.bin and five graphs. Places, in order: the folders in
-AECODEC_MODEL_PATH (each a bundle or a folder of bundles), then the bundles of this package. Files are
-verified against the manifest's hashes when they are read. No numpy, no onnxruntime here.
+A bundle is a folder with manifest.json, tables.bin and five graphs. One with a base, another encoder for the
+decoder of the bundle in a folder beside it, has one graph and takes the rest from there. Places, in order:
+the folders in AECODEC_MODEL_PATH (each a bundle or a folder of bundles), then the bundles of this package.
+Files are verified against the manifest's hashes when they are read. No numpy, no onnxruntime here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ WINDOWED = ("analysis", "context", "synthesis")
 GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
 PREVIEWS = (8, 16)
 """Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
+ENCODER_ONLY = "analysis.onnx"
+"""The one file that only an encoder runs, and that a bundle with a base has of its own."""
+EXACT = ("tables.bin", "scales_first.onnx", "scales_second.onnx")
+"""The files that decide which symbols a file has."""
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
 
 
@@ -52,7 +57,15 @@ class Bundle:
     """What a squared error cost at level 0 and at level 63, in bits, when the model was trained."""
     previews: tuple[int, ...]
     """Divisors of the pictures that the bundle has a small graph for."""
+    precisions: dict[str, dict[str, str]]
+    """{"int8": {graph: file}}: the graphs that the bundle has in another precision than float32, too."""
     manifest: dict[str, Any] = field(repr=False, compare=False)
+    base: Path | None = None
+    """The folder of the bundle whose decoder, tables and model id this encoder shares."""
+
+    def file_of(self, graph: str, precision: str = "fp32") -> str:
+        """The file of a graph in this precision; graphs that have no other are float32 (or exact) in all."""
+        return self.precisions.get(precision, {}).get(graph, f"{graph}.onnx")
 
     def lmbda(self, level: float) -> float:
         """Bits that one unit of squared error on the 0..255 scale is worth at a (fractional) level."""
@@ -62,18 +75,21 @@ class Bundle:
     def read(self, name: str) -> bytes:
         """One file of the bundle, verified. ModelError when it is missing or damaged."""
         expected = self.manifest["files"][name]["sha256"]
+        path = (self.path if self.base is None or name == ENCODER_ONLY else self.base) / name
         try:
-            data = (self.path / name).read_bytes()
+            data = path.read_bytes()
         except OSError as error:
-            why = error.strerror
-            raise ModelError(f"model {self.name!r}: cannot read {self.path / name}: {why}") from None
+            raise ModelError(f"model {self.name!r}: cannot read {path}: {error.strerror}") from None
         if hashlib.sha256(data).hexdigest() != expected:
-            raise ModelError(f"model {self.name!r}: {self.path / name} is damaged (sha256); install it again")
+            raise ModelError(f"model {self.name!r}: {path} is damaged (sha256); install it again")
         return data
 
 
 def id_of(hashes: dict[str, str]) -> bytes:
-    """{file name: sha256 in hex} -> the model id."""
+    """{file name: sha256 in hex} -> the model id.
+
+    The manifest's `identity` has the hashes that the model got its id from. The float graphs may have been
+    exported anew since (faster, in more precisions); tables and scale networks are those of the id."""
     lines = "".join(f"{name} {hashes[name]}\n" for name in sorted(hashes))
     return hashlib.sha256(lines.encode()).digest()[:8]
 
@@ -100,7 +116,9 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
     if missing := [name for name in FILES if name not in hashes]:
         raise ModelError(f"{folder / 'manifest.json'} lacks {', '.join(missing)}")
     model_id = bytes.fromhex(manifest["model_id"])
-    if model_id != id_of(hashes):
+    base = _base(folder, manifest)
+    identity = {str(name): str(digest) for name, digest in manifest.get("identity", hashes).items()}
+    if model_id != id_of(identity) or any(identity.get(name) != hashes[name] for name in EXACT):
         raise ModelError(f"{folder / 'manifest.json'}: the model id does not match the files' hashes")
     return Bundle(
         name=str(manifest["name"]),
@@ -114,8 +132,32 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         halo={name: int(manifest["halo"][name]) for name in WINDOWED},
         lambdas=_lambdas(manifest),
         previews=tuple(divisor for divisor in PREVIEWS if f"preview_{divisor}.onnx" in hashes),
+        precisions=_precisions(manifest, hashes),
         manifest=manifest,
+        base=base,
     )
+
+
+def _base(folder: Path, manifest: dict[str, Any]) -> Path | None:
+    if "base" not in manifest:
+        return None
+    name = manifest["base"]["folder"]
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise ValueError(f"base {name!r}: the name of a folder beside this one expected")
+    if any("analysis" in graphs for graphs in manifest.get("precisions", {}).values()):
+        raise ValueError("precisions: the base's analysis is another encoder")
+    return folder.parent / str(name)
+
+
+def _precisions(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, dict[str, str]]:
+    found = {
+        str(precision): {str(graph): str(file) for graph, file in graphs.items()}
+        for precision, graphs in manifest.get("precisions", {}).items()
+    }
+    for graphs in found.values():
+        if unknown := sorted(({*graphs} - {*WINDOWED}) | ({*graphs.values()} - {*hashes})):
+            raise ValueError(f"precisions: {', '.join(unknown)}")
+    return found
 
 
 def _dead_zone(manifest: dict[str, Any]) -> tuple[float, ...]:
@@ -198,7 +240,7 @@ def find(model: str | os.PathLike[str] | None = None) -> Bundle:
 def find_id(model_id: bytes) -> Bundle:
     """The bundle that a file needs. ModelError names the id and the installed ones."""
     bundles = installed()
-    for bundle in bundles:
+    for bundle in sorted(bundles, key=lambda b: b.base is not None):
         if bundle.model_id == model_id:
             return bundle
     raise ModelError(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from aecodec.errors import InputError
+from aecodec.exif import orientation_in
 
 GREY = {"1": "L", "L": "L", "LA": "LA", "La": "LA"}
 COLOUR = {"RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "YCbCr": "RGB", "HSV": "RGB"}
@@ -44,8 +45,12 @@ class Metadata:
 def metadata_of(image: Image.Image) -> Metadata:
     """What the file carries. Asked after loading: Pillow turns TIFFs upright then."""
     # Where EXIF names none, Pillow takes the orientation from XMP.
-    found = image.getexif()
-    orientation = found.get(ExifTags.Base.Orientation, 1)
+    try:
+        found = image.getexif()
+    except MemoryError:
+        raise
+    except Exception:  # damaged; it is kept as it is
+        found = Image.Exif()
     exif = image.info.get("exif") or b""
     if not exif and image.format in ("TIFF", "MPO"):
         exif = _portable(found)
@@ -54,7 +59,7 @@ def metadata_of(image: Image.Image) -> Metadata:
         icc=image.info.get("icc_profile") or b"",
         exif=bytes(exif).removeprefix(b"Exif\0\0"),
         xmp=xmp.encode() if isinstance(xmp, str) else bytes(xmp),
-        orientation=orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1,
+        orientation=orientation_in(found),
         dpi=_resolution(image),
     )
 

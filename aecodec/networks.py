@@ -14,8 +14,9 @@ see one group each.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +24,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec import windows
-from aecodec.errors import DeviceError
+from aecodec.errors import AecodecError, DeviceError
 from aecodec.models import Bundle
+from aecodec.parallel import cpus
+from aecodec.precision import Precision, choose
 from aecodec.session import Device, Session, open_session
+from aecodec.windows import Cut, Span
 
 Float = NDArray[np.float32]
+Windows = Iterator[tuple[Span, list[Float]]]
+"""Columns of a window in a band, and a network's results there."""
 Index = NDArray[np.uint8]
 
 EXACT = ("scales_first", "scales_second")
 """They decide how bytes are read. They run on the CPU on every device: a GPU library may pick an
 algorithm (Winograd, FFT, reduced precision) that is not exact."""
+
+ENCODED = 768
+"""Blocks of a window in the encoder, which has less memory left: beside it stands the picture."""
+CHECKED = 512
+"""And of one in which the encoder looks at what the decoder will make of its file."""
+ENCODING = ("analysis", "scales_first", "context", "scales_second")
+DECODING = ("scales_first", "scales_second", "synthesis")
+"""What is needed, in the order in which it is needed."""
 
 SMALL = 6000
 """Positions of y in a picture of 1.5 megapixels; below, a lost group is more."""
@@ -52,19 +66,46 @@ class Networks:
         threads: int | None,
         optimise: bool = True,
         largest: int = windows.LARGEST,
+        precision: Precision = "auto",
     ) -> None:
+        self._precision = precision
         self._bundle, self._device, self._threads, self._optimise = bundle, device, threads, optimise
-        self._largest = largest
+        self.largest = largest
+        self.threads = cpus() if threads is None else max(1, threads)
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
 
+    def prepare(self, graphs: Sequence[str]) -> None:
+        """Makes sessions in a thread, while the caller does something else. Errors come when one is used."""
+
+        def work() -> None:
+            with contextlib.suppress(AecodecError):
+                for graph in graphs:
+                    self.session(graph)
+
+        if not all(graph in self._sessions for graph in graphs):
+            threading.Thread(target=work, name="aecodec-prepare").start()
+
     def session(self, graph: str) -> Session:
+        if graph in self._sessions:  # without waiting for another one that is being made
+            return self._sessions[graph]
         with self._lock:
             if graph not in self._sessions:
                 device: Device = "cpu" if graph in EXACT else self._device
-                data = self._bundle.read(f"{graph}.onnx")
+                precision = choose(self._precision, self._bundle, self._device)
+                if precision == "int8":
+                    device = "cpu"
+                data = self._bundle.read(self._bundle.file_of(graph, precision))
                 self._sessions[graph] = open_session(data, device, self._threads, self._optimise)
             return self._sessions[graph]
+
+    def derived(self, key: str, graph: str, change: Callable[[bytes], bytes]) -> Session:
+        """A session for what `change` makes of one of the graphs; made once for each key."""
+        with self._lock:
+            if key not in self._sessions:
+                data = change(self._bundle.read(f"{graph}.onnx"))
+                self._sessions[key] = open_session(data, self._device, self._threads, self._optimise)
+            return self._sessions[key]
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> list[Any]:
         session = self.session(graph)
@@ -73,31 +114,48 @@ class Networks:
         except Exception as error:  # onnxruntime raises its own types, which differ between versions
             raise DeviceError(f"graph {graph} of model {self._bundle.name!r} failed: {error}") from None
 
+    def _bands(
+        self, name: str, call: windows.Network, cut: Cut, rows: Span, width: int, most: int = windows.LARGEST
+    ) -> Windows:
+        """most: blocks of a window where a band has several."""
+        largest = self.largest
+        if (rows.last - rows.first) * width > largest:
+            largest = min(largest, most)
+        return windows.band(call, cut, rows, width, self.halo(name), largest)
+
+    def _whole(self, name: str, call: windows.Network, inputs: list[NDArray[Any]], scales: list[int]) -> Any:
+        return windows.run(call, inputs, scales, self.halo(name), self.largest)
+
+    def halo(self, name: str) -> int:
+        """Blocks that analysis, context or synthesis sees beyond its own."""
+        return self._bundle.halo[name]
+
     def analysis(self, x: Float, quality: Float) -> tuple[Float, Float]:
-        y, z_hat = windows.run(
-            lambda x: self._run("analysis", x=x, quality=quality),
-            inputs=[x],
-            scales=[64],
-            results=[(self._bundle.n, 4), (self._bundle.z, 1)],
-            halo=self._bundle.halo["analysis"],
-            largest=self._largest,
-        )
+        y, z_hat = self._whole("analysis", self._analysis(quality), [x], [64])
         return y, z_hat
+
+    def analysis_band(self, cut: Cut, rows: Span, width: int, quality: Float) -> Windows:
+        """analysis() of one band of windows (windows.band); cut gives [x]."""
+        return self._bands("analysis", self._analysis(quality), cut, rows, width, ENCODED)
+
+    def _analysis(self, quality: Float) -> windows.Network:
+        return lambda x: self._run("analysis", x=x, quality=quality)
 
     def scales_first(self, z_hat: Float, mask: Float, level: NDArray[np.int64]) -> tuple[Index, Float]:
         index_first, features = self._run("scales_first", z_hat=z_hat, mask=mask, level=level)
         return index_first, features
 
     def context(self, y: Float, z_hat: Float, quality: Float, index_first: Index) -> tuple[Float, Float]:
-        first, residual = windows.run(
-            lambda y, z, i: self._run("context", y=y, z_hat=z, quality=quality, index_first=i),
-            inputs=[y, z_hat, index_first],
-            scales=[4, 1, 4],
-            results=[(self._bundle.n, 4), (self._bundle.n, 4)],
-            halo=self._bundle.halo["context"],
-            largest=self._largest,
-        )
+        inputs: list[NDArray[Any]] = [y, z_hat, index_first]
+        first, residual = self._whole("context", self._context(quality), inputs, [4, 1, 4])
         return first, residual
+
+    def context_band(self, cut: Cut, rows: Span, width: int, quality: Float) -> Windows:
+        """context() of one band; cut gives [y, z_hat, index_first]."""
+        return self._bands("context", self._context(quality), cut, rows, width, ENCODED)
+
+    def _context(self, quality: Float) -> windows.Network:
+        return lambda y, z, i: self._run("context", y=y, z_hat=z, quality=quality, index_first=i)
 
     def scales_second(
         self, features: Float, symbols_first: Float, mask: Float, level: NDArray[np.int64]
@@ -107,27 +165,26 @@ class Networks:
         return index
 
     def synthesis(self, symbols: Float, z_hat: Float, quality: Float) -> Float:
-        (x_hat,) = windows.run(
-            lambda s, z: self._run("synthesis", symbols=s, z_hat=z, quality=quality),
-            inputs=[symbols, z_hat],
-            scales=[4, 1],
-            results=[(3, 64)],
-            halo=self._bundle.halo["synthesis"],
-            largest=self._largest,
-        )
-        return x_hat
+        (x_hat,) = self._whole("synthesis", self._synthesis("synthesis", quality), [symbols, z_hat], [4, 1])
+        found: Float = x_hat
+        return found
+
+    def synthesis_band(
+        self, cut: Cut, rows: Span, width: int, quality: Float, encoding: bool = False
+    ) -> Windows:
+        """synthesis() of one band; cut gives [symbols, z_hat]. encoding: with less memory, in more time."""
+        most = CHECKED if encoding else windows.LARGEST
+        return self._bands("synthesis", self._synthesis("synthesis", quality), cut, rows, width, most)
 
     def preview(self, divisor: int, symbols: Float, z_hat: Float, quality: Float) -> Float:
         """synthesis() at 1/divisor, where the bundle has a graph for it."""
-        (x_hat,) = windows.run(
-            lambda s, z: self._run(f"preview_{divisor}", symbols=s, z_hat=z, quality=quality),
-            inputs=[symbols, z_hat],
-            scales=[4, 1],
-            results=[(3, 64 // divisor)],
-            halo=self._bundle.halo["synthesis"],
-            largest=self._largest,
-        )
-        return x_hat
+        call = self._synthesis(f"preview_{divisor}", quality)
+        (x_hat,) = self._whole("synthesis", call, [symbols, z_hat], [4, 1])
+        found: Float = x_hat
+        return found
+
+    def _synthesis(self, graph: str, quality: Float) -> windows.Network:
+        return lambda s, z: self._run(graph, symbols=s, z_hat=z, quality=quality)
 
 
 def choose_edge(latent_size: tuple[int, int], side: int) -> int:
@@ -168,6 +225,21 @@ class Groups:
             for left in range(0, width, edge)
         ]
 
+    @property
+    def per_row(self) -> int:
+        return -(-self.latent_size[1] // self.edge)
+
+    def bands(self, blocks: int) -> list[range]:
+        """The groups' numbers in bands of whole rows, `blocks` x 64 pixels high as far as one row allows."""
+        if 4 * blocks >= self.latent_size[0]:
+            return [range(len(self.all))]
+        rows = max(1, 4 * blocks // self.edge) * self.per_row
+        return [range(i, min(i + rows, len(self.all))) for i in range(0, len(self.all), rows)]
+
+    def bottom(self, number: int) -> int:
+        """Where the row of this group ends, in blocks of 64 pixels."""
+        return (self.all[number].top + self.all[number].height) // 4
+
     def batches(self, size: int) -> list[list[Group]]:
         """Groups that go through the scale networks together; bounds the memory they take."""
         return [self.all[i : i + size] for i in range(0, len(self.all), size)]
@@ -192,7 +264,8 @@ class Groups:
             out[g, :, : part.shape[1], : part.shape[2]] = part
         return out
 
-    def cut(self, a: NDArray[Any], group: Group, of_z: bool = False) -> NDArray[Any]:
+    @staticmethod
+    def cut(a: NDArray[Any], group: Group, of_z: bool = False) -> NDArray[Any]:
         """A view of one group's part of [C, h, w] (of z: [C, h/4, w/4])."""
         k = 4 if of_z else 1
         bottom, right = group.top + group.height, group.left + group.width

@@ -24,7 +24,7 @@ def upright(picture: Picture) -> Picture:
     dpi = picture.dpi and (picture.dpi[::-1] if kind in TURNED else picture.dpi)
     alpha = None if picture.alpha is None else _turn(picture.alpha, kind)
     xmp = IN_XMP.sub(rb"\g<1>1", picture.xmp)
-    return replace(picture, pixels=_turn(picture.pixels, kind), alpha=alpha, orientation=1, dpi=dpi, xmp=xmp)
+    return replace(picture, pixels=_turn(picture.array, kind), alpha=alpha, orientation=1, dpi=dpi, xmp=xmp)
 
 
 def _turn(plane: Pixels, kind: int) -> Pixels:

@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 
 from aecodec import container, pixels, sections
 from aecodec.errors import AecodecError, FormatError
+from aecodec.exif import load, orientation_in
 from aecodec.preview import DIVISORS, size_at
 
 FORMAT = "AEC"
@@ -97,8 +98,8 @@ def _metadata(parsed: container.Parsed, tag: str) -> bytes:
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """Image.save(path, quality=0..100, alpha_quality=None, model=None, device="auto", threads=None,
-    icc_profile, exif, xmp, dpi)."""
+    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, model=None, device="auto",
+    threads=None, icc_profile, exif, xmp, dpi)."""
     from aecodec.api import shared
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
@@ -106,7 +107,8 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         picture = _with_options(pixels.from_pil(image), options)
         codec = shared(options.get("model"), options.get("device", "auto"), options.get("threads"))
         quality = options.get("quality", 60)
-        stream.write(codec.encode_picture(picture, quality, options.get("alpha_quality")))
+        alpha_quality, thumbnail = options.get("alpha_quality"), bool(options.get("thumbnail"))
+        stream.write(codec.encode_picture(picture, quality, alpha_quality, thumbnail))
     except AecodecError as error:
         raise OSError(str(error)) from error
 
@@ -122,11 +124,8 @@ def _with_options(picture: pixels.Picture, options: dict[str, Any]) -> pixels.Pi
     if "exif" in options:
         exif = options["exif"] or b""
         data = exif.tobytes() if isinstance(exif, Image.Exif) else bytes(exif)
-        found = Image.Exif()
-        found.load(data)
-        orientation = found.get(0x0112, 1)
-        known = orientation if orientation in range(1, 9) else 1
-        picture = replace(picture, exif=data.removeprefix(b"Exif\0\0"), orientation=known)
+        orientation = orientation_in(load(data))
+        picture = replace(picture, exif=data.removeprefix(b"Exif\0\0"), orientation=orientation)
     return picture
 
 

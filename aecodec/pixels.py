@@ -1,6 +1,6 @@
 """Pictures of any kind <-> the arrays that the networks see.
 
-path, bytes, file, PIL image, array --read_picture--> Picture: [H, W, C] of uint8 or uint16, alpha, metadata
+path, bytes, file, PIL image, array --open_picture--> Picture: [H, W, C] of uint8 or uint16, alpha, metadata
 [H, W, C] --to_network--> float32 [1, 3, H', W'] in 0..1, sides padded to multiples of 64
 float32 [1, 3, H', W'] --from_network--> [H, W, C] --to_pil--> PIL image
 """
@@ -9,38 +9,41 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from io import BytesIO
+from io import BufferedReader
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile
+from PIL import Image, ImageFile
 
 from aecodec import deep
 from aecodec.alpha import hide
 from aecodec.errors import AecodecError, InputError, LimitError
+from aecodec.exif import with_orientation
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.modes import metadata_of, to_eight_bits, wide_grey
-from aecodec.source import Readable, Source, read_bytes
+from aecodec.opening import copied, open_image, opener
+from aecodec.raster import ImageRaster, Raster, file_raster, is_large
+from aecodec.source import Readable, Source, open_bytes
 
 Pixels = NDArray[np.uint8 | np.uint16]
 ImageInput: TypeAlias = "Source | Readable | Image.Image | NDArray[Any]"
 
 MULTIPLE = 64
+STRIP = 256
+"""Rows that are compared together."""
 LUMA = (0.299, 0.587, 0.114)
-REFUSED = {"EPS"}
-"""A PostScript file is a program."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A picture as it is coded."""
 
-    pixels: Pixels
-    """[H, W, 1] grey or [H, W, 3] RGB of uint8 or uint16, as stored (orientation not applied)."""
+    pixels: Raster
+    """[H, W, 1] grey or [H, W, 3] RGB of uint8 or uint16, as stored (orientation not applied): an array, or,
+    in a large picture that was opened and not read, something that windows can be had of."""
     alpha: Pixels | None = None
     """[H, W], of the same type."""
     icc: bytes = b""
@@ -59,10 +62,26 @@ class Picture:
         """Bits a sample: 8 or 16."""
         return 8 * self.pixels.dtype.itemsize
 
+    @property
+    def array(self) -> Pixels:
+        """All pixels."""
+        if isinstance(self.pixels, np.ndarray):
+            return self.pixels
+        height, width, _ = self.pixels.shape
+        return np.ascontiguousarray(self.pixels[0:height, 0:width])
+
 
 def read_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool = True) -> Picture:
+    """open_picture(), its pixels an array."""
+    picture = open_picture(image, limits, alpha)
+    return replace(picture, pixels=picture.array)
+
+
+def open_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool = True) -> Picture:
     """Any input -> Picture. A str is a path, bytes are a picture file; arrays are uint8 or uint16, HW or HWC.
 
+    Of a large picture no second copy is made: its pixels are read from the image, array or file when they are
+    needed, and must not change until then.
     alpha: False drops it, and shows the colours that it hid.
     InputError when it cannot be read or is of an unsupported kind, LimitError when it is too large.
     """
@@ -71,13 +90,24 @@ def read_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool
     if isinstance(image, Image.Image):
         return from_pil(image, limits, alpha=alpha)
     where = f"{os.fspath(image)!r}: " if isinstance(image, str | os.PathLike) else ""
-    data = read_bytes(image)
-    with _opened(data, where) as opened:
-        picture = from_pil(opened, limits, where, alpha, lambda: _open(data, where))
-        frames = getattr(opened, "n_frames", 1)
+    with open_bytes(image) as data, open_image(data, where) as opened:
+        path = data.name if isinstance(data, BufferedReader) else None
+        raster = file_raster(opened, path) if is_large(*opened.size) else None
+        picture = from_pil(opened, limits, where, alpha, lambda: open_image(copied(data), where), raster)
+        frames = _frames(opened)
     if frames > 1:
         return replace(picture, notes=(*picture.notes, f"first of {frames} frames taken"))
     return picture
+
+
+def _frames(image: Image.Image) -> int:
+    """How many pictures the file has; 1 where the others cannot be counted, as they are damaged."""
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except MemoryError:
+        raise
+    except Exception:  # readers raise many types, and the first frame has been read
+        return 1
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
@@ -111,66 +141,37 @@ def sixteen_to_eight(values: NDArray[Any]) -> NDArray[np.uint8]:
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-@contextmanager
-def _opened(data: bytes, where: str) -> Iterator[ImageFile.ImageFile]:
-    with _open(data, where) as image:
-        yield image
-
-
-def _open(data: bytes, where: str) -> ImageFile.ImageFile:
-    """Image.open without Pillow's own size limit, which is global to the process; ours is checked next."""
-    stream = BytesIO(data)
-    image = None
-    tried: set[str] = set()
-    for find_plugins in (Image.preinit, Image.init):
-        find_plugins()
-        for name in [n for n in Image.ID if n not in tried | REFUSED]:
-            tried.add(name)
-            image = image or _try_format(name, stream, data[:16])
-    if image is None:
-        raise InputError(f"{where}no picture that Pillow can read ({len(data)} bytes); try PNG")
-    return image
-
-
-def _try_format(name: str, stream: BytesIO, prefix: bytes) -> ImageFile.ImageFile | None:
-    factory, accept = Image.OPEN[name]
-    try:
-        answer = accept(prefix) if accept else True
-        if not answer or isinstance(answer, str):  # a str: known, but this Pillow was built without it
-            return None
-        stream.seek(0)
-        return factory(stream, "")
-    except AecodecError:
-        raise
-    except Exception:  # a plugin that does not know the file raises whatever comes first
-        return None
-
-
 def from_pil(
     image: Image.Image,
     limits: Limits = DEFAULT_LIMITS,
     where: str = "",
     alpha: bool = True,
     again: Callable[[], ImageFile.ImageFile] | None = None,
+    raster: Raster | None = None,
 ) -> Picture:
     """A Pillow image (its current frame) -> Picture. The image itself is not changed.
 
     again: opens the file of an image that is not loaded afresh, so that 16-bit colour can be had of it.
+    raster: the image's pixels, where they can be had without loading it.
     """
     check_size(*image.size, limits)
     try:
         is_deep = deep.is_deep(image)
-        again = again or _opener(image)
-        image.load()
+        again = again or opener(image)
+        if raster is None:
+            image.load()
         metadata = metadata_of(image)
-        array, icc, notes = _samples(image, metadata.icc, is_deep, again)
+        if raster is None:
+            picture, icc, notes = _samples(image, metadata.icc, is_deep, again, limits, alpha)
+        else:
+            picture, icc, notes = Picture(raster), metadata.icc, ()
     except (AecodecError, MemoryError):
         raise
     except Exception as error:  # decoders raise many types for damaged files
         text = str(error) or type(error).__name__
         raise InputError(f"{where}the picture is damaged or cut short: {text}") from None
     return replace(
-        _from_array(array, limits, alpha),
+        picture,
         icc=icc,
         exif=metadata.exif,
         xmp=metadata.xmp,
@@ -180,32 +181,34 @@ def from_pil(
     )
 
 
-def _opener(image: Image.Image) -> Callable[[], ImageFile.ImageFile] | None:
-    """For an image that Pillow has opened and not loaded."""
-    stream = getattr(image, "fp", None)
-    if not deep.is_deep(image) or stream is None:
-        return None
-    at = stream.tell()
-    stream.seek(0)
-    data = stream.read()
-    stream.seek(at)
-    return lambda: _open(data, "")
-
-
 def _samples(
-    image: Image.Image, icc: bytes, is_deep: bool, again: Callable[[], ImageFile.ImageFile] | None
-) -> tuple[NDArray[Any], bytes, tuple[str, ...]]:
-    """A loaded image -> uint8 or uint16 [H, W] or [H, W, C], the ICC profile that fits, notes."""
+    image: Image.Image,
+    icc: bytes,
+    is_deep: bool,
+    again: Callable[[], ImageFile.ImageFile] | None,
+    limits: Limits,
+    keep_alpha: bool,
+) -> tuple[Picture, bytes, tuple[str, ...]]:
+    """A loaded image -> its pixels, the ICC profile that fits, notes."""
     samples: NDArray[Any] | None = wide_grey(image)
     if samples is None and is_deep and again is not None:
         samples = deep.read(again)
     if samples is None:
         converted, icc, notes = to_eight_bits(image, icc, is_deep)
-        return np.asarray(converted), icc, notes
+        if not is_large(*converted.size):
+            return _from_array(np.asarray(converted), limits, keep_alpha), icc, notes
+        seen = keep_alpha and converted.mode in ("LA", "RGBA")
+        alpha = np.asarray(converted.getchannel("A")) if seen else None
+        return Picture(hide(ImageRaster(converted), alpha), alpha), icc, notes
     hidden = image.info.get("transparency")
     if hidden is not None and (samples.ndim == 2 or samples.shape[2] == 3):
         samples = deep.with_transparency(samples, hidden)
-    return samples, icc, ()
+    return _from_array(samples, limits, keep_alpha), icc, ()
+
+
+def kind_of(depth: int) -> type[np.uint8] | type[np.uint16]:
+    """The samples of 8 or 16 bits."""
+    return np.uint8 if depth == 8 else np.uint16
 
 
 def to_network(pixels: Pixels) -> NDArray[np.float32]:
@@ -226,7 +229,7 @@ def from_network(
     x = x_hat[0, :, :height, :width]
     if channels == 1:
         x = np.tensordot(np.asarray(LUMA, np.float32), x, 1)[None]
-    out: Pixels = np.empty((height, width, channels), np.uint8 if depth == 8 else np.uint16)
+    out: Pixels = np.empty((height, width, channels), kind_of(depth))
     largest = np.iinfo(out.dtype).max
     for plane in range(channels):
         values = np.multiply(x[plane], np.float32(largest), dtype=np.float32)
@@ -234,18 +237,24 @@ def from_network(
     return out
 
 
-def psnr(a: Pixels, b: Pixels) -> float:
-    """dB between two arrays of one shape and type, one mean over all samples; infinite for equal ones."""
-    difference = np.subtract(a, b, dtype=np.int32 if a.dtype == np.uint8 else np.float64)
-    error = float(np.mean(np.square(difference), dtype=np.float64))
+def psnr(a: Raster, b: Raster) -> float:
+    """dB between two rasters of one shape and type, one mean over all samples; infinite for equal ones."""
+    height, width = a.shape[:2]
+    total = 0
+    for top in range(0, height, STRIP):
+        window = slice(top, min(top + STRIP, height)), slice(0, width)
+        difference = np.subtract(a[window], b[window], dtype=np.int64)
+        total += int(np.square(difference, out=difference).sum())
+    error = total / math.prod(a.shape)
     return 10 * math.log10(float(np.iinfo(a.dtype).max) ** 2 / error) if error else math.inf
 
 
 def to_array(picture: Picture) -> Pixels:
     """[H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] RGB or [H, W, 4] RGBA; uint8 or uint16."""
+    colours = picture.array
     if picture.alpha is not None:
-        return np.concatenate([picture.pixels, picture.alpha[:, :, None]], axis=2)
-    return picture.pixels if picture.pixels.shape[2] == 3 else picture.pixels[:, :, 0]
+        return np.concatenate([colours, picture.alpha[:, :, None]], axis=2)
+    return colours if colours.shape[2] == 3 else colours[:, :, 0]
 
 
 def to_pil(picture: Picture) -> Image.Image:
@@ -264,7 +273,7 @@ def shallow(picture: Picture) -> Picture:
     if picture.depth == 8:
         return picture
     alpha = None if picture.alpha is None else sixteen_to_eight(picture.alpha)
-    return replace(picture, pixels=sixteen_to_eight(picture.pixels), alpha=alpha)
+    return replace(picture, pixels=sixteen_to_eight(picture.array), alpha=alpha)
 
 
 def pil_info(
@@ -272,14 +281,8 @@ def pil_info(
 ) -> dict[str, Any]:
     """Metadata under Pillow's names. EXIF is made, or corrected, where the orientation needs it.
 
-    An orientation outside 1..8 means 1, and stays as it is.
+    An orientation outside 1..8 means 1, and stays as it is; so does damaged EXIF data.
     """
-    found = Image.Exif()
-    if exif:
-        found.load(exif)
-    stated = found.get(ExifTags.Base.Orientation, 1)
-    if (stated if stated in range(1, 9) else 1) != orientation:
-        found[ExifTags.Base.Orientation] = orientation
-        exif = found.tobytes().removeprefix(b"Exif\0\0")
+    exif = with_orientation(exif, orientation)
     items = {"icc_profile": icc, "exif": exif and b"Exif\0\0" + exif, "xmp": xmp, "dpi": dpi}
     return {key: value for key, value in items.items() if value}

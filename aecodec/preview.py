@@ -52,7 +52,7 @@ def decode(model: Model, parsed: Parsed, limits: Limits, divisor: int) -> Pictur
     if alpha is not None:
         alpha = _reduce_plane(alpha, divisor)
     if extras.coded_alpha:
-        alpha = decode(model, extras.coded_alpha, limits, divisor).pixels[:, :, 0]
+        alpha = decode(model, extras.coded_alpha, limits, divisor).array[:, :, 0]
     return datapath.assemble(header, extras, colours, alpha)
 
 

@@ -2,8 +2,10 @@
 
 Size and PSNR grow with quality, their logarithm and their decibels nearly in proportion, so a bracketed
 secant search needs few encodings. Each is a real one: the entropy coder is a small part of the time, so
-an estimate instead of its bytes would save little and be wrong by its error. Where blocks are coded as pixels
-(blocks.py) both jump; then the nearest that was found is the answer.
+an estimate instead of its bytes would save little and be wrong by its error.
+
+Which blocks are coded as pixels (blocks.py) changes with the quality, and then both jump. So where the search
+does not come near, it goes on with the blocks of the files on both sides of the target kept as they are.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from aecodec.errors import UsageError
 Encode = Callable[[int], bytes]
 """Stored quality -> file."""
 Psnr = Callable[[bytes], float]
+Keep = Callable[[bytes], Encode | None]
+"""File -> an encoder that codes the same blocks as pixels at any quality; None where it has none."""
 
 STEPS = 63 * 256
 """Stored qualities are 0 .. STEPS."""
@@ -28,6 +32,12 @@ LOG_SIZE_STEPS = STEPS / math.log(32)
 DECIBEL_STEPS = STEPS / 15.5
 PATIENCE = 8
 """Encodings after which the search halves its bracket instead."""
+JUMPS = 4
+"""Encodings after which it keeps pixel blocks as they are, where there are some."""
+MOST = 16
+"""Encodings after which it ends where values jump, if any file is an answer."""
+IDENTICAL = 100.0
+"""Decibels that an exact picture counts as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,35 +77,45 @@ class Found:
     note: str = ""
 
 
-def reach(target: Target, pixels: int, start: int, encode: Encode, psnr: Psnr) -> Found:
+def _no_blocks(data: bytes) -> None:
+    return None
+
+
+def reach(
+    target: Target, pixels: int, start: int, encode: Encode, psnr: Psnr, keep: Keep = _no_blocks
+) -> Found:
     """The file that comes nearest to the target; within 0.5 % of a size, within 0.02 dB of a PSNR.
 
     pixels: of the picture; start: the stored quality that max_size may lower. Where even the best quality
     stays below a target, that file is the answer. UsageError when the smallest file is above a size."""
     if target.psnr is not None:
-        search = _Search(encode, psnr, target.psnr, PSNR_TOLERANCE, DECIBEL_STEPS)
+        decibels = lambda data: min(psnr(data), IDENTICAL)  # noqa: E731
+        search = _Search(encode, decibels, target.psnr, PSNR_TOLERANCE, DECIBEL_STEPS, keep)
         return search.run(START)
     if target.max_size is not None:
         limit = target.max_size
         data = encode(start)
         if len(data) <= limit:
             return Found(data, start, 1)
-        search = _size_search(encode, limit * (1 - SIZE_TOLERANCE))
+        search = _size_search(encode, limit * (1 - SIZE_TOLERANCE), keep)
         search.add(start, data)
         found = search.run(start, ceiling=math.log(limit))
         if len(found.data) > limit:
             raise _too_small(limit, search)
         return found
     size = target.size if target.size is not None else round((target.bpp or 0) * pixels / 8)
-    search = _size_search(encode, max(size, 1))
+    search = _size_search(encode, max(size, 1), keep)
     found = search.run(START)
     if found.quality == 0 and len(found.data) > size * (1 + SIZE_TOLERANCE):
         raise _too_small(size, search)
     return found
 
 
-def _size_search(encode: Encode, size: float) -> _Search:
-    return _Search(encode, lambda data: math.log(len(data)), math.log(size), SIZE_TOLERANCE, LOG_SIZE_STEPS)
+def _size_search(encode: Encode, size: float, keep: Keep) -> _Search:
+    def value(data: bytes) -> float:
+        return math.log(len(data))
+
+    return _Search(encode, value, math.log(size), SIZE_TOLERANCE, LOG_SIZE_STEPS, keep)
 
 
 def _too_small(size: int, search: _Search) -> UsageError:
@@ -107,12 +127,20 @@ class _Search:
     """A value that grows with quality, and the whole quality where it is nearest to `goal`."""
 
     def __init__(
-        self, encode: Encode, value: Callable[[bytes], float], goal: float, tolerance: float, steps: float
+        self,
+        encode: Encode,
+        value: Callable[[bytes], float],
+        goal: float,
+        tolerance: float,
+        steps: float,
+        keep: Keep = _no_blocks,
     ) -> None:
         self._encode, self._value, self._goal = encode, value, goal
-        self._tolerance, self._steps = tolerance, steps
+        self._tolerance, self._steps, self._keep = tolerance, steps, keep
         self._files: dict[int, bytes] = {}
         self._values: dict[int, float] = {}
+        self._kept: list[tuple[float, int, bytes]] = []
+        """Values, qualities and files with pixel blocks that were kept, in the order they were made."""
 
     def add(self, quality: int, data: bytes) -> None:
         self._files[quality] = data
@@ -126,18 +154,57 @@ class _Search:
     def run(self, start: int, ceiling: float = math.inf) -> Found:
         """`ceiling`: values above it are no answer, however near."""
         low, high = -1, STEPS + 1  # the answer is above low and below high
-        quality = start
+        quality, kept = start, False
         while True:
             self.encoded(quality)
-            error = self._values[quality] - self._goal
-            if abs(error) <= self._tolerance and self._values[quality] <= ceiling:
+            if self._hits(self._values[quality], ceiling):
                 break
-            low, high = (quality, high) if error < 0 else (low, quality)
-            if high - low <= 1:
+            low, high = (quality, high) if self._values[quality] < self._goal else (low, quality)
+            if not kept and len(self._values) >= JUMPS:
+                kept = True
+                if self._keep_blocks((low, high), ceiling):
+                    break
+            if high - low <= 1 or (self._kept and self._suffices(ceiling)):
                 break
             found = self._next() if len(self._values) < PATIENCE else (low + high) // 2
             quality = min(max(found, low + 1), high - 1)
         return self._best(ceiling)
+
+    def _hits(self, value: float, ceiling: float) -> bool:
+        return abs(value - self._goal) <= self._tolerance and value <= ceiling
+
+    def _suffices(self, ceiling: float) -> bool:
+        """Where values jump: is a file near enough, or are there enough of them?"""
+        values = [v for v in (*self._values.values(), *(v for v, _, _ in self._kept)) if v <= ceiling]
+        near = self._goal / 100 if self._tolerance == PSNR_TOLERANCE else 2 * self._tolerance
+        many = len(self._values) + len(self._kept) >= MOST
+        return any(abs(value - self._goal) <= near or many for value in values)
+
+    def _keep_blocks(self, qualities: tuple[int, int], ceiling: float) -> bool:
+        """Goes on from the nearest files with their blocks kept -> is the target reached?"""
+        for quality in qualities:
+            encode = self._keep(self._files[quality]) if quality in self._files else None
+            if encode is None:
+                continue
+            other = _Search(encode, self._value, self._goal, self._tolerance, self._steps)
+            other.add(quality, self._files[quality])
+            hit = other.approach(quality, ceiling)
+            self._kept += [(other._values[q], q, data) for q, data in other._files.items() if q != quality]
+            if hit:
+                return True
+        return False
+
+    def approach(self, known: int, ceiling: float) -> bool:
+        """run() from one known quality on, for a while -> is the target reached?"""
+        below = self._values[known] < self._goal
+        low, high = (known, STEPS + 1) if below else (-1, known)
+        while high - low > 1 and len(self._values) < PATIENCE:
+            quality = min(max(self._next(), low + 1), high - 1)
+            self.encoded(quality)
+            if self._hits(self._values[quality], ceiling):
+                return True
+            low, high = (quality, high) if self._values[quality] < self._goal else (low, quality)
+        return False
 
     def _next(self) -> int:
         """Where the line through the nearest two known points, or the expected slope, meets the goal."""
@@ -151,12 +218,15 @@ class _Search:
         return round(nearest[0] + (self._goal - self._values[nearest[0]]) * steps)
 
     def _best(self, ceiling: float) -> Found:
-        allowed = [q for q, v in self._values.items() if v <= ceiling] or [min(self._values)]
-        quality = min(allowed, key=lambda q: abs(self._values[q] - self._goal))
-        missed = abs(self._values[quality] - self._goal) > self._tolerance
+        made = [*((self._values[q], q, data) for q, data in self._files.items()), *self._kept]
+        allowed = [m for m in made if m[0] <= ceiling] or [min(made, key=lambda m: m[0])]
+        value, quality, data = min(allowed, key=lambda m: (abs(m[0] - self._goal), len(m[2])))
+        missed = abs(value - self._goal) > self._tolerance
         note = ""
-        if missed and quality == STEPS and self._values[quality] < self._goal:
+        if missed and self._values.get(STEPS, math.inf) < self._goal:
             note = "quality 100 does not reach the target"
+        elif missed and quality == 0 and value > self._goal and math.isinf(ceiling):
+            note = "quality 0 is above the target already"
         elif missed and math.isinf(ceiling):
             note = "no quality comes nearer to the target"
-        return Found(self._files[quality], quality, len(self._files), note)
+        return Found(data, quality, len(made), note)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Protocol, TypeAlias
+from io import BytesIO
+from typing import BinaryIO, Protocol, TypeAlias
 
 from aecodec import remote
 from aecodec.errors import InputError
@@ -40,6 +41,19 @@ def read_bytes(source: Source) -> bytes:
     raise InputError(f"bytes, a path or a binary file object is needed, not {type(source).__name__}")
 
 
+def open_bytes(source: Source | Readable) -> BinaryIO:
+    """The contents as something that can be sought in: a file of this machine itself, read when it is needed.
+
+    InputError when it cannot be opened, or read."""
+    if isinstance(source, str | os.PathLike) and not (isinstance(source, str) and remote.is_url(source)):
+        stream = _open_file(os.fspath(source))
+        if stream.seekable():
+            return stream
+        with stream:  # a pipe
+            return BytesIO(stream.read())
+    return BytesIO(read_bytes(source))
+
+
 def map_bytes(source: Source) -> bytes | memoryview:
     """The contents without reading all of them: a file's pages come when they are looked at."""
     if not isinstance(source, str | os.PathLike) or (isinstance(source, str) and remote.is_url(source)):
@@ -55,9 +69,16 @@ def map_bytes(source: Source) -> bytes | memoryview:
 
 
 def _read_file(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
+    with _open_file(path) as stream:
+        try:
             return stream.read()
+        except OSError as error:
+            raise InputError(f"cannot read {path!r}: {error.strerror or error}") from None
+
+
+def _open_file(path: str) -> BinaryIO:
+    try:
+        return open(path, "rb")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot read {path!r}: {reason}") from None

@@ -2,6 +2,7 @@
 
 A window is an inner part, which tiles the picture, and a halo around it as wide as the network's receptive
 field. What the network says about the inner part is then what it says on the whole picture, to float noise.
+Windows beside each other are a band, which is as wide as the picture; bands follow each other downwards.
 All positions are those of z: blocks of 64 x 64 pixels, 4 x 4 of y.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,12 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 Network = Callable[..., Sequence[Float]]
+Cut = Callable[["Span", "Span"], Sequence[NDArray[Any]]]
+"""Rows and columns of a window -> the network's inputs there, halo included."""
 
-LARGEST = 48
-"""Side of the largest window, halo included: 3072 pixels."""
+LARGEST = 1024
+"""Blocks of the largest window, halo included: 4.2 megapixels. A picture up to this size is one window.
+Smaller ones take less memory, and more time for their halos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +48,69 @@ class Span:
         return slice((self.start - self.first) * scale, (self.stop - self.first) * scale)
 
 
+def span(start: int, stop: int, halo: int, length: int) -> Span:
+    """The blocks start..stop of `length`, and a halo as far as there are blocks."""
+    return Span(start, stop, max(0, start - halo), min(length, stop + halo))
+
+
 def spans(length: int, halo: int, largest: int) -> Iterator[Span]:
     """`length` blocks in inner parts of nearly equal size, none with its halo above `largest`."""
     room = largest if length <= largest else max(1, largest - 2 * halo)
     count = -(-length // room)
     for i in range(count):
-        start, stop = i * length // count, (i + 1) * length // count
-        yield Span(start, stop, max(0, start - halo), min(length, stop + halo))
+        yield span(i * length // count, (i + 1) * length // count, halo, length)
+
+
+def band_height(height: int, width: int, halo: int, largest: int, widest: int) -> int:
+    """Rows of blocks in a band, halo left out, that make its windows nearly square.
+
+    widest: blocks of a band, but for bands of one row."""
+    if height * width <= largest:
+        return height
+    square = max(1, isqrt(largest) - 2 * halo)
+    return max(1, min(height, square, widest // width))
+
+
+def band(
+    network: Network, cut: Cut, rows: Span, width: int, halo: int, largest: int
+) -> Iterator[tuple[Span, list[Float]]]:
+    """A network on one band of a picture `width` blocks wide, window by window.
+
+    halo     blocks that the network sees beyond each side
+    largest  blocks of a window, halo included
+    -> the columns of a window, and what the network says about its inner part
+    """
+    high = rows.last - rows.first
+    for column in spans(width, halo, max(1, largest // high)):
+        whole = network(*cut(rows, column))
+        scales = [part.shape[2] // high for part in whole]
+        yield (
+            column,
+            [part[:, :, rows.kept(s), column.kept(s)] for part, s in zip(whole, scales, strict=True)],
+        )
 
 
 def run(
-    network: Network,
-    inputs: Sequence[NDArray[Any]],
-    scales: Sequence[int],
-    results: Sequence[tuple[int, int]],
-    halo: int,
-    largest: int,
+    network: Network, inputs: Sequence[NDArray[Any]], scales: Sequence[int], halo: int, largest: int
 ) -> list[Float]:
-    """A network on the whole of its inputs, window by window.
-
-    inputs   [1, C, scale * blocks high, scale * blocks wide] each, its scale in `scales`
-    results  (channels, scale) of each output
-    halo     blocks that the network sees beyond each side
-    largest  blocks of a window's side, halo included
-    """
+    """A network on the whole of its inputs, [1, C, scale * blocks high, scale * blocks wide] each."""
     height, width = (side // scales[0] for side in inputs[0].shape[2:])
-    rows, columns = list(spans(height, halo, largest)), list(spans(width, halo, largest))
-    if len(rows) == len(columns) == 1:
+    if height * width <= largest:
         return list(network(*inputs))
-    whole = [np.empty((1, c, height * s, width * s), np.float32) for c, s in results]
-    for row in rows:
-        for column in columns:
-            parts = [
-                np.ascontiguousarray(a[:, :, row.outer(s), column.outer(s)])
-                for a, s in zip(inputs, scales, strict=True)
-            ]
-            for out, part, (_, s) in zip(whole, network(*parts), results, strict=True):
-                out[:, :, row.inner(s), column.inner(s)] = part[:, :, row.kept(s), column.kept(s)]
-    return whole
+
+    def cut(row: Span, column: Span) -> list[NDArray[Any]]:
+        return [
+            np.ascontiguousarray(a[:, :, row.outer(s), column.outer(s)])
+            for a, s in zip(inputs, scales, strict=True)
+        ]
+
+    results: list[Float] = []
+    for row in spans(height, halo, isqrt(largest)):
+        for column, parts in band(network, cut, row, width, halo, largest):
+            factors = [part.shape[2] // (row.stop - row.start) for part in parts]
+            if not results:
+                sizes = [(1, p.shape[1], height * s, width * s) for p, s in zip(parts, factors, strict=True)]
+                results = [np.empty(size, np.float32) for size in sizes]
+            for whole, part, s in zip(results, parts, factors, strict=True):
+                whole[:, :, row.inner(s), column.inner(s)] = part
+    return results

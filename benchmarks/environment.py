@@ -27,6 +27,9 @@ PACKAGES = (
     "constriction",
     "torch",
     "compressai",
+    "scikit-learn",
+    "scikit-image",
+    "bm3d",
 )
 
 

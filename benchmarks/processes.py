@@ -53,6 +53,8 @@ def commands(
         "aecodec decode": [*run_aecodec, "decode", coded, back, *common],
         "aecodec info": [*run_aecodec, "info", coded],
     }
+    for what in ("encode", "decode"):
+        found[f"aecodec {what} fp32"] = [*found[f"aecodec {what}"], "--precision", "fp32"]
     for name, peer_quality in peers.items():
         one, file = [sys.executable, str(ONE)], str(folder / f"out.{name}")
         limits = ["--threads", str(threads)]

@@ -166,7 +166,7 @@ def main(arguments: list[str] | None = None) -> int:
         for key, path in wanted.items()
         if (left := rows.missing(known.get(key), options.metrics))
     ]
-    named = [n.partition(":")[2] or None for n in options.codecs if codecs.is_aecodec(n)] or [None]
+    named = [codecs.model_of(n) for n in options.codecs if codecs.is_aecodec(n)] or [None]
     facts = environment.describe(named[0], threads or environment.cpus(), named)
 
     def save(summaries: dict[str, Any]) -> None:

@@ -5,10 +5,12 @@
 One picture (the first of the folder) and a 2-megapixel one made of its mirrored tiles. Warm: all codecs in
 one run and in alternating rounds, each from a PIL image to bytes and from bytes to an array. AVIF (speed 6,
 4:4:4) has as many threads as aecodec; WebP (method 6) and JPEG have one in Pillow. Each peer works at the
-quality at which its file is nearest to aecodec's in bytes. Whole processes: the aecodec command and, for the
-peers, benchmarks.one, with their peak memory. Learned codecs (one picture, random weights): learned.py.
-Ratios are the other's time / aecodec's time: above 1, aecodec is faster. Run it on a machine that does
-nothing else.
+quality at which its file is nearest to aecodec's in bytes. aecodec itself computes in the precision of
+`auto` and, where that is another, in fp32 beside it; graphs.py has each graph beside the machine's peak.
+--sizes: models that are not trained, for their speed alone (untrained.py). Whole processes: the aecodec
+command and, for the peers, benchmarks.one, with their peak memory. Learned codecs (one picture, random
+weights): learned.py. Ratios are the other's time / aecodec's time: above 1, aecodec is faster. Run it on a
+machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from PIL import Image
 if not __package__:  # started as a file
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import codecs, environment, learned, metrics, pictures, processes
+from benchmarks import codecs, environment, graphs, learned, metrics, pictures, processes, untrained
 from benchmarks.breakdown import breakdown, entropy_only
 from benchmarks.codecs import ImageCodec
 from benchmarks.codecs.aecodec_codec import Aecodec
@@ -128,6 +130,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--learned", nargs="*", help=f"of {', '.join(MODELS)}; default: all, where there is torch"
     )
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--skip-graphs", action="store_true", help="no fractions of the machine's peak")
+    parser.add_argument(
+        "--sizes", nargs="*", default=(), help="of fast, std, hq: RANDOM weights, for speed only"
+    )
     parser.add_argument("--skip-large", action="store_true", help="the picture itself only")
     parser.add_argument("--skip-cold", action="store_true", help="no whole processes, no memory")
     parser.add_argument("--out", type=Path, help="JSON file, written after every part")
@@ -142,6 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
         made = [codecs.make(name, options.threads) for name in (ours, *options.peers)]
         if options.learned:
             learned.check(options.learned)
+        untrained.check(options.sizes)
     except ValueError as error:
         return environment.fail(str(error))
     used = {codec.name: codec for codec in made}
@@ -161,7 +168,11 @@ def main(arguments: list[str] | None = None) -> int:
     qualities = {codec.name: float(matching_quality(codec, picture, size)) for codec in made[1:]}
     peers = {name: qualities[codec.name] for name, codec in zip(options.peers, made[1:], strict=True)}
     qualities[own.name] = options.quality
+    if own.precision != "fp32":
+        plain = codecs.make(f"{ours}@fp32", options.threads)
+        used, qualities[plain.name] = {own.name: own, plain.name: plain, **used}, options.quality
     print(f"{facts['cpu']}, {options.threads} threads, {own.version}")
+    print(f"{own.name} computes in {own.precision}")
     todo = [picture] if options.skip_large else [picture, pictures.tiled(picture, *LARGE)]
     for image in todo:
         title = f"{image.width} x {image.height}"
@@ -180,6 +191,14 @@ def main(arguments: list[str] | None = None) -> int:
         }
         save()
     titles = [f"{image.width} x {image.height}" for image in todo]
+    if not options.skip_graphs:
+        result["graphs"] = graphs.beside_peak(own.codec.bundle, todo[0].size, options.threads, options.rounds)
+        save()
+    if options.sizes:
+        result["untrained"] = untrained.measure(
+            options.sizes, todo, options.quality, options.threads, options.rounds
+        )
+        save()
     if not options.skip_cold:
         result["processes"] = {}
         for title, image in zip(titles, todo, strict=True):

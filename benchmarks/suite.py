@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
     status = curves(options, places, used, curves_file)
     if status > 1:  # 1: some rows failed; the rest holds
         return status
-    model = models[0].partition(":")[2] or None
+    model = codecs.model_of(models[0])
     if options.jobs == 1:
         status = timings(options, model) or status
     page = [str(curves_file), "--pictures", *map(str, places), "--codec", models[0]]

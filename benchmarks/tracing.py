@@ -5,6 +5,7 @@ Benchmarks must see what encode() and decode() really do, not a copy of their da
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -34,23 +35,24 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
-        self._inside: list[float] = []
+        self._threads = threading.local()
 
     def watch(self, label: Label) -> Callable[[Function], Function]:
         """A wrapper that counts calls under label, or under label(*arguments)."""
 
         def wrapper(function: Function) -> Function:
             def call(*arguments: Any, **named: Any) -> Any:
-                self._inside.append(0.0)
+                inside = self._threads.__dict__.setdefault("inside", [])
+                inside.append(0.0)
                 begin = time.perf_counter()
                 try:
                     return function(*arguments, **named)
                 finally:
                     spent = time.perf_counter() - begin
-                    own = spent - self._inside.pop()
+                    own = spent - inside.pop()
                     self.seconds[label if isinstance(label, str) else label(*arguments)] += own
-                    if self._inside:
-                        self._inside[-1] += spent
+                    if inside:
+                        inside[-1] += spent
 
             return call
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
 
+from aecodec.models import EXACT
 from aecodec.training.checkpoint import load_model
 from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SKIP, CodecModel
@@ -35,15 +37,44 @@ def model_id(files: dict[str, str]) -> str:
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
+Identity = dict[str, str]
+"""{file name: sha256}: what a model's id is the hash of."""
+
+
+def identity_of(bundle: Path) -> Identity:
+    """Of a bundle that is there already."""
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    found: Identity = manifest.get("identity") or {
+        name: entry["sha256"] for name, entry in manifest["files"].items()
+    }
+    return found
+
+
 def write_bundle(
-    model: CodecModel, cfg: dict[str, Any], tables: Tables, name: str, folder: Path
+    model: CodecModel,
+    cfg: dict[str, Any],
+    tables: Tables | bytes,
+    name: str,
+    folder: Path,
+    int8: Mapping[str, onnx.ModelProto] | None = None,
+    identity: Identity | None = None,
 ) -> dict[str, Any]:
-    """Write all files of the bundle; returns the manifest.  ValueError when the 2^24 bound can be broken."""
+    """Write all files of the bundle; returns the manifest.  ValueError when the 2^24 bound can be broken.
+
+    int8: graphs of the same names in 8 bits. They are no part of the model's id.
+    identity: that of a bundle of the same weights, whose id this one keeps: the files that were made with it
+    stay readable. ValueError when its tables or scale networks are others."""
     graphs = all_graphs(model, cfg["activation"]) | preview_graphs(model, cfg["activation"])
     offsets = dead_zone(torch.arange(INDEX_COUNT), model.dead_zone_strength)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {file: graph.SerializeToString() for file, graph in graphs.items()}
-    contents["tables.bin"] = tables.to_bytes()
+    contents["tables.bin"] = tables if isinstance(tables, bytes) else tables.to_bytes()
+    fresh = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
+    if identity and (other := [file for file in EXACT if identity.get(file) != fresh[file]]):
+        raise ValueError(f"{', '.join(other)}: not those of the bundle whose id is to be kept")
+    identity = identity or fresh
+    precisions = {"int8": {graph: f"{graph}.int8.onnx" for graph in int8}} if int8 else {}
+    contents |= {f"{graph}.int8.onnx": made.SerializeToString() for graph, made in (int8 or {}).items()}
     files = {}
     for file, data in contents.items():
         (folder / file).write_bytes(data)
@@ -52,7 +83,7 @@ def write_bundle(
         "format": 1,
         "name": name,
         "size": cfg["size"],
-        "model_id": model_id({file: entry["sha256"] for file, entry in files.items()}),
+        "model_id": model_id(identity),
         "N": model.size.n,
         "Z": model.size.z,
         "levels": 64,
@@ -61,13 +92,14 @@ def write_bundle(
         "halo": halo(model.size),
         "dead_zone": [round(v, 5) for v in offsets.tolist()],
         "kmac_per_pixel": kmac_per_pixel(graphs),
-        "precision": "fp32",
+        "precisions": precisions,
         "opset": OPSET,
         "onnx": onnx.__version__,
         "trained": {
             k: cfg[k]
             for k in ("steps", "step", "minutes", "batch", "crop", "lambda_low", "lambda_high", "seed")
         },
+        "identity": dict(sorted(identity.items())),
         "files": files,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")

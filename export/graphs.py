@@ -15,15 +15,15 @@ import math
 
 import numpy as np
 import onnx
-import torch
 from onnx import TensorProto
+from torch import Tensor
 
-from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
+from aecodec.training.entropy_model import DEAD_ZONE_MAX, INDEX_STEP, SCALE_MIN
 from aecodec.training.model import SKIP, Z_MAX, CodecModel, Size
 from aecodec.training.scales import SUM_LIMIT, IntegerConv
-from aecodec.training.transforms import PATCH, Lapped, Linear, Refinement, half_order
+from aecodec.training.transforms import PATCH, Linear, Refinement, half_order
 
-from .builder import GraphBuilder, to_numpy
+from .builder import Array, GraphBuilder, to_numpy
 
 F32, U8, I64 = TensorProto.FLOAT, TensorProto.UINT8, TensorProto.INT64
 GROUP = 32
@@ -84,9 +84,14 @@ def analysis(m: CodecModel, act: str) -> onnx.ModelProto:
     y = g.conv1(h, m.g_a.head.conv, m.g_a.head.scale)  # N, H/16
     if m.g_a.shortcut is not None:
         y = g.op("Add", y, g.patches(x, m.g_a.shortcut.conv, 16, m.g_a.shortcut.scale, offset=-0.5))
+    return finish_analysis(g, m, act, y, quality)
+
+
+def finish_analysis(g: GraphBuilder, m: CodecModel, act: str, y: str, quality: str) -> onnx.ModelProto:
+    """h_a and the gain behind g_a: y in latent units [1, N, h, w] -> the graph's outputs."""
     h = g.op("Mul", y, g.by_quality(quality, m.hyper_gain))
-    h = g.block(g.conv1(h, m.h_a.patch), m.h_a.blocks1, act)
-    h = g.block(g.patches(h, m.h_a.down1, 2), m.h_a.blocks2, act)  # H/32
+    h = g.blocks(g.conv1(h, m.h_a.patch), m.h_a.blocks1, act)
+    h = g.blocks(g.patches(h, m.h_a.down1, 2), m.h_a.blocks2, act)  # H/32
     z = g.patches(h, m.h_a.head.conv, 2, m.h_a.head.scale)  # Z, H/64
     z_hat = g.op("Round", g.op("Clip", z, g.const(-float(Z_MAX)), g.const(float(Z_MAX))))
     y = g.op("Mul", y, g.by_quality(quality, m.gain))
@@ -101,8 +106,8 @@ def analysis(m: CodecModel, act: str) -> onnx.ModelProto:
 def _hyper_synthesis(g: GraphBuilder, m: CodecModel, act: str, z_hat: str, quality: str) -> tuple[str, str]:
     """-> phi and mu of the first half, both at 1/16; mu in latent units before the gain."""
     h = g.shuffle(g.conv1(z_hat, m.h_s.up1), 2)
-    h = g.block(g.op("Add", h, g.by_quality(quality, m.h_s.bias)), m.h_s.blocks1, act)
-    phi = g.block(g.shuffle(g.conv1(h, m.h_s.up2), 2), m.h_s.blocks2, act)
+    h = g.blocks(g.op("Add", h, g.by_quality(quality, m.h_s.bias)), m.h_s.blocks1, act)
+    phi = g.blocks(g.shuffle(g.conv1(h, m.h_s.up2), 2), m.h_s.blocks2, act)
     return phi, g.conv1(phi, m.h_s.head.conv, m.h_s.head.scale)
 
 
@@ -111,6 +116,22 @@ def _context(g: GraphBuilder, m: CodecModel, act: str, phi: str, y_hat_first: st
     h = g.op("Concat", phi, g.op("Div", y_hat_first, gain), axis=1)
     h = g.blocks(g.conv1(h, m.context.patch), m.context.blocks, act)
     return g.op("Mul", g.conv1(h, m.context.head.conv, m.context.head.scale), gain)
+
+
+def _round(g: GraphBuilder, m: CodecModel, residual: str, index: str) -> str:
+    """Symbols of the first half: rounded with the dead zone of each scale, 0 where it is skipped.
+
+    Index 0, which is skipped too, marks the positions of the other half: no separate mask is needed. The dead
+    zone is computed: looking it up by index took five times as long."""
+    size = g.op("Add", g.op("Abs", residual), g.const(0.5))
+    if m.dead_zone_strength:
+        start = math.log(m.dead_zone_strength / 24 / SCALE_MIN**2)
+        exponent = g.op("Add", g.op("Mul", index, g.const(-2 * INDEX_STEP)), g.const(start))
+        size = g.op("Sub", size, g.op("Min", g.op("Exp", exponent), g.const(DEAD_ZONE_MAX)))
+    size = g.op("Clip", g.op("Floor", size), g.const(0.0), g.const(32767.0))
+    sign = g.op("Clip", g.op("Mul", residual, g.const(1e9)), g.const(-1.0), g.const(1.0))
+    coded = g.op("Clip", g.op("Sub", index, g.const(SKIP - 1.0)), g.const(0.0), g.const(1.0))
+    return g.op("Mul", g.op("Mul", size, sign), coded)
 
 
 def context(m: CodecModel, act: str) -> onnx.ModelProto:
@@ -123,37 +144,56 @@ def context(m: CodecModel, act: str) -> onnx.ModelProto:
     gain = g.by_quality(quality, m.gain)
     phi, mu = _hyper_synthesis(g, m, act, z_hat, quality)
     mu = g.op("Mul", mu, gain)
-    # Index 0, which is skipped too, marks the positions of the other half: no separate mask is needed.
-    rounding = 0.5 - to_numpy(dead_zone(torch.arange(INDEX_COUNT), m.dead_zone_strength))
-    rounding[:SKIP] = -1e30
-    offset = g.op("Gather", g.const(rounding), g.op("Cast", index, to=TensorProto.INT32))
-    first = g.checkerboard(y, n)
-    residual = g.op("Sub", y, mu)
-    size = g.op("Floor", g.op("Add", g.op("Abs", residual), offset))
-    symbols = g.op("Mul", g.op("Sign", residual), g.op("Clip", size, g.const(0.0), g.const(32767.0)))
-    y_hat_first = g.op("Mul", g.op("Add", mu, symbols), first)
+    symbols = _round(g, m, g.op("Sub", y, mu), g.op("Cast", index, to=F32))
+    y_hat_first = g.masked(g.op("Add", mu, symbols), g.checkerboard(y), n)
     residual = g.op("Sub", y, _context(g, m, act, phi, y_hat_first, gain))
     shape = [1, n, "h", "w"]
     return g.finish({"symbols_first": (symbols, F32, shape), "residual_second": (residual, F32, shape)})
 
 
-def _half(g: GraphBuilder, x: str, layer: Linear, side: int) -> str:
-    """Patches of side x side pixels as 12 channels at half resolution."""
-    bias = None if layer.conv.bias is None else to_numpy(half_order(layer.conv.bias, side)) * layer.scale
-    patches = g.conv(x, to_numpy(half_order(layer.conv.weight, side)) * layer.scale, bias)
-    return g.shuffle(patches, side // 2, "DCR")
+def latents(g: GraphBuilder, m: CodecModel, act: str) -> tuple[str, str]:
+    """The inputs of synthesis, and its first part: -> y_hat [1, N, h, w] in latent units, quality."""
+    n = m.size.n
+    symbols = g.input("symbols", F32, [1, n, "h", "w"])
+    z_hat = g.input("z_hat", F32, [1, m.size.z, "zh", "zw"])
+    quality = g.input("quality", F32, [1])
+    gain = g.by_quality(quality, m.gain)
+    first = g.checkerboard(symbols)
+    phi, mu_1 = _hyper_synthesis(g, m, act, z_hat, quality)
+    y_hat_1 = g.masked(g.op("Add", g.op("Mul", mu_1, gain), symbols), first, n)
+    mu_2 = _context(g, m, act, phi, y_hat_1, gain)
+    y_hat_2 = g.masked(g.op("Add", mu_2, symbols), g.op("Sub", g.const(1.0), first), n)
+    y_hat = g.op("Add", y_hat_1, y_hat_2)
+    return g.op("Mul", y_hat, g.by_quality(quality, m.inverse_gain)), quality
 
 
-def _lapped(g: GraphBuilder, lapped: Lapped, y_hat: str, quality: str) -> str:
-    first, last, axis = (g.const([value], np.int64) for value in (0, lapped.count, 1))
-    y = g.op("Slice", y_hat, first, last, axis)
-    y = g.op("Mul", y, g.by_quality(quality, lapped.gain))
-    patches = g.conv(y, to_numpy(half_order(lapped.conv.weight, PATCH)) * lapped.scale, None, pad=1)
-    return g.shuffle(patches, PATCH // 2, "DCR")
+def patch_rows(rows: Tensor) -> Array:
+    """[768, ...] rows in pixel_unshuffle order -> for each of 2 x 2 places at 1/8 those of its 4 x 4 places
+    at 1/2, 12 values each in order (c, i, j): what GraphBuilder.spread takes apart in two steps."""
+    ordered = to_numpy(half_order(rows, PATCH))
+    cut = ordered.reshape(2, 4, 2, 4, 12, *ordered.shape[1:])
+    return np.moveaxis(cut, 2, 1).reshape(ordered.shape)
+
+
+def _linear(g: GraphBuilder, m: CodecModel, y_hat: str, quality: str) -> str | None:
+    """What the linear transforms make of y_hat: [1, H/8, W/8, 192]; None where there are none."""
+    shortcut, lapped = m.g_s.shortcut, m.g_s.lapped
+    if shortcut is None or lapped is None:
+        return None
+    patches = g.conv(y_hat, patch_rows(shortcut.conv.weight) * shortcut.scale, None)  # 768, H/16
+    slowest = g.op("Slice", y_hat, *(g.const([value], np.int64) for value in (0, lapped.count, 1)))
+    slowest = g.op("Mul", slowest, g.by_quality(quality, lapped.gain))
+    around = g.conv(slowest, patch_rows(lapped.conv.weight) * lapped.scale, None, pad=1)
+    return g.spread(g.to_nhwc(g.op("Add", patches, around)), 2, 192)
+
+
+def _head(g: GraphBuilder, head: Linear, features: str) -> str:
+    weight, bias = (to_numpy(half_order(t, 8)) * head.scale for t in (head.conv.weight, head.conv.bias))
+    return g.to_nhwc(g.conv(features, weight, bias))  # H/8, W/8, 192
 
 
 def _refine(g: GraphBuilder, refine: Refinement, picture: str, features: str) -> str:
-    control = g.shuffle(g.conv1(features, refine.control), 4, "DCR")
+    control = g.to_nchw(g.spread(g.to_nhwc(g.conv1(features, refine.control)), 4, refine.sense.out_channels))
     h = g.op("Add", g.conv(picture, to_numpy(refine.sense.weight), None, pad=1), control)
     weight, bias = (to_numpy(t) * refine.scale for t in (refine.correct.weight, refine.correct.bias))
     return g.op("Add", picture, g.conv(g.op("Relu", h), weight, bias, pad=1))
@@ -161,26 +201,15 @@ def _refine(g: GraphBuilder, refine: Refinement, picture: str, features: str) ->
 
 def synthesis(m: CodecModel, act: str) -> onnx.ModelProto:
     g = GraphBuilder("synthesis")
-    symbols = g.input("symbols", F32, [1, m.size.n, "h", "w"])
-    z_hat = g.input("z_hat", F32, [1, m.size.z, "zh", "zw"])
-    quality = g.input("quality", F32, [1])
-    gain = g.by_quality(quality, m.gain)
-    first = g.checkerboard(symbols, m.size.n)
-    second = g.op("Sub", g.const(1.0), first)
-    phi, mu_1 = _hyper_synthesis(g, m, act, z_hat, quality)
-    y_hat_1 = g.op("Mul", g.op("Add", g.op("Mul", mu_1, gain), symbols), first)
-    mu_2 = _context(g, m, act, phi, y_hat_1, gain)
-    y_hat_2 = g.op("Mul", g.op("Add", mu_2, symbols), second)
-    y_hat = g.op("Add", y_hat_1, y_hat_2)
-    y_hat = g.op("Mul", y_hat, g.by_quality(quality, m.inverse_gain))  # N, H/16
+    y_hat, quality = latents(g, m, act)  # N, H/16
     h = g.blocks(g.conv1(y_hat, m.g_s.patch), m.g_s.deep, act)  # 2C, H/16
     h = g.shuffle(g.conv1(h, m.g_s.up), 2)  # C, H/8
     h = g.blocks(g.op("Mul", h, g.by_quality(quality, m.g_s.gain)), m.g_s.blocks, act)
-    picture = _half(g, h, m.g_s.head, 8)  # 12, H/2
-    if m.g_s.shortcut is not None and m.g_s.lapped is not None:
-        picture = g.op("Add", picture, _half(g, y_hat, m.g_s.shortcut, PATCH))
-        picture = g.op("Add", picture, _lapped(g, m.g_s.lapped, y_hat, quality))
-    x_hat = g.shuffle(_refine(g, m.g_s.refine, picture, h), 2)
+    picture, linear = _head(g, m.g_s.head, h), _linear(g, m, y_hat, quality)
+    if linear is not None:
+        picture = g.op("Add", picture, linear)
+    picture = g.to_nchw(g.spread(picture, 4, 12))  # 12, H/2
+    x_hat = g.quadruple(_refine(g, m.g_s.refine, picture, h))
     x_hat = g.op("Clip", g.op("Add", x_hat, g.const(0.5)), g.const(0.0), g.const(1.0))
     return g.finish({"x_hat": (x_hat, F32, [1, 3, "H", "W"])})
 

@@ -17,7 +17,7 @@ from aecodec.training.model import CodecModel
 from aecodec.training.transforms import PATCH, Lapped, Linear
 
 from .builder import GraphBuilder, to_numpy
-from .graphs import F32, _context, _hyper_synthesis
+from .graphs import F32, latents
 
 SCALES = (8, 16)
 
@@ -39,25 +39,11 @@ def mean_rows(weight: Tensor, divisor: int) -> np.ndarray:
     return cut.mean((2, 4)).reshape(-1, *rows.shape[1:]).astype(np.float32)
 
 
-def _latents(g: GraphBuilder, m: CodecModel, act: str) -> tuple[str, str]:
-    """The inputs and the first part of `graphs.synthesis` -> y_hat in latent units, quality."""
-    symbols = g.input("symbols", F32, [1, m.size.n, "h", "w"])
-    z_hat = g.input("z_hat", F32, [1, m.size.z, "zh", "zw"])
-    quality = g.input("quality", F32, [1])
-    gain = g.by_quality(quality, m.gain)
-    first = g.checkerboard(symbols, m.size.n)
-    phi, mu_1 = _hyper_synthesis(g, m, act, z_hat, quality)
-    y_hat_1 = g.op("Mul", g.op("Add", g.op("Mul", mu_1, gain), symbols), first)
-    mu_2 = _context(g, m, act, phi, y_hat_1, gain)
-    y_hat_2 = g.op("Mul", g.op("Add", mu_2, symbols), g.op("Sub", g.const(1.0), first))
-    return g.op("Mul", g.op("Add", y_hat_1, y_hat_2), g.by_quality(quality, m.inverse_gain)), quality
-
-
 def _preview(m: CodecModel, act: str, shortcut: Linear, lapped: Lapped, divisor: int) -> onnx.ModelProto:
     g = GraphBuilder(f"preview_{divisor}")
-    latents, quality = _latents(g, m, act)  # N, H/16
-    means = g.conv(latents, mean_rows(shortcut.conv.weight, divisor) * shortcut.scale, None)
-    leading = g.op("Slice", latents, *(g.const([value], np.int64) for value in (0, lapped.count, 1)))
+    y_hat, quality = latents(g, m, act)  # N, H/16
+    means = g.conv(y_hat, mean_rows(shortcut.conv.weight, divisor) * shortcut.scale, None)
+    leading = g.op("Slice", y_hat, *(g.const([value], np.int64) for value in (0, lapped.count, 1)))
     leading = g.op("Mul", leading, g.by_quality(quality, lapped.gain))
     around = g.conv(leading, mean_rows(lapped.conv.weight, divisor) * lapped.scale, None, pad=1)
     x = g.op("Add", means, around)

@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
+from aecodec.training.entropy_model import INDEX_COUNT
 from aecodec.training.layers import checkerboard
 from aecodec.training.model import CodecModel
 
@@ -22,6 +23,7 @@ from .graphs import GROUP
 Array = np.ndarray
 PIXEL_TOLERANCE = 0.5 / 255
 LATENT_TOLERANCE = 2e-3
+INT8_TOLERANCE = 2 / 255
 
 
 def sessions(path: Path) -> Iterator[tuple[str, ort.InferenceSession]]:
@@ -110,6 +112,32 @@ def _same(name: str, found: tuple[Array, ...], wanted: tuple[Array, ...]) -> Non
         if not np.array_equal(got.astype(np.int64), want):
             at = tuple(int(v) for v in np.argwhere(got.astype(np.int64) != want)[0])
             raise ValueError(f"{name}: {what}{list(at)} is {got[at]:g}, int64 says {want[at]:g}")
+
+
+def check_int8(folder: Path, picture: Array, say: Callable[[str], None]) -> None:
+    """The 8-bit graphs of a bundle, if it has any, against its float ones; picture as for check_floats.
+
+    Raises ValueError where pixels are further apart than INT8_TOLERANCE on average."""
+    if not (folder / "synthesis.int8.onnx").exists():
+        return
+    names = ("analysis", "context", "synthesis", "analysis.int8", "synthesis.int8")
+    run = {
+        n: ort.InferenceSession(str(folder / f"{n}.onnx"), providers=["CPUExecutionProvider"]) for n in names
+    }
+    for level in (0.0, 20.4, 63.0):
+        quality = np.array([level], np.float32)
+        y, z_hat = run["analysis"].run(None, {"x": picture, "quality": quality})
+        y_int8, _ = run["analysis.int8"].run(None, {"x": picture, "quality": quality})
+        everywhere = np.full(y.shape, INDEX_COUNT - 1, np.uint8)  # no symbol is skipped
+        feed = {"y": y, "z_hat": z_hat, "quality": quality, "index_first": everywhere}
+        first, second = run["context"].run(None, feed)
+        half = checkerboard(y.shape[1], *y.shape[2:], torch.device("cpu")).numpy()
+        feed = {"symbols": np.where(half, first, np.rint(second)), "z_hat": z_hat, "quality": quality}
+        x_hat, x_hat_int8 = (run[n].run(None, feed)[0] for n in ("synthesis", "synthesis.int8"))
+        latents, pixels = np.sqrt(np.square(y_int8 - y).mean()), np.abs(x_hat_int8 - x_hat).mean()
+        say(f"level {level}: int8 moves y by {latents:.4f} steps (rms), pixels by {pixels * 255:.3f} / 255")
+        if pixels > INT8_TOLERANCE:
+            raise ValueError(f"level {level}: the int8 graphs are too far from the float ones")
 
 
 def check_floats(model: CodecModel, folder: Path, picture: Array, say: Callable[[str], None]) -> None:

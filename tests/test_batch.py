@@ -201,9 +201,9 @@ def test_threads_are_bounded(cli, tree, tmp_path, monkeypatch):
     made = []
 
     class Recorded(Codec):
-        def __init__(self, model, device, threads, *rest):
+        def __init__(self, model, device, threads, *rest, **named):
             made.append(threads)
-            super().__init__(model, device, 1, *rest)
+            super().__init__(model, device, 1, *rest, **named)
 
     monkeypatch.setattr("aecodec.codec.Codec", Recorded)
     for cpus, jobs, expected in ((8, 3, 2), (2, 3, 1), (8, 1, None)):

@@ -14,7 +14,7 @@ import pytest
 from conftest import psnr
 
 import aecodec
-from aecodec import _core, container, datapath, entropy
+from aecodec import _core, container, datapath, entropy, loaded
 from aecodec.codec import Codec
 from aecodec.errors import DeviceError, LimitError, ModelError, UsageError
 from aecodec.limits import Limits
@@ -48,7 +48,7 @@ def test_every_size_comes_back(codec, city, size):
 def test_more_groups_than_a_batch(codec, city):
     picture = tiled(city, 1100, 1600)
     data = codec.encode(picture, 30)
-    assert container.read_header(data).n_groups == 15 > datapath.BATCH
+    assert container.read_header(data).n_groups == 15 > loaded.BATCH
     assert psnr(codec.decode(data), picture) > 18
 
 
@@ -67,7 +67,7 @@ def test_fractional_quality(codec, budgie):
     assert len(files[0]) < len(files[2])
     header = container.read_header(codec.encode(budgie, 60))
     assert header.quality == round(37.8 * 256)
-    assert datapath._level(header).tolist() == [38]  # rounded half up, as the tables of z
+    assert loaded.level_of(header).tolist() == [38]  # rounded half up, as the tables of z
 
 
 @pytest.mark.parametrize("quality", [-1, 100.5, float("nan")])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import zlib
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -195,7 +196,7 @@ def test_trailing_bytes(file: bytes) -> None:
 def test_limits(file: bytes) -> None:
     assert read_file(file, Limits(max_pixels=1100 * 600, max_side=1100, max_sections=6, max_groups=6))
     huge = 1 << 80
-    assert read_file(file, Limits(huge, huge, huge, huge, huge, huge))
+    assert read_file(file, Limits(*[huge] * len(fields(Limits))))
     for limits in [
         Limits(max_pixels=1100 * 600 - 1),
         Limits(max_side=1099),
@@ -217,8 +218,32 @@ def test_limits_come_before_allocation() -> None:
     with pytest.raises(CorruptError):
         read_file(head + b"note\xff\xff\xff\xff\x03" + bytes(100))
     giant = write_file_header(width=262140, height=1024)  # as many groups as allowed, and no index of them
+    giant += _core.section_write("GIDX", b"") + _core.section_write("GDAT", b"")
+    with pytest.raises(LimitError, match="pixels a byte"):
+        read_file(giant)
     with pytest.raises(CorruptError, match="GIDX"):
-        read_file(giant + _core.section_write("GIDX", b"") + _core.section_write("GDAT", b""))
+        read_file(giant, Limits(max_pixels_per_byte=1 << 30))
+
+
+def test_pixels_per_byte() -> None:
+    """The smallest group that can be written stands for 2^18 pixels: 18,000 a byte with its index."""
+    head = write_file_header(width=2048, height=1024)
+    groups = [b"\0\0\0\1\0"] * 8
+    data = write_file(replace(read_header(head), symbols_crc=0), {}, groups)
+    most = 2048 * 1024 / len(data)
+    assert read_file(data, Limits(max_pixels_per_byte=math.ceil(most))).groups == groups
+    for options in ({}, {"salvage": True}, {"only": [1]}):
+        with pytest.raises(LimitError, match=f"^{len(data)} bytes stand for 2048 x 1024 pixels"):
+            read_file(data, Limits(max_pixels_per_byte=math.floor(most)), **options)
+    with pytest.raises(LimitError):
+        read_file(data)
+    small = write_file(replace(read_header(head), width=1024), {}, groups[:4])
+    assert read_file(small, Limits(max_pixels_per_byte=1))  # 2^20 pixels are free
+    padded = write_file(replace(read_header(head), width=1025), {}, groups[:6])
+    with pytest.raises(LimitError):
+        read_file(padded, Limits(max_pixels_per_byte=1))
+    with pytest.raises(CorruptError, match="cut short"):
+        read_file(data[:-20])  # what is wrong with a cut file is the cut
 
 
 def write_file_header(width: int, height: int) -> bytes:

@@ -98,10 +98,10 @@ def test_thumbnailer(samples):
     section = entry["Thumbnailer Entry"]
     assert section["MimeType"].split(";") == [pillow_plugin.MIME, ""] and section["TryExec"] == "aecodec"
     (folder / ".thumbnail.X1").touch()  # the name that is given exists, and has no suffix
-    run = aecodec(section["Exec"], folder, {"%i": "ours.aec", "%o": ".thumbnail.X1"})
+    run = aecodec(section["Exec"], folder, {"%i": "ours.aec", "%o": ".thumbnail.X1", "%s": "28"})
     assert run.returncode == 0, run.stderr
     with Image.open(folder / ".thumbnail.X1") as image:
-        assert (image.format, image.size) == ("PNG", (56, 40))
+        assert (image.format, image.size) == ("PNG", (28, 20))
 
 
 def test_imagemagick_delegates(samples):

@@ -138,8 +138,10 @@ def test_huge_size_is_refused_before_allocation(codec, rich):
     head = _core.header_write(0, 16384, 16384, 3, 8, 1, 0, 256, container.read_header(rich).model_id, 0, 32)
     index = _core.group_index_write([4], [_core.crc32c(b"abcd")])
     data = head + _core.section_write("GIDX", index) + _core.section_write("GDAT", b"abcd")
-    with pytest.raises(CorruptError, match="1024 groups"):
+    with pytest.raises(LimitError, match="pixels a byte"):
         codec.decode(data)
+    with pytest.raises(CorruptError, match="1024 groups"):
+        Codec(device="cpu", limits=Limits(max_pixels_per_byte=1 << 24)).decode(data)
 
 
 def png(mode, size):

@@ -16,11 +16,14 @@ from aecodec.errors import DeviceError
 
 PACKAGE = Path(aecodec.__file__).parent
 BASE = {"errors", "limits"}
-PARTS = {"_core", "container", "describe", "entropy", "models", "networks", "pixels", "session", "source"}
+PARTS = {
+    *("_core", "container", "describe", "entropy", "models", "networks", "pixels", "precision", "session"),
+    "source",
+}
 CODEC = BASE | PARTS
 
 LADDER: dict[str, set[str]] = {
-    "__init__": BASE | {"api", "codec", "describe", "pillow_plugin"},
+    "__init__": BASE | {"api", "codec", "describe", "latents", "pillow_plugin"},
     "__main__": {"cli"},
     "errors": set(),
     "limits": set(),
@@ -31,35 +34,72 @@ LADDER: dict[str, set[str]] = {
     "entropy": BASE | {"_core"},
     "models": BASE,
     "describe": BASE | {"_core", "container", "models", "source"},
-    "modes": BASE,
-    "deep": set(),
-    "alpha": BASE | {"conceal"},
-    "pixels": BASE | {"alpha", "deep", "modes", "source"},
+    "exif": set(),
+    "modes": BASE | {"exif"},
+    "parallel": set(),
+    "png": {"parallel"},
+    "deep": {"png"},
+    "raster": {"conceal"},
+    "alpha": BASE | {"raster", "conceal"},
+    "pixels": BASE | {"alpha", "deep", "exif", "modes", "opening", "raster", "source"},
+    "opening": BASE | {"deep"},
     "sections": BASE | {"alpha", "container", "pixels"},
     "orientation": {"pixels"},
     "session": BASE,
+    "precision": BASE | {"_core", "models", "session"},
     "windows": set(),
-    "networks": BASE | {"models", "session", "windows"},
+    "networks": BASE | {"models", "parallel", "precision", "session", "windows"},
+    "rolling": {"networks"},
+    "loaded": {"container", "entropy", "models", "networks"},
     "rate_control": BASE,
     "conceal": set(),
-    "blocks": BASE | {"networks"},
+    "blocks": BASE | {"networks", "raster"},
+    "block_choice": {"blocks", "networks", "raster"},
     "metrics": BASE,
     "region": BASE | {"container", "windows"},
-    "datapath": CODEC | {"blocks", "conceal", "region", "sections"},
+    "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "windows"},
+    "decoding": CODEC | {"loaded", "parallel", "region", "rolling", "windows"},
+    "datapath": CODEC
+    | {"block_choice", "blocks", "conceal", "decoding", "encoding", "loaded", "raster", "region", "sections"},
     "preview": CODEC | {"blocks", "datapath", "sections"},
-    "codec": CODEC | {"datapath", "orientation", "preview", "rate_control", "region", "sections"},
-    "api": BASE | {"codec", "models", "pixels", "session", "source"},
-    "pillow_plugin": BASE | {"api", "container", "pixels", "preview", "sections"},
-    "integrations": BASE | {"api", "codec", "container", "session"},
-    "cli": CODEC | {"cli", "codec", "deep", "metrics", "orientation", "rate_control", "region", "remote"},
+    "thumbnail": BASE | {"container", "pixels", "sections"},
+    "codec": CODEC
+    | {"datapath", "orientation", "preview", "rate_control", "region", "sections", "thumbnail"},
+    "api": BASE | {"codec", "models", "pixels", "precision", "session", "source"},
+    "pillow_plugin": BASE | {"api", "container", "exif", "pixels", "preview", "sections"},
+    "integrations": BASE | {"api", "codec", "container", "precision", "session"},
+    "latents": CODEC | {"api", "codec", "conceal", "decoding", "loaded", "windows"},
+    "cli": CODEC
+    | {
+        "cli",
+        "codec",
+        "deep",
+        "exif",
+        "latents",
+        "metrics",
+        "opening",
+        "orientation",
+        "parallel",
+        "png",
+        "preview",
+        "raster",
+        "rate_control",
+        "region",
+        "remote",
+        "thumbnail",
+    },
 }
 HEAVY = {
     "onnxruntime": {"session"},
     "numpy": {
         *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
-        *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec"),
+        *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec", "png", "raster"),
+        *("rolling", "loaded", "encoding", "decoding", "block_choice", "latents", "thumbnail"),
     },
-    "PIL": {"modes", "deep", "alpha", "pixels", "blocks", "codec", "api", "pillow_plugin", "cli"},
+    "PIL": {
+        *("modes", "deep", "alpha", "pixels", "png", "raster", "blocks", "codec", "api", "pillow_plugin"),
+        *("cli", "opening", "block_choice", "exif", "latents", "thumbnail"),
+    },
     "torch": set(),
     "onnx": set(),
 }
@@ -125,6 +165,10 @@ def test_command_line_is_light():
 
 
 OPTIONAL = (
+    "aecodec.latents",
+    "faiss",
+    "sklearn",
+    "skimage",
     "tqdm",
     "fsspec",
     "shtab",
@@ -150,7 +194,8 @@ def test_commands_load_only_what_they_use(command, city_file, tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
     )
-    assert run.stdout.splitlines()[-1].split() == []
+    used = {"encode": {"concurrent.futures"}, "info": set()}[command]
+    assert set(run.stdout.split("\n")[-2].split()) <= used
 
 
 def test_codec_loads_no_torch():

@@ -104,6 +104,19 @@ def test_max_groups(cli, tmp_path):
     assert cli("info", tmp_path / "a.aec", "--max-groups", "2").code == 6
 
 
+def test_work_per_byte(cli, tmp_path):
+    """A large flat picture in very few bytes is accepted, but not with a limit below what it has."""
+    Image.new("L", (1088, 1024), 128).save(tmp_path / "flat.png")
+    assert cli("encode", tmp_path / "flat.png", tmp_path / "a.aec", "-q", "0").code == 0
+    density = 1088 * 1024 / (tmp_path / "a.aec").stat().st_size
+    assert density < Limits().max_pixels_per_byte / 4
+    for command in (("info",), ("verify",), ("decode", "--scale", "1/8")):
+        names = [tmp_path / "a.aec", *([tmp_path / "b.png"] if "decode" in command else [])]
+        result = cli(*command, *names, "--max-pixels-per-byte", f"{density / 8:.0f}")
+        assert result.code == 6 and "pixels a byte" in (result.err + result.out.decode())
+    assert cli("info", tmp_path / "a.aec", "--max-pixels-per-byte", f"{density + 1:.0f}").code == 0
+
+
 def test_limits_of_the_functions(turned, codec):
     data = codec.encode(turned, 5)
     enough, small = Limits(max_pixels=2240), Limits(max_pixels=2239)

@@ -12,7 +12,7 @@ from conftest import DATA, psnr
 from PIL import Image
 
 import aecodec
-from aecodec import container, datapath, pixels, preview
+from aecodec import container, datapath, pixels, preview, windows
 from aecodec.codec import Codec
 from aecodec.errors import UsageError
 
@@ -163,11 +163,11 @@ def test_small_graphs_are_used_and_windows_agree(bundle, city):
         without = replace(model, bundle=replace(model.bundle, previews=()))
         other = preview.decode(without, parsed, codec.limits, divisor).pixels
         assert small.shape == other.shape and not np.array_equal(small, other)
-        model.networks._largest = 7
+        model.networks.largest = 49
         try:
             windowed = preview.decode(model, parsed, codec.limits, divisor).pixels
         finally:
-            model.networks._largest = 48
+            model.networks.largest = windows.LARGEST
         assert np.abs(windowed.astype(int) - small).max() <= 1
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import DATA, psnr
 
-from aecodec import rate_control
+from aecodec import container, rate_control
 from aecodec.errors import UsageError
 from aecodec.rate_control import STEPS, Target
 
@@ -89,6 +89,70 @@ def test_out_of_reach():
     for target in (Target(size=400), Target(max_size=499), Target(bpp=1)):
         with pytest.raises(UsageError, match="smallest file has 500"):
             Fake(smooth).reach(target)
+
+
+class Blocky(Fake):
+    """Sizes jump by half where blocks begin to be coded as pixels; kept, they change nothing else."""
+
+    at = 9000
+
+    def __init__(self, keeps=True):
+        super().__init__(lambda q: smooth(q) * (1.5 if q >= self.at else 1))
+        self.keeps, self.bases = keeps, []
+
+    def keep(self, data):
+        quality = next(q for q in self.asked if int(self.size(q)) == len(data))
+        if not self.keeps or quality < self.at:
+            return None
+        self.bases.append(quality)
+
+        def kept(quality):
+            self.asked.append(quality)
+            return bytes(int(1.5 * smooth(quality)))
+
+        return kept
+
+    def reach(self, target, start=9000):
+        psnr = lambda data: 20 + 5 * math.log10(len(data))  # noqa: E731
+        return rate_control.reach(target, 1000, start, self, psnr, self.keep)
+
+
+@pytest.mark.parametrize("share", [1.1, 1.25, 1.4])
+def test_pixel_blocks_are_kept_where_the_size_jumps(share):
+    wanted = round(smooth(9000) * share)
+    fake = Blocky()
+    found = fake.reach(Target(size=wanted))
+    assert abs(len(found.data) / wanted - 1) <= 0.0055 and not found.note and fake.bases
+    assert found.runs == len(fake.asked) <= 10
+    assert found.quality < 9000 and len(found.data) == int(1.5 * smooth(found.quality))
+    limited = Blocky().reach(Target(max_size=wanted), start=STEPS)
+    assert 0.99 * wanted <= len(limited.data) <= wanted
+    decibels = 20 + 5 * math.log10(wanted)
+    assert abs(20 + 5 * math.log10(len(Blocky().reach(Target(psnr=decibels)).data)) - decibels) <= 0.02
+    assert "nearer" in Blocky(keeps=False).reach(Target(size=wanted)).note
+
+
+def test_exact_pictures():
+    """Infinite decibels end no search with an error."""
+    psnr = lambda data: math.inf if len(data) > 900 else 30.0  # noqa: E731
+    found = rate_control.reach(Target(psnr=50), 1000, 0, Fake(smooth), psnr)
+    assert "nearer" in found.note and 2 <= found.runs <= 24
+    always = rate_control.reach(Target(psnr=50), 1000, 0, Fake(smooth), lambda data: math.inf)
+    assert always.quality == 0 and "quality 0 is above" in always.note
+
+
+def test_real_pixel_blocks(codec, city):
+    """Half a photograph, half a screen."""
+    screen = np.full((192, 192, 3), 255, np.uint8)
+    screen[20:170:9, 10:180] = (0, 40, 160)
+    screen[:, ::7] //= 2
+    picture = np.concatenate([city[:192, :192], screen], 1)
+    for wanted in (6000, 9000):
+        data = codec.encode(picture, target_size=wanted)
+        assert abs(len(data) / wanted - 1) < 0.01
+        assert psnr(codec.decode(data)[:, :192], city[:192, :192]) > 24
+    parsed = container.read_file(data)
+    assert any(parsed.blocks)
 
 
 def test_targets_exclude_each_other():

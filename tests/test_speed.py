@@ -13,7 +13,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import learned, one, processes, speed, timing
+from aecodec import models
+from benchmarks import codecs, graphs, learned, one, processes, speed, timing, untrained
 from benchmarks.codecs import compressai_networks
 
 PARAMETERS = {
@@ -184,3 +185,43 @@ def test_compressai_itself(name: str) -> None:
         pytest.skip(str(error))
     x = learned.to_tensor(Image.new("RGB", (64, 64), (90, 120, 150)))
     assert network.decode(network.encode(x)).shape == x.shape
+
+
+def test_precision_in_a_codecs_name() -> None:
+    assert codecs.is_aecodec("aecodec@fp32") and codecs.is_aecodec("aecodec:nano@int8")
+    assert codecs.model_of("aecodec:nano@int8") == "nano" and codecs.model_of("aecodec@int8") is None
+    made = codecs.make("aecodec@fp32", 1)
+    assert made.name == "aecodec@fp32" and made.precision == "fp32" and " fp32," in made.version
+    with pytest.raises(ValueError, match="precision 'half' is unknown"):
+        codecs.make("aecodec@half", 1)
+
+
+def test_graphs_beside_the_peak(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx")
+    bundle = models.find()
+    found = graphs.beside_peak(bundle, (120, 128), 1, 1)
+    assert found is not None and found["size"] == "128 x 128"
+    assert set(found["graphs"]) == {"analysis", "context", "synthesis"}
+    pixels = 128 * 128
+    whole = sum(rows["fp32"]["gmac"] for rows in found["graphs"].values())
+    decode = found["graphs"]["synthesis"]["fp32"]["gmac"]
+    stated = bundle.manifest["kmac_per_pixel"]  # these count the scale networks, too
+    assert 0 < decode < stated["decode"] * pixels / 1e6 and 0 < whole < sum(stated.values()) * pixels / 1e6
+    for rows in found["graphs"].values():
+        assert rows["fp32"]["int8_share"] == 0 and rows["fp32"]["of_peak"] > 0
+        assert rows["fp32"]["of_peak"] == pytest.approx(rows["fp32"]["of_mixed_peak"])
+    if "int8" in bundle.precisions:
+        assert 0.5 < found["graphs"]["synthesis"]["int8"]["int8_share"] < 1
+        assert "QLinearConv" in found["graphs"]["synthesis"]["int8"]["operators"]
+    assert "of the fp32 peak" in capsys.readouterr().out
+
+
+def test_a_size_that_is_not_trained(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("onnx")
+    untrained.write("tiny", Image.open(folder / "a.png"), tmp_path / "tiny-random")
+    bundle = models.load(tmp_path / "tiny-random")
+    assert set(bundle.precisions["int8"]) == {"analysis", "synthesis"}
+    untrained.check(["std"])
+    with pytest.raises(ValueError, match="no size huge; there are nano, fast, std, hq"):
+        untrained.check(["huge"])

@@ -13,8 +13,8 @@ from aecodec.training.data import klt_basis  # noqa: E402
 from aecodec.training.entropy_model import HyperPrior, symbol_bits  # noqa: E402
 from aecodec.training.layers import QualityVector, checkerboard, depth_to_space, space_to_depth  # noqa: E402
 from aecodec.training.model import SIZES, CodecModel  # noqa: E402
+from aecodec.training.objectives.rate import seam_error  # noqa: E402
 from aecodec.training.optim import Muon, orthogonalise  # noqa: E402
-from aecodec.training.train import seam_error  # noqa: E402
 from aecodec.training.transforms import Lapped, Refinement, half_order  # noqa: E402
 
 

@@ -52,7 +52,7 @@ def quality():
 def windowed(bundle, halo=None):
     if halo is not None:
         bundle = replace(bundle, halo=dict.fromkeys(bundle.halo, halo))
-    return Networks(bundle, "cpu", 2, largest=LARGEST)
+    return Networks(bundle, "cpu", 2, largest=LARGEST * LARGEST)
 
 
 def test_windows_equal_the_whole(bundle, networks, latents):

@@ -47,10 +47,14 @@ def show_problems(outcome: Outcome) -> tuple[str, IO[str]] | None:
     return ("\n".join(" ".join(line.split()) for line in lines), sys.stderr) if lines else None
 
 
-def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems) -> int:
+THERE = "there already; --force replaces them"
+
+
+def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems, skipped: str = THERE) -> int:
     """All jobs whose results are not there -> the exit code: that of the first input, in their order, that
     did not go well; else 0.
 
+    skipped: why inputs may be skipped, in words.
     After Ctrl-C the pictures in progress are finished, the sum is told, and KeyboardInterrupt goes on."""
 
     def unless_there(codec: Codec, job: Job) -> Outcome:
@@ -61,7 +65,7 @@ def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems) -> 
             files.check_output(job.source, job.target, args.force)
         return work(codec, job)
 
-    return run_all(args, plan, unless_there, show)
+    return run_all(args, plan, unless_there, show, skipped=skipped)
 
 
 def run_all(
@@ -71,9 +75,10 @@ def run_all(
     show: Show = show_problems,
     keep: Keep | None = None,
     engine: Engine | None = None,
+    skipped: str = THERE,
 ) -> int:
     """run() without a look at what is there. engine: instead of threads of this process, and of `work`."""
-    batch = _Batch(args, plan, work, show, keep, engine)
+    batch = _Batch(args, plan, work, show, keep, engine, skipped)
     try:
         batch.work_through()
     finally:
@@ -83,10 +88,18 @@ def run_all(
 
 class _Batch:
     def __init__(
-        self, args: Namespace, plan: Plan, work: Work, show: Show, keep: Keep | None, engine: Engine | None
+        self,
+        args: Namespace,
+        plan: Plan,
+        work: Work,
+        show: Show,
+        keep: Keep | None,
+        engine: Engine | None,
+        skipped: str,
     ) -> None:
         self._args, self._plan, self._work, self._show = args, plan, work, show
         self._keep, self._engine, self._out = keep, engine, sys.stdout
+        self._skipped = skipped
         self._workers = min(args.jobs, len(plan.jobs)) or 1
         self._threads: int | None = args.threads or _share(self._workers)
         self._own, self._lock, self._shared = threading.local(), threading.Lock(), self._new_codec()
@@ -99,7 +112,7 @@ class _Batch:
     def work_through(self) -> None:
         if self._args.command == "encode":
             _ = self._shared.bundle  # without a model there is nothing to begin with
-        with _progress(len(self._plan.jobs)) as bar:
+        with progress(len(self._plan.jobs)) as bar:
             if bar is not None:
                 self._write = lambda text, stream: bar.write(text, file=stream)
             step = bar.update if bar is not None else int
@@ -164,7 +177,8 @@ class _Batch:
     def _new_codec(self) -> Codec:
         from aecodec.codec import Codec
 
-        return Codec(self._args.model, self._args.device, self._threads, common.limits(self._args))
+        args = self._args
+        return Codec(args.model, args.device, self._threads, common.limits(args), precision=args.precision)
 
     def exit_code(self) -> int:
         return self._codes[min(self._codes)] if self._codes else 0
@@ -179,7 +193,7 @@ class _Batch:
         if counts[SALVAGED]:
             parts.append(f"{counts[SALVAGED]} with parts missing")
         if counts[SKIPPED]:
-            parts.append(f"{counts[SKIPPED]} skipped (there already; --force replaces them)")
+            parts.append(f"{counts[SKIPPED]} skipped ({self._skipped})")
         if counts[FAILED]:
             parts.append(f"{counts[FAILED]} failed")
         if left := total - counts.total():
@@ -187,6 +201,12 @@ class _Batch:
         if self._plan.left_out:
             parts.append(f"{self._plan.left_out} other files left alone")
         print(f"aecodec: {', '.join(parts)}", file=sys.stderr)
+
+
+def threads_of(args: Namespace) -> int | None:
+    """CPU threads for one of the workers, where the command line does not say."""
+    threads: int | None = args.threads
+    return threads or _share(args.jobs)
 
 
 def _share(workers: int) -> int | None:
@@ -198,14 +218,14 @@ def _share(workers: int) -> int | None:
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Any]:
+def progress(total: int, unit: str = "file") -> Iterator[Any]:
     """A progress bar where stderr is a terminal; else None, and tqdm is not even imported."""
     if not (sys.stderr and sys.stderr.isatty()):
         yield None
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, unit="file", file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
+    with tqdm(total=total, unit=unit, file=sys.stderr, leave=False, dynamic_ncols=True) as bar:
         yield bar
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import sys
@@ -12,9 +13,14 @@ from typing import TYPE_CHECKING
 
 from aecodec.errors import UsageError
 from aecodec.limits import Limits
+from aecodec.precision import PRECISIONS
 
 if TYPE_CHECKING:
+    from aecodec.codec import Codec
     from aecodec.pixels import Picture
+
+M_MMAP_THRESHOLD = -3
+"""Of malloc.h."""
 
 KINDS = ("exif", "icc", "xmp")
 NO_PROFILE = "its colour profile is left out; programs will take its colours for sRGB"
@@ -26,6 +32,7 @@ LIMITED = {
     "max_section_size": "bytes of a section",
     "max_groups": "groups of a file",
     "max_metadata": "bytes of a profile, of EXIF, of XMP",
+    "max_pixels_per_byte": "pixels for each byte of a file",
 }
 
 SCALES = {"1": 1.0, "1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8, "1/16": 1 / 16}
@@ -42,6 +49,13 @@ def positive(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
 
 
@@ -87,13 +101,31 @@ def metadata(text: str) -> frozenset[str]:
     return frozenset(chosen)
 
 
-def add_runtime_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="NAME", help="name or folder of a model bundle")
+def add_encoding_quality(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "-q",
+        "--quality",
+        type=quality,
+        default=60.0,
+        metavar="0..100",
+        help="at which a picture that is no .aec file is encoded first (default 60)",
+    )
+
+
+def add_runtime_arguments(parser: argparse.ArgumentParser, model: bool = True) -> None:
+    if model:
+        parser.add_argument("--model", metavar="NAME", help="name or folder of a model bundle")
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
         help="auto (CUDA where it works), cpu, or cuda (an error where it does not work)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="auto",
+        help="of the networks: auto (int8 where the CPU is made for it, else fp32), fp32, int8, fp16 (CUDA)",
     )
     parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: automatic)")
     add_limits(parser)
@@ -121,7 +153,11 @@ def add_batch_arguments(parser: argparse.ArgumentParser, out_dir: bool = True) -
     if out_dir:
         group.add_argument("--out-dir", metavar="DIR", help="where results go, each named after its input")
     group.add_argument("-r", "--recursive", action="store_true", help="take the files in folders, too")
-    group.add_argument("--jobs", type=count, default=1, metavar="N", help="inputs at a time (default 1)")
+    add_jobs(group)
+
+
+def add_jobs(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--jobs", type=count, default=1, metavar="N", help="inputs at a time (default 1)")
 
 
 def add_metadata(parser: argparse.ArgumentParser) -> None:
@@ -146,6 +182,24 @@ def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
     return replace(picture, notes=notes, icc=kept["icc"], exif=kept["exif"], xmp=kept["xmp"], dpi=dpi)
 
 
+def read_any(name: str, args: argparse.Namespace) -> Picture:
+    """An .aec file or any other picture, or stdin for '-'; by its first bytes, not by its name."""
+    from aecodec.cli import files
+    from aecodec.codec import Codec
+
+    data = files.read_input(name)
+    with files.about(name):
+        return decoded(data, Codec(None, args.device, args.threads, limits(args)))
+
+
+def decoded(data: bytes, codec: Codec) -> Picture:
+    """The contents of an .aec file or of any other picture -> the picture."""
+    from aecodec import pixels
+    from aecodec.container import MAGIC
+
+    return codec.decode_picture(data) if data.startswith(MAGIC) else pixels.read_picture(data, codec.limits)
+
+
 def names_of(args: argparse.Namespace) -> tuple[str, str]:
     """IN and OUT, where there is no --out-dir."""
     if args.recursive or args.jobs != 1:
@@ -160,6 +214,16 @@ def names_of(args: argparse.Namespace) -> tuple[str, str]:
 def debugging() -> bool:
     """Are tracebacks wanted?"""
     return os.environ.get("AECODEC_DEBUG", "") not in ("", "0")
+
+
+def return_memory() -> None:
+    """Blocks of a megabyte and more go back to the system when they are freed, as they do at first; glibc
+    would soon keep those of up to 32 MB, in heaps of each thread. For large pictures: it costs time."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
 
 
 def note(text: str) -> None:

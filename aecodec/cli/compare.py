@@ -60,7 +60,8 @@ def _read(args: argparse.Namespace, name: str) -> tuple[Picture, int]:
             return pixels.read_picture(data, limits), len(data)
         from aecodec.codec import Codec
 
-        return Codec(args.model, args.device, args.threads, limits).decode_picture(data), len(data)
+        codec = Codec(args.model, args.device, args.threads, limits, precision=args.precision)
+        return codec.decode_picture(data), len(data)
 
 
 def _upright(picture: Picture) -> Picture:
@@ -78,7 +79,7 @@ def _upright(picture: Picture) -> Picture:
         return np.ascontiguousarray(planes[:, ::-1] if by in (2, 3, 6, 7) else planes)
 
     alpha = None if picture.alpha is None else turned(picture.alpha)
-    return replace(picture, pixels=turned(picture.pixels), alpha=alpha, orientation=1)
+    return replace(picture, pixels=turned(picture.array), alpha=alpha, orientation=1)
 
 
 def _facts(name: str, picture: Picture, size: int) -> dict[str, Any]:
@@ -91,7 +92,7 @@ def _differences(a: Picture, b: Picture) -> dict[str, Any]:
 
     from aecodec import metrics
 
-    x, y = _of_one_kind(a.pixels, b.pixels)
+    x, y = _of_one_kind(a.array, b.array)
     psnr, enough = metrics.psnr(x, y), min(x.shape[:2]) >= metrics.SHORTEST_SIDE
     facts: dict[str, Any] = {
         "width": x.shape[1],
@@ -104,7 +105,7 @@ def _differences(a: Picture, b: Picture) -> dict[str, Any]:
         "same_profile": a.icc == b.icc,
     }
     if a.alpha is not None or b.alpha is not None:
-        alphas = [np.invert(np.zeros_like(p.pixels[:, :, 0])) if p.alpha is None else p.alpha for p in (a, b)]
+        alphas = [np.invert(np.zeros_like(p.array[:, :, 0])) if p.alpha is None else p.alpha for p in (a, b)]
         facts["max_difference_alpha"] = metrics.max_difference(*_of_one_kind(*alphas))
         facts["identical"] = facts["identical"] and facts["max_difference_alpha"] == 0
     return facts

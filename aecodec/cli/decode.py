@@ -13,28 +13,17 @@ import os
 import sys
 import time
 from dataclasses import dataclass, replace
-from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aecodec.cli import common, files
-from aecodec.errors import SALVAGED, OutputError, UsageError
+from aecodec.errors import SALVAGED, UsageError
 
 if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
     from aecodec.codec import Codec
-    from aecodec.pixels import Picture
 
 HELP = ".aec -> picture"
 USAGE = "aecodec decode [options] IN OUT\n       aecodec decode [options] --out-dir DIR [-r] IN..."
-OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 95, "subsampling": 0},
-    "WEBP": {"lossless": True},
-    "AVIF": {"quality": 95},
-}
-XMP_TAG = 700
-"""Of TIFF."""
-WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
-DEEP_GREY = {"PNG", "TIFF"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +65,12 @@ def add_picture(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveG
         metavar="1/N",
         help="smaller: 1/2, 1/4, 1/8 or 1/16; the last two are fast where the model has previews",
     )
+    part.add_argument(
+        "--fit",
+        type=common.count,
+        metavar="N",
+        help="at most N pixels wide and high, 8 bits, the fastest way: for thumbnails",
+    )
     return part
 
 
@@ -88,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from aecodec.codec import Codec
 
     began = time.perf_counter()
-    codec = Codec(args.model, args.device, args.threads, common.limits(args))
+    codec = Codec(args.model, args.device, args.threads, common.limits(args), precision=args.precision)
     outcome = replace(_decode(codec, args, source, target, form), seconds=time.perf_counter() - began)
     if args.json:
         print(outcome.as_json(), file=sys.stderr if target == files.PIPE else sys.stdout)
@@ -113,7 +108,8 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
 
     apart = args.region and source != files.PIPE  # only the pages that the region needs are read
     decoded = decode(codec, args, map_bytes(source) if apart else files.read_input(source), source, form)
-    files.write_output(target, decoded.data, args.force)
+    with files.about(source):
+        files.write_output(target, decoded.contents, args.force)
     return outcome.Outcome(
         source,
         target,
@@ -127,8 +123,8 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    data: bytes
-    """Of the picture's file."""
+    contents: files.Contents
+    """Of the picture's file. What writes it finds damaged symbols only then: use it below files.about."""
     bytes: int
     """Of the .aec file."""
     bpp: float
@@ -139,27 +135,57 @@ class Decoded:
 
 
 def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, name: str, form: str) -> Decoded:
-    """An .aec file -> a picture's file in Pillow's format `form`. Errors begin with its name."""
-    from aecodec import container
-    from aecodec.orientation import upright
+    """An .aec file -> a picture's file in Pillow's format `form`. Errors begin with its name.
 
+    A large picture is not held: its rows are decoded as they are written, where `form` allows it."""
+    from aecodec import container, thumbnail
+    from aecodec.cli import written
+    from aecodec.orientation import upright
+    from aecodec.parallel import cpus
+    from aecodec.raster import is_large
+
+    contents: files.Contents
+    lost: list[int] = []
     with files.about(name):
-        lost: list[int] = []
-        if args.salvage:
-            picture, lost = codec.salvage(data)
-        else:
-            picture = codec.read(data, args.region, args.scale)
+        if not (args.region or args.fit) and args.scale == 1:
+            codec.prepare(data)
         header = container.read_header(data, codec.limits)
-    if args.apply_orientation:
-        picture = upright(picture)
-    picture = common.keep_metadata(picture, args.metadata)
-    packed, notes = _pack(picture, form)
-    notes = picture.notes + notes
+        scale = _scale(args, data, codec)
+        whole = not (args.salvage or args.region or args.apply_orientation or args.fit) and scale == 1
+        deep_grey = header.bit_depth == 16 and form == "TIFF"  # which Pillow takes as a whole
+        if whole and is_large(header.width, header.height) and not deep_grey:
+            common.return_memory()
+            blank, rows = codec.stream(data)
+            blank = common.keep_metadata(blank, args.metadata)
+            contents, notes = written.by_rows(blank, rows, form, args.threads or cpus())
+            notes = blank.notes + notes
+        else:
+            if args.salvage:
+                picture, lost = codec.salvage(data)
+            else:
+                picture = codec.read(data, args.region, scale)
+            if args.fit:
+                picture = thumbnail.fit(picture, args.fit)
+            if args.apply_orientation:
+                picture = upright(picture)
+            picture = common.keep_metadata(picture, args.metadata)
+            contents, notes = written.at_once(picture, form)
+            notes = picture.notes + notes
     if lost:
         numbers = ", ".join(map(str, lost))
         notes += (f"groups {numbers} are lost, and filled from their surroundings",)
     bpp = 8 * len(data) / (header.width * header.height)
-    return Decoded(packed, len(data), bpp, bool(lost), notes)
+    return Decoded(contents, len(data), bpp, bool(lost), notes)
+
+
+def _scale(args: argparse.Namespace, data: bytes | memoryview, codec: Codec) -> float:
+    """--scale, or what --fit needs."""
+    if not args.fit:
+        return float(args.scale)
+    from aecodec import container, preview, thumbnail
+
+    header = container.read_header(data, codec.limits)
+    return 1 / thumbnail.divisor_for(header.width, header.height, args.fit, preview.DIVISORS)
 
 
 def format_of(output: str, name: str | None) -> str:
@@ -174,48 +200,3 @@ def format_of(output: str, name: str | None) -> str:
         where = f"format {name!r}" if name else repr(output)
         raise UsageError(f"{where}: no format has the suffix {suffix!r}; use .png, .jpg, .tif or .webp")
     return form
-
-
-def _pack(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
-    """-> the file, notes"""
-    from aecodec import deep, pixels
-
-    grey = picture.pixels.shape[2] == 1 and picture.alpha is None
-    notes: tuple[str, ...] = ()
-    if picture.depth == 16 and form != "PNG" and not (grey and form in DEEP_GREY):
-        notes += (f"16 bits a channel reduced to 8 for {form}; .png keeps them",)
-        picture = pixels.shallow(picture)
-    image = pixels.to_pil(picture)
-    options: dict[str, Any] = dict(OPTIONS.get(form, {}))
-    if "dpi" in image.info:
-        options["dpi"] = image.info["dpi"]
-    if form in WITH_EXIF:
-        options |= {key: image.info[key] for key in ("exif", "icc_profile", "xmp") if key in image.info}
-    elif image.getexif().get(0x0112, 1) != 1:
-        notes += (f"{form} cannot say that the picture is to be shown turned or mirrored",)
-    if "xmp" in options and form in ("PNG", "TIFF"):
-        _place_xmp(options, form)
-    if picture.depth == 16 and not grey:
-        return deep.png(pixels.to_array(picture), **options), notes
-    out = BytesIO()
-    try:
-        image.save(out, form, **options)
-    except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"cannot write mode {image.mode} as {form}: {error}; use .png") from None
-    return out.getvalue(), notes
-
-
-def _place_xmp(options: dict[str, Any], form: str) -> None:
-    """Two of Pillow's writers have no option for XMP."""
-    from PIL import Image
-    from PIL.PngImagePlugin import PngInfo
-
-    xmp = options.pop("xmp")
-    if form == "PNG":
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-        return
-    exif = Image.Exif()
-    exif.load(options.get("exif", b""))
-    exif[XMP_TAG] = xmp
-    options["exif"] = exif

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-from importlib import metadata
 from typing import Any
 
 from aecodec.errors import AecodecError
 
 HELP = "check this installation"
+DOT_PRODUCT = {
+    0: "sums cut to 16 bits (no VNNI): float32 networks",
+    1: "exactly and fast: int8 networks",
+    2: "exactly",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _examine() -> tuple[dict[str, Any], int]:
+    import platform
     import warnings
+    from importlib import metadata
 
     from aecodec import _core, models, session
 
@@ -59,6 +64,7 @@ def _examine() -> tuple[dict[str, Any], int]:
         "aecodec": metadata.version("aecodec"),
         "core": _core.version(),
         "simd": {0: "scalar", 1: "AVX2"}.get(_core.simd_available(), "unknown"),
+        "dot_product": DOT_PRODUCT.get(_core.dot_product(), "unknown"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "numpy": _version("numpy"),
@@ -66,10 +72,22 @@ def _examine() -> tuple[dict[str, Any], int]:
         "onnxruntime": wheels,
         "providers": providers,
         "default_model": models.default_name(),
-        "models": [{"name": b.name, "model_id": b.model_id.hex(), "folder": str(b.path)} for b in bundles],
+        "models": [_model(bundle) for bundle in bundles],
         "problems": problems,
     }
     return facts, code
+
+
+def _model(bundle: Any) -> dict[str, Any]:
+    from aecodec import precision
+
+    return {
+        "name": bundle.name,
+        "model_id": bundle.model_id.hex(),
+        "folder": str(bundle.path),
+        "precisions": ["fp32", *sorted(bundle.precisions)],
+        "precision": precision.choose("auto", bundle, "cpu"),
+    }
 
 
 def _verifier(bundle: Any) -> Any:
@@ -81,6 +99,8 @@ def _verifier(bundle: Any) -> Any:
 
 
 def _version(name: str) -> str | None:
+    from importlib import metadata
+
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -91,6 +111,7 @@ def _print(facts: dict[str, Any]) -> None:
     wheels = ", ".join(f"{name} {version}" for name, version in facts["onnxruntime"].items())
     lines = {
         "aecodec": f"{facts['aecodec']} (core {facts['core']}, {facts['simd']})",
+        "byte products": facts["dot_product"],
         "python": f"{facts['python']} on {facts['platform']}",
         "numpy, pillow": f"{facts['numpy']}, {facts['pillow']}",
         "onnxruntime": wheels or "not installed",
@@ -101,6 +122,7 @@ def _print(facts: dict[str, Any]) -> None:
         print(f"{name:16}{value}")
     for model in facts["models"]:
         print(f"{'model':16}{model['name']} {model['model_id']} in {model['folder']}")
+        print(f"{'':16}has {', '.join(model['precisions'])}; auto on this CPU: {model['precision']}")
     for problem in facts["problems"]:
         print(f"{'PROBLEM':16}{problem}")
     print("no problems found" if not facts["problems"] else f"{len(facts['problems'])} problem(s) found")

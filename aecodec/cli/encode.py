@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from aecodec.cli import common, files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aecodec.cli.outcome import Outcome
     from aecodec.cli.plan import Job
     from aecodec.codec import Codec
@@ -52,6 +55,11 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
         help="code transparency with loss (default: exactly)",
     )
     alpha.add_argument("--no-alpha", action="store_true", help="leave transparency out")
+    parser.add_argument(
+        "--thumbnail",
+        action="store_true",
+        help="add the picture at 1/16, which file managers get without a network (0.01 bits a pixel)",
+    )
     targets = parser.add_argument_group("targets", "instead of a quality; at most one of them")
     targets.add_argument(
         "--target-bpp", type=common.positive, metavar="BITS", help="bits a pixel, whole file"
@@ -72,8 +80,9 @@ def run(args: argparse.Namespace) -> int:
     files.check_output(source, target, args.force)
     from aecodec.codec import Codec
 
-    codec = Codec(args.model, args.device, args.threads, common.limits(args))
-    encoded = encode(codec, args, files.read_input(source), source)
+    codec = Codec(args.model, args.device, args.threads, common.limits(args), precision=args.precision)
+    codec.prepare()
+    encoded = encode(codec, args, files.input_of(source), source)
     files.write_output(target, encoded.data, args.force)
     if args.json:
         _print_json(target, encoded)
@@ -87,20 +96,22 @@ def _run_batch(args: argparse.Namespace) -> int:
     from aecodec.cli import batch, outcome, plan
 
     def work(codec: Codec, job: Job) -> Outcome:
-        encoded = encode(codec, args, files.read_input(job.source), job.source)
+        encoded = encode(codec, args, files.input_of(job.source), job.source)
         files.write_output(str(job.target), encoded.data, args.force)
         size = len(encoded.data)
         bpp = 8 * size / encoded.pixels
         return outcome.Outcome(job.source, job.target, bytes=size, bpp=bpp, notes=encoded.notes)
 
-    return batch.run(args, plan.make(args.names, args.recursive, suffixes, args.out_dir, ".aec"), work)
+    return batch.run(
+        args, plan.make(args.names, args.recursive, picture_suffixes, args.out_dir, ".aec"), work
+    )
 
 
-def suffixes() -> set[str]:
+def picture_suffixes() -> set[str]:
     """Of the pictures that Pillow reads."""
     from PIL import Image
 
-    from aecodec.pixels import REFUSED
+    from aecodec.opening import REFUSED
 
     known = Image.registered_extensions()
     return {s for s, form in known.items() if form in Image.OPEN and form not in REFUSED and form != "AEC"}
@@ -117,29 +128,35 @@ class Encoded:
     notes: tuple[str, ...]
 
 
-def encode(codec: Codec, args: argparse.Namespace, source: bytes, name: str) -> Encoded:
-    """The contents of a picture's file -> an .aec file. Errors begin with its name."""
+def encode(codec: Codec, args: argparse.Namespace, source: bytes | Path, name: str) -> Encoded:
+    """A picture's file, or its contents -> an .aec file. Errors begin with its name."""
     from aecodec import pixels
 
     with files.about(name):
-        picture = pixels.read_picture(source, codec.limits, alpha=not args.no_alpha)
-    return encode_picture(codec, args, picture, len(source))
+        picture = pixels.open_picture(source, codec.limits, alpha=not args.no_alpha)
+    size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
+    return encode_picture(codec, args, picture, size)
 
 
 def encode_picture(codec: Codec, args: argparse.Namespace, picture: Picture, input_bytes: int) -> Encoded:
+    """A picture that has been read -> an .aec file."""
+    from aecodec.raster import is_large
     from aecodec.rate_control import Target
 
     picture = common.keep_metadata(picture, args.metadata)
+    height, width = picture.pixels.shape[:2]
+    if is_large(width, height):
+        common.return_memory()
     began = time.perf_counter()
     target, notes = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size), picture.notes
     if target:
-        found = codec.encode_to(picture, target, args.quality, args.alpha_quality)
+        found = codec.encode_to(picture, target, args.quality, args.alpha_quality, args.thumbnail)
         data, runs = found.data, found.runs
         notes += (found.note,) if found.note else ()
     else:
-        data, runs = codec.encode_picture(picture, args.quality, args.alpha_quality), 1
+        data = codec.encode_picture(picture, args.quality, args.alpha_quality, args.thumbnail)
+        runs = 1
     seconds = time.perf_counter() - began
-    height, width = picture.pixels.shape[:2]
     return Encoded(data, height * width, input_bytes, seconds, runs, notes)
 
 

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import sys
-import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO
+from io import BytesIO
+from pathlib import Path
+from typing import IO, BinaryIO, TypeAlias
 
 from aecodec import remote
 from aecodec.errors import CorruptError, FormatError, InputError, LimitError, OutputError, UsageError
 from aecodec.source import read_bytes
 
 PIPE = "-"
+Contents: TypeAlias = bytes | Callable[[BinaryIO], None]
+"""What a file is to hold, or what writes it."""
 _umask_lock = threading.Lock()
 
 
 def read_input(name: str) -> bytes:
     """The contents of a file, or of stdin for '-'."""
     return read_bytes(sys.stdin.buffer if name == PIPE else name)
+
+
+def input_of(name: str) -> bytes | Path:
+    """The contents, or the path of a file that can be read as it is needed."""
+    path = Path(remote.local_path(name))
+    return path if name != PIPE and not remote.is_url(name) and path.is_file() else read_input(name)
 
 
 @contextmanager
@@ -48,7 +58,7 @@ def about(name: str) -> Iterator[None]:
         yield
     except (InputError, FormatError, CorruptError, LimitError) as error:
         where = "stdin" if name == PIPE else repr(name)
-        raise type(error)(f"{where}: {error}") from None
+        raise type(error)(str(error) if where in str(error) else f"{where}: {error}") from None
 
 
 def check_output(source: str, target: str, force: bool) -> None:
@@ -76,23 +86,26 @@ def check_output(source: str, target: str, force: bool) -> None:
         raise OutputError(f"{target!r} exists; use --force to replace it")
 
 
-def write_output(target: str, data: bytes, force: bool, spare: str | None = None) -> None:
+def write_output(target: str, data: Contents, force: bool, spare: str | None = None) -> None:
     """All of data or nothing: written under another name, then renamed.
 
+    What cannot be renamed (a pipe, a device, a URL) is begun when all of data is there.
     spare: the folder for what is not complete; None, or where it is on another disk: the target's."""
     if target == PIPE:
-        _write_pipe(data)
+        with _complete(data) as stream:
+            _write_pipe(stream)
         return
     target = remote.local_path(target)
     if remote.is_url(target):
         if not force and remote.exists(target):
             raise OutputError(f"{target!r} exists; use --force to replace it")
-        remote.write(target, data)
+        with _complete(data) as stream:
+            remote.write(target, stream.read())
         return
     try:
         if os.path.exists(target) and not _is_regular(target):  # a device or a named pipe
-            with open(target, "wb") as stream:
-                stream.write(data)
+            with _complete(data) as whole, open(target, "wb") as stream:
+                shutil.copyfileobj(whole, stream)
         else:
             _replace(os.path.realpath(target), data, force, spare)
     except OSError as error:
@@ -101,9 +114,32 @@ def write_output(target: str, data: bytes, force: bool, spare: str | None = None
         raise OutputError(f"cannot write {target!r}: {error.strerror or error}") from None
 
 
-def _write_pipe(data: bytes) -> None:
+def in_memory(data: Contents) -> bytes:
+    """All of it, where there is no file for it."""
+    if isinstance(data, bytes):
+        return data
+    stream = BytesIO()
+    data(stream)
+    return stream.getvalue()
+
+
+@contextmanager
+def _complete(data: Contents) -> Iterator[BinaryIO]:
+    """All of it, to be read."""
+    if isinstance(data, bytes):
+        yield BytesIO(data)
+        return
+    import tempfile
+
+    with tempfile.TemporaryFile() as stream:
+        data(stream)
+        stream.seek(0)
+        yield stream
+
+
+def _write_pipe(stream: BinaryIO) -> None:
     try:
-        sys.stdout.buffer.write(data)
+        shutil.copyfileobj(stream, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         raise
@@ -155,14 +191,19 @@ def _is_regular(path: str) -> bool:
     return stat.S_ISREG(os.stat(path).st_mode)
 
 
-def _replace(path: str, data: bytes, force: bool, spare: str | None) -> None:
+def _replace(path: str, data: Contents, force: bool, spare: str | None) -> None:
+    import tempfile
+
     folder = os.path.dirname(path)
     if spare is not None and os.stat(spare).st_dev == os.stat(folder).st_dev:
         folder = spare
     handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=folder)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
+            if isinstance(data, bytes):
+                stream.write(data)
+            else:
+                data(stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.chmod(temporary, mode_of(path))

@@ -11,14 +11,21 @@ import io
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
-from types import ModuleType
+from importlib import import_module
+from itertools import islice
 from typing import NoReturn
 
-from aecodec.cli import common, compare, completion, decode, doctor, encode, info, many, train, verify
+from aecodec.cli import common
 from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
-COMMANDS = (encode, decode, many, info, verify, compare, doctor, completion, train)
+CODEC = ("encode", "decode", "batch", "info", "verify", "compare")
+LATENTS = ("features", "index", "search", "classify", "anomaly", "denoise", "inpaint", "sample")
+COMMANDS = (*CODEC, *LATENTS, "doctor", "completion", "train")
+"""Their modules in aecodec.cli are loaded when they are needed."""
+MODULES = {"batch": "many"}
+"""Of commands whose modules have other names."""
 
 EPILOG = """\
 exit codes:
@@ -76,11 +83,13 @@ class CommandParser(Parser):
                 options.append(text)
                 action = self._option_string_actions.get(text)
                 if action is not None and action.nargs != 0:
-                    options += [value for value in [next(rest, None)] if value is not None]
+                    options += islice(rest, action.nargs if isinstance(action.nargs, int) else 1)
         return options, names
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(command_line: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of this command line: it knows only the command that is asked for, where there is one."""
+    asked = [name for name in COMMANDS if command_line[:1] == [name]]
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(
         prog="aecodec",
@@ -91,8 +100,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
-    for module in COMMANDS:
-        name = _name(module)
+    for name in asked or COMMANDS:
+        module = import_module(f"aecodec.cli.{MODULES.get(name, name)}")
         command = commands.add_parser(
             name,
             help=module.HELP,
@@ -107,14 +116,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _name(module: ModuleType) -> str:
-    return str(getattr(module, "NAME", module.__name__.rpartition(".")[2]))
-
-
 def run(argv: Sequence[str]) -> int:
     if argv[:1] == ["train"]:  # its options belong to aecodec.training
+        from aecodec.cli import train
+
         return train.forward(argv[1:])
-    parser = build_parser()
+    parser = build_parser(argv)
     args = parser.parse_args(argv)
     if args.version:
         from importlib.metadata import version
@@ -122,7 +129,7 @@ def run(argv: Sequence[str]) -> int:
         print(f"aecodec {version('aecodec')}")
         return 0
     if args.command is None:
-        parser.error("a command is needed: " + ", ".join(map(_name, COMMANDS)))
+        parser.error("a command is needed: " + ", ".join(COMMANDS))
     code: int = args.run(args)
     if sys.stdout:
         sys.stdout.flush()
@@ -152,6 +159,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = common.debugging()
     if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what its encoding does not
         sys.stdout.reconfigure(errors="backslashreplace")
+    if not debug:  # what Pillow says about damage that it can read past
+        warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         # Ended by a signal, the temporary file is removed as after Ctrl-C.
         signal.signal(signal.SIGTERM, _interrupted)

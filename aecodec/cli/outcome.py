@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 DONE, SKIPPED, FAILED, SALVAGED = "done", "skipped", "failed", "salvaged"
@@ -28,7 +29,12 @@ class Outcome:
     notes: tuple[str, ...] = ()
     rows: tuple[dict[str, Any], ...] = ()
     """Of the tables that `batch` keeps; no field of --json."""
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """What some commands tell beside these."""
 
     def as_json(self) -> str:
-        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "rows"}
+        fields: dict[str, Any] = {
+            name: getattr(self, name) for name in self.__slots__ if name not in ("rows", "found")
+        }
+        fields |= self.found
         return json.dumps(fields | {"seconds": round(self.seconds, 4), "notes": list(self.notes)})

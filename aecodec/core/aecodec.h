@@ -189,6 +189,15 @@ typedef enum aecodec_simd {
 /* The best path this machine has: AECODEC_SIMD_NONE or AECODEC_SIMD_AVX2. */
 aecodec_simd aecodec_simd_available(void);
 
+/* Products of unsigned and signed bytes, summed: what this CPU makes of them. */
+typedef enum aecodec_dot {
+    AECODEC_DOT_SATURATES = 0, /* x86 without VNNI: sums of two are cut to 16 bits */
+    AECODEC_DOT_FAST = 1,      /* VNNI, Arm's dot product: exact, and several times as fast as float */
+    AECODEC_DOT_SLOW = 2       /* exact, not known to be faster than float */
+} aecodec_dot;
+
+aecodec_dot aecodec_dot_product(void);
+
 /* Bytes that are always enough for the payload of count symbols. 0 when that overflows a size_t. */
 size_t aecodec_group_bound(size_t count);
 

@@ -34,6 +34,12 @@ static PyObject *py_simd_available(PyObject *module, PyObject *args) {
     return PyLong_FromLong((long)aecodec_simd_available());
 }
 
+static PyObject *py_dot_product(PyObject *module, PyObject *args) {
+    (void)module;
+    (void)args;
+    return PyLong_FromLong((long)aecodec_dot_product());
+}
+
 static PyObject *py_version(PyObject *module, PyObject *args) {
     (void)module;
     (void)args;
@@ -59,6 +65,9 @@ static PyMethodDef methods[] = {
      "group_index_read(payload, n_groups) -> [(size, crc)]"},
     {"encode_group", WITH_KEYWORDS(py_encode_group), METH_VARARGS | METH_KEYWORDS, encode_group_doc},
     {"simd_available", py_simd_available, METH_NOARGS, "simd_available() -> 0 none, 1 AVX2"},
+    {"dot_product", py_dot_product, METH_NOARGS,
+     "dot_product() -> sums of products of bytes: 0 cut to 16 bits (x86 without VNNI), 1 exact and fast (VNNI, "
+     "Arm's dot product), 2 exact"},
     {"version", py_version, METH_NOARGS, "version() -> str"},
     {NULL, NULL, 0, NULL},
 };

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aecodec.errors import AecodecError, DeviceError, InputError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.precision import Precision, check
 from aecodec.session import DEVICES, Device
 
 if TYPE_CHECKING:
@@ -42,19 +43,27 @@ class _Batch:
     """A Codec for each process that calls it, made when the first batch comes."""
 
     def __init__(
-        self, column: str, model: str | None, device: Device, threads: int | None, limits: Limits, keep: bool
+        self,
+        column: str,
+        model: str | None,
+        device: Device,
+        threads: int | None,
+        limits: Limits,
+        keep: bool,
+        precision: Precision,
     ) -> None:
         if device not in DEVICES:
             raise UsageError(f"device {device!r} is unknown; use one of {', '.join(DEVICES)}")
+        check(precision, device)
         self._column, self._keep = column, keep
-        self._arguments = model, device, threads, limits
+        self._arguments, self._precision = (model, device, threads, limits), precision
         self._codec: Codec | None = None
 
     def codec(self) -> Codec:
         if self._codec is None:
             from aecodec.codec import Codec
 
-            self._codec = Codec(*self._arguments)
+            self._codec = Codec(*self._arguments, precision=self._precision)
         return self._codec
 
     def __getstate__(self) -> dict[str, Any]:
@@ -79,9 +88,10 @@ class EncodeBatch(_Batch):
         bpp     float64, 8 * bytes / (H * W); NaN where it failed
         error   "", or "InputError: ..." with what is wrong
 
-    quality, alpha, alpha_quality and the targets are those of Codec.encode; keep: the column of pictures
-    stays. threads: of each actor; give Ray as many with num_cpus. UsageError for a column that is not there
-    or arguments that make no sense; DeviceError where no picture could be encoded at all."""
+    quality, alpha, alpha_quality, thumbnail and the targets are those of Codec.encode, precision that of
+    Codec; keep: the column of pictures stays. threads: of each actor; give Ray as many with num_cpus.
+    UsageError for a column that is not there or arguments that make no sense; DeviceError where no picture
+    could be encoded at all."""
 
     def __init__(
         self,
@@ -99,8 +109,10 @@ class EncodeBatch(_Batch):
         target_size: int | None = None,
         target_psnr: float | None = None,
         max_size: int | None = None,
+        thumbnail: bool = False,
+        precision: Precision = "auto",
     ) -> None:
-        super().__init__(column or "", model, device, threads, limits, keep)
+        super().__init__(column or "", model, device, threads, limits, keep, precision)
         if not 0 <= quality <= 100:
             raise UsageError(f"quality {quality} is outside 0..100")
         self._options: dict[str, Any] = {
@@ -111,6 +123,7 @@ class EncodeBatch(_Batch):
             "target_size": target_size,
             "target_psnr": target_psnr,
             "max_size": max_size,
+            "thumbnail": thumbnail,
         }
 
     def __call__(self, batch: Columns) -> dict[str, Any]:
@@ -159,8 +172,9 @@ class DecodeBatch(_Batch):
         threads: int | None = 1,
         limits: Limits = DEFAULT_LIMITS,
         keep: bool = False,
+        precision: Precision = "auto",
     ) -> None:
-        super().__init__(column, None, device, threads, limits, keep)
+        super().__init__(column, None, device, threads, limits, keep, precision)
         if mode not in MODES and not (mode is None and format):
             known = ", ".join(MODES)
             raise UsageError(f"mode {mode!r} is unknown; use one of {known}, or None together with a format")

@@ -14,6 +14,9 @@ from .checkpoint import load_model
 from .config import Config
 from .data import load_pictures
 from .evaluate import evaluate
+from .family.config import FamilyConfig
+from .family.train import FamilyTrainer
+from .settings_file import read_values
 from .train import Trainer
 
 
@@ -34,6 +37,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.evaluate:
         return measure(*args.evaluate)
     try:
+        if "network" in read_values(args.config, args.set):  # a small autoencoder; a codec has a size
+            FamilyTrainer(FamilyConfig.load(args.config, args.set)).run()
+            return 0
         trainer = Trainer(Config.load(args.config, args.set))
     except (OSError, ValueError, KeyError) as error:
         print(f"aecodec train: {error}", file=sys.stderr)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .layers import Block
-from .model import SIZES, CodecModel
+from .model import CodecModel, size_of
 from .transforms import Lapped, Refinement
 
 
@@ -25,7 +25,7 @@ def load_model(path: str) -> tuple[CodecModel, dict[str, Any]]:
         raise ValueError(f"{path} is no checkpoint of aecodec.training")
     cfg = state["config"]
     model = CodecModel(
-        SIZES[cfg["size"]],
+        size_of(cfg["size"], cfg.get("shape", {})),
         cfg["activation"],
         cfg["expansion"],
         cfg["shortcut"],

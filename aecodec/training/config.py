@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+
+from .objectives import ObjectiveSettings
+from .settings_file import read_settings
 
 
 @dataclass
-class Config:
+class Config(ObjectiveSettings):
     """Every knob of a run.  `size`: nano, fast, std or hq.  Fractions are of `steps`."""
 
     size: str = "nano"
+    # Fields of model.Size to replace, such as {c = 40, decoder_blocks = 3}.
+    shape: dict[str, int] = dataclasses.field(default_factory=dict)
     data: list[str] = dataclasses.field(default_factory=list)
     validation: int = 8
     out: str = "runs/default"
@@ -31,8 +33,15 @@ class Config:
     lambda_high: float = 0.4
     # Each sample's loss is divided by (lambda / mean lambda)^balance, so every quality gets its share.
     balance: float = 0.5
+    # What is left of the squared error of a sample's noise, about: its loss is divided by so much more.
+    noise_balance: float = 0.1
     # Weight of visible steps between patches beside the squared error, at level 0; none from level 32 on.
     seam: float = 0.0
+    # "encoder": only g_a, h_a and the gain in front of h_a learn.  Every other weight stays what `init` has,
+    # bit for bit, so the decoder of the model that the run started from reads the new encoder's files.
+    train_only: str = ""
+    # Above 0: validation measures pictures with Gaussian noise of this standard deviation (0..255) too.
+    noise_validation: float = 0.0
 
     steps: int = 10000
     # Above 0: the schedule runs by training time, not by steps, and ends after this many minutes.
@@ -45,7 +54,18 @@ class Config:
     final_from: float = 1.0
     warmup: int = 100
     constant: float = 0.2
+    # For dense 1x1 weights: muon, soap or adam.  `dense_layers`: all of them, or `float` (not the scale
+    # networks) or `transforms` (only g_a and g_s); Adam takes the others.
+    optimiser: str = "muon"
+    dense_layers: str = "all"
     muon_lr: float = 0.03
+    muon_momentum: float = 0.95
+    # Every so many steps hidden units that have not acted since start again, until this share of the run, and
+    # Muon learns the means of its layers' inputs (`centre`).  0: never.
+    look_every: int = 0
+    centre: bool = True
+    revive_until: float = 0.6
+    soap_lr: float = 3e-3
     adam_lr: float = 1e-3
     weight_decay: float = 0.0
     clip: float = 1.0
@@ -70,32 +90,8 @@ class Config:
         """Config from a TOML file (or the defaults) and `key=value` overrides in TOML syntax.
 
         Raises ValueError naming the key that is unknown or of the wrong type."""
-        values: dict[str, Any] = {}
-        if path:
-            values.update(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        for item in overrides:
-            key, sep, text = item.partition("=")
-            if not sep:
-                raise ValueError(f"--set {item}: expected key=value")
-            try:
-                values[key] = tomllib.loads(f"value = {text}")["value"]
-            except tomllib.TOMLDecodeError:
-                values[key] = text
-        return cls._checked(values)
-
-    @classmethod
-    def _checked(cls, values: dict[str, Any]) -> Config:
-        defaults = cls()
-        known = [f.name for f in dataclasses.fields(cls)]
-        for key, value in values.items():
-            if key not in known:
-                raise ValueError(f"unknown setting {key!r}; known settings: {', '.join(known)}")
-            wanted = type(getattr(defaults, key))
-            if wanted is float and type(value) is int:
-                values[key] = float(value)
-            elif type(value) is not wanted:  # not isinstance: true is no number
-                raise ValueError(f"setting {key!r} wants {wanted.__name__}, got {value!r}")
+        cfg = read_settings(cls, path, overrides)
         for key in ("crop", "final_crop"):
-            if (value := values.get(key, 64)) < 64 or value % 64:
+            if (value := getattr(cfg, key)) < 64 or value % 64:
                 raise ValueError(f"setting {key!r} wants a multiple of 64, got {value}")
-        return dataclasses.replace(defaults, **values)
+        return cfg

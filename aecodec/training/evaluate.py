@@ -25,13 +25,16 @@ def pad_to(x: Tensor, multiple: int = 64) -> Tensor:
 
 @torch.no_grad()
 def evaluate(
-    model: CodecModel, pictures: list[Tensor], device: torch.device, cfg: Config
+    model: CodecModel, pictures: list[Tensor], device: torch.device, cfg: Config, noise: float = 0.0
 ) -> list[dict[str, Any]]:
-    """Per quality level: mean bpp (estimated from the model's densities), mean RGB PSNR, mean RD loss."""
+    """Per quality level: mean bpp (estimated from the model's densities), mean RGB PSNR, mean RD loss.
+
+    noise: standard deviation, 0..255, of what is added to the pictures before they are coded; PSNR and loss
+    are against the clean ones."""
     rows = []
     for level in EVALUATION_LEVELS:
         lmbda = float(lambda_of(float(level), cfg.lambda_low, cfg.lambda_high))
-        found = [picture_rd(model, p, level, device) for p in pictures]
+        found = [picture_rd(model, p, level, device, noise) for p in pictures]
         bpp, mse = np.array(found).T
         rows.append(
             {
@@ -45,14 +48,23 @@ def evaluate(
 
 
 @torch.no_grad()
-def picture_rd(model: CodecModel, picture: Tensor, level: float, device: torch.device) -> tuple[float, float]:
+def picture_rd(
+    model: CodecModel, picture: Tensor, level: float, device: torch.device, noise: float = 0.0
+) -> tuple[float, float]:
     """(bpp, MSE on the 0..255 scale of the rounded, clipped picture) for one uint8 [3, H, W]."""
     x = picture[None].to(device).float() / 255
+    given = with_noise(picture, noise)[None].to(device).float() / 255 if noise else x
     height, width = x.shape[2:]
-    output = model(pad_to(x), torch.tensor([float(level)], device=device), exact=True, hard=True)
+    output = model(pad_to(given), torch.tensor([float(level)], device=device), exact=True, hard=True)
     x_hat = output.x_hat[:, :, :height, :width].clamp(0, 1).mul(255).round()
     bpp = float((output.y_bits + output.z_bits).sum()) / (height * width)
     return bpp, float((x_hat - x * 255).square().mean()) + 1e-9
+
+
+def with_noise(picture: Tensor, sigma: float) -> Tensor:
+    """uint8 of any shape -> the same with Gaussian noise, rounded and clipped; always the same noise."""
+    drawn = torch.randn(picture.shape, generator=torch.Generator().manual_seed(0)) * sigma
+    return (picture.cpu() + drawn).round().clamp(0, 255).byte()
 
 
 @torch.no_grad()

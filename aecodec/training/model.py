@@ -7,6 +7,7 @@ y_hat = mu + s -g_s-> x_hat"""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -45,6 +46,15 @@ SIZES = {
     "std": Size(224, 4, 6, 320, width=192, scale_width=96, scale_width_second=128),
     "hq": Size(320, 5, 9, 320, 96, width=256, scale_width=128, scale_width_second=160),
 }
+
+
+def size_of(name: str, shape: dict[str, int]) -> Size:
+    """A named size with some of its fields replaced.  ValueError naming a field that is unknown."""
+    known = [f.name for f in dataclasses.fields(Size)]
+    for key in shape:
+        if key not in known:
+            raise ValueError(f"setting 'shape': {key!r} is unknown; known: {', '.join(known)}")
+    return dataclasses.replace(SIZES[name], **shape)
 
 
 def lambda_of(level: Tensor | float, low: float, high: float) -> Tensor | float:

@@ -1,7 +1,8 @@
 """The training loop: config -> crops -> CodecModel -> checkpoints with EMA weights.
 
 Loss of a picture at quality q: bits per pixel + lambda(q) * MSE on the 0..255 scale, weighted so that
-every quality has its share.  Checkpoints hold everything a run needs to go on exactly where it was."""
+every quality has its share (objectives/).  Checkpoints hold everything a run needs to go on exactly where
+it was."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -20,44 +22,16 @@ from torch import Tensor
 from .checkpoint import warm_start
 from .config import Config
 from .data import Crops, klt_basis, load_pictures
+from .dormant import Dormant, layer_inputs
 from .evaluate import evaluate, save_samples
 from .layers import ACTIVATIONS, LEVELS
-from .model import SIZES, CodecModel, Output, lambda_of
-from .optim import make_optimisers
-from .transforms import PATCH
+from .model import SIZES, CodecModel, lambda_of, size_of
+from .objectives import Forward, codec_objective, corruption_of
+from .optim import Muon, make_optimisers
 
-SEAM_REACH = (1, 2, 4)
-"""Pixels on either side of an edge between patches."""
-FLAT = 6 / 255
-"""A step in the picture that begins to hide one in the error."""
-
-
-def rd_loss(
-    output: Output, x: Tensor, lmbda: Tensor, balance: float, middle: float, seam: Tensor | float = 0.0
-) -> tuple[Tensor, Tensor, Tensor]:
-    """-> (loss, bpp [B], mse [B] on the 0..255 scale).  seam: weight of `seam_error` [B]."""
-    pixels = x.shape[2] * x.shape[3]
-    bpp = (output.y_bits + output.z_bits) / pixels
-    mse = (output.x_hat - x).square().mean((1, 2, 3)) * 255**2
-    weight = (lmbda / middle) ** -balance
-    distortion = mse + seam * seam_error(output.x_hat, x) * 255**2
-    return ((bpp + lmbda * distortion) * weight).mean(), bpp, mse
-
-
-def seam_error(x_hat: Tensor, x: Tensor) -> Tensor:
-    """[B, 3, H, W] twice -> [B]: squared steps of the error over the edges of 16x16 patches, where x is flat.
-
-    Blocks are seen in flat areas, which count little in a squared error.  So the mean square of the error's
-    steps along the edge of a patch is divided by 1 + (mean square of the steps of x) / FLAT^2."""
-    found = []
-    for axis in (2, 3):
-        edges = torch.arange(PATCH, x.shape[axis], PATCH, device=x.device)
-        for reach in SEAM_REACH:
-            before, after = edges - reach, edges + reach - 1
-            steps = [t.index_select(axis, after) - t.index_select(axis, before) for t in (x_hat - x, x)]
-            error, own = (s.square().unflatten(5 - axis, (-1, PATCH)).mean((1, 6 - axis)) for s in steps)
-            found.append((error / (1 + own / FLAT**2)).mean((1, 2)))
-    return torch.stack(found).mean(0)
+ENCODER = ("g_a", "h_a", "hyper_gain")
+"""Modules that only an encoder has.  `gain` is none of them: the decoder undoes it."""
+PARTS = ("", "encoder")
 
 
 def random_levels(count: int) -> Tensor:
@@ -91,9 +65,9 @@ class Trainer:
 
     def __init__(self, cfg: Config):
         self.cfg = cfg
-        for key, value, known in (("size", cfg.size, SIZES), ("activation", cfg.activation, ACTIVATIONS)):
-            if value not in known:
-                raise ValueError(f"setting {key!r}: {value!r} is unknown; known: {', '.join(known)}")
+        self._check()
+        self.objective = codec_objective(cfg, seams=cfg.seam > 0)
+        self.corruption = corruption_of(cfg)
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         for name, count in (("batch", cfg.batch), ("final_batch", cfg.final_batch)):
             if count % self.world:
@@ -115,7 +89,7 @@ class Trainer:
         self.validation = pictures[:held_out]
         self.crops = Crops(pictures[held_out:], self.device, cfg.seed, self.rank, self.world)
         self.model = CodecModel(
-            SIZES[cfg.size],
+            size_of(cfg.size, cfg.shape),
             cfg.activation,
             cfg.expansion,
             cfg.shortcut,
@@ -130,14 +104,36 @@ class Trainer:
                 print(f"not in {cfg.init}, starting as the identity: {', '.join(new)}", flush=True)
         elif cfg.shortcut:
             self.model.start_from_klt(*klt_basis(pictures[held_out:], self.model.size.n))
+        if cfg.train_only == "encoder":
+            for name, module in self.model.named_children():
+                module.requires_grad_(name in ENCODER)
         self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimisers = make_optimisers(self.model, cfg.muon_lr, cfg.adam_lr, cfg.weight_decay)
+        self.optimisers = make_optimisers(self.model, cfg)
         self.base_lr = [[g["lr"] for g in o.param_groups] for o in self.optimisers]
         self.ema = Ema(self.model, cfg.ema)
+        self.dormant = Dormant(self.model)
+        self.revived = (0, 0)
         self.forward: Any = torch.compile(self.model) if cfg.compile else self.model
         self.step = 0
         self.elapsed = 0.0
         self.middle = float(lambda_of(31.5, cfg.lambda_low, cfg.lambda_high))
+
+    def _check(self) -> None:
+        cfg = self.cfg
+        for key, value, known in (
+            ("size", cfg.size, tuple(SIZES)),
+            ("activation", cfg.activation, tuple(ACTIVATIONS)),
+            ("train_only", cfg.train_only, PARTS),
+        ):
+            if value not in known:
+                names = ", ".join(name or "nothing" for name in known)
+                raise ValueError(f"setting {key!r}: {value!r} is unknown; known: {names}")
+        if cfg.train_only and not cfg.init:
+            raise ValueError("setting 'train_only' wants 'init', the weights whose other parts are kept")
+        if cfg.train_only and cfg.freeze_encoder_from < 1:
+            raise ValueError(
+                "setting 'train_only' = 'encoder' wants 'freeze_encoder_from' = 1.0: no frozen phase"
+            )
 
     # -- checkpoints -----------------------------------------------------------------------------
 
@@ -150,6 +146,7 @@ class Trainer:
             "step": self.step,
             "elapsed": self.elapsed,
             "optimisers": [o.state_dict() for o in self.optimisers],
+            "acted": self.dormant.acted,
             "config": vars(self.cfg),
         }
         self._write(state, "last.pt")
@@ -175,6 +172,8 @@ class Trainer:
             self.ema.weights[key].copy_(value)
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+        for name, acted in state.get("acted", {}).items():
+            self.dormant.acted[name].copy_(acted)
         self.step, self.elapsed = state["step"], state["elapsed"]
         return True
 
@@ -200,19 +199,24 @@ class Trainer:
         frozen = done >= cfg.freeze_encoder_from
         late = done >= cfg.final_from
         crop, batch = (cfg.final_crop, cfg.final_batch) if late else (cfg.crop, cfg.batch)
-        for module in (self.model.g_a, self.model.h_a, self.model.gain, self.model.hyper_gain):
-            module.requires_grad_(not frozen)
+        if not cfg.train_only:
+            for module in (self.model.g_a, self.model.h_a, self.model.gain, self.model.hyper_gain):
+                module.requires_grad_(not frozen)
         # Noise too is a function of the step alone, so that a resumed run repeats it.
         torch.manual_seed(cfg.seed * 1_000_003 + self.step)
         x = self.crops.batch(self.step, crop, batch).float().div_(255)
         level = self._own_levels(batch).to(self.device)
         lmbda = lambda_of(level.float(), cfg.lambda_low, cfg.lambda_high)
+        given = x if self.corruption is None else self.corruption(x)
         with self.autocast():
-            output = self.forward(x, level, exact=done >= cfg.exact_from, hard=frozen)
+            output = self.forward(given, level, exact=done >= cfg.exact_from, hard=frozen)
         seam = cfg.seam * (1 - level / 32).clamp(min=0)
-        loss, bpp, mse = rd_loss(output, x, lmbda, cfg.balance, self.middle, seam)  # type: ignore[arg-type]
-        loss.backward()
+        bits = output.y_bits + output.z_bits
+        passed = Forward(given, x, output.x_hat, output.y_hat, self._encode(level), bits=bits, seam=seam)
+        loss = self.objective(passed, lmbda, self._share(lmbda, given, x))  # type: ignore[arg-type]
+        loss.total.backward()
         self._share_gradients()
+        self.dormant.watch()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         if torch.isfinite(norm):
             for optimiser in self.optimisers:
@@ -221,7 +225,53 @@ class Trainer:
             optimiser.zero_grad(set_to_none=True)
         self.ema.update(self.model, self.step)
         self.step += 1
-        return float(loss.detach()), bpp.detach(), mse.detach()
+        if cfg.look_every and self.step % cfg.look_every == 0:
+            self.look(x, level)
+        mse = (output.x_hat.detach() - x).square().mean((1, 2, 3)) * 255**2
+        return float(loss.total.detach()), loss.parts["rate"].detach(), mse
+
+    def _encode(self, level: Tensor) -> Callable[[Tensor], Tensor]:
+        def encode(x: Tensor) -> Tensor:
+            with self.autocast():
+                y: Tensor = self.model.g_a(x, level) * self.model.gain(level)
+            return y
+
+        return encode
+
+    def _share(self, lmbda: Any, given: Tensor, x: Tensor) -> Tensor:
+        """[B]: one over about what each sample's loss is, up to one factor, so that all count alike."""
+        share: Tensor = (lmbda / self.middle) ** -self.cfg.balance
+        if given is x:
+            return share
+        noise = (given - x).square().mean((1, 2, 3)) * 255**2
+        return 1 / (1 / share + self.cfg.noise_balance * lmbda * noise)
+
+    @torch.no_grad()
+    def look(self, x: Tensor, level: Tensor) -> None:
+        """What the layers are given, told to Muon; units that have stopped to act start again."""
+        with self.autocast():
+            inputs = layer_inputs(self.model, x, level)
+        if self.cfg.centre:
+            for optimiser in self.optimisers:
+                if isinstance(optimiser, Muon):
+                    for name, values in inputs.items():
+                        weight = self.model.get_parameter(f"{name}.weight")
+                        optimiser.centre(weight, self._mean(values.mean(1)))
+        if self.done() < self.cfg.revive_until:
+            torch.manual_seed(self.step)
+            self.revived = self.dormant.revive(inputs, self.ema.weights, self.optimisers)
+            self._share_weights()
+
+    def _mean(self, value: Tensor) -> Tensor:
+        if self.world > 1:
+            dist.all_reduce(value)
+            value /= self.world
+        return value
+
+    def _share_weights(self) -> None:
+        if self.world > 1:
+            for value in (*self.model.state_dict().values(), *self.ema.weights.values()):
+                dist.broadcast(value, 0)
 
     def _own_levels(self, batch: int) -> Tensor:
         """This process's share of the step's levels, as of its crops; from then on its noise is its own."""
@@ -284,6 +334,8 @@ class Trainer:
                 row = {k: round(v, 5) for k, v in means.items()}
                 left = self.elapsed * (1 / max(self.done(), 1e-9) - 1)
                 row |= {"step": self.step, "seconds": round(self.elapsed, 1)}
+                if cfg.look_every:
+                    row["revived"] = self.revived[0]
                 log.write(json.dumps(row) + "\n")
                 log.flush()
                 if board:
@@ -309,17 +361,20 @@ class Trainer:
             return
         kept = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.model.load_state_dict(self.ema.weights)
-        rows = evaluate(self.model, self.validation, self.device, self.cfg)
+        found = {"validation": evaluate(self.model, self.validation, self.device, self.cfg)}
+        if self.cfg.noise_validation:
+            found["noisy"] = evaluate(
+                self.model, self.validation, self.device, self.cfg, self.cfg.noise_validation
+            )
         save_samples(self.model, self.validation[:2], self.device, self.out / f"samples-{self.step:07d}.png")
         self.model.load_state_dict(kept)
         if log:
-            log.write(json.dumps({"step": self.step, "validation": rows}) + "\n")
+            log.write(json.dumps({"step": self.step, **found}) + "\n")
             log.flush()
-            text = "  ".join(f"q{r['level']:.0f} {r['bpp']:.3f}bpp {r['psnr']:.2f}dB" for r in rows)
-            print(
-                f"\nstep {self.step}: {text}  mean loss {math.fsum(r['loss'] for r in rows) / len(rows):.4f}",
-                flush=True,
-            )
+            for name, rows in found.items():
+                text = "  ".join(f"q{r['level']:.0f} {r['bpp']:.3f}bpp {r['psnr']:.2f}dB" for r in rows)
+                mean = math.fsum(r["loss"] for r in rows) / len(rows)
+                print(f"\nstep {self.step}, {name}: {text}  mean loss {mean:.4f}", flush=True)
 
 
 def _progress(row: dict[str, float], share: float, left: float) -> None:

@@ -21,12 +21,19 @@ REGISTRY: dict[str, Maker] = {
 
 
 def is_aecodec(name: str) -> bool:
-    return name.partition(":")[0] == "aecodec"
+    return name.partition("@")[0].partition(":")[0] == "aecodec"
+
+
+def model_of(name: str) -> str | None:
+    """MODEL of `aecodec:MODEL@PRECISION`; None is the default model."""
+    return name.partition("@")[0].partition(":")[2] or None
 
 
 def make(name: str, threads: int | None = None) -> ImageCodec:
-    """A codec by name; `aecodec:MODEL` takes another bundle. threads: None is all of them. ValueError."""
-    maker = REGISTRY.get(name.partition(":")[0] if is_aecodec(name) else name)
+    """A codec by name; `aecodec:MODEL@PRECISION` takes another bundle, another precision than auto, or both.
+    threads: None is all of them. ValueError."""
+    maker = REGISTRY.get("aecodec" if is_aecodec(name) else name)
     if maker is None:
-        raise ValueError(f"codec {name!r} is unknown; there are {', '.join(REGISTRY)} and aecodec:MODEL")
+        known = f"{', '.join(REGISTRY)} and aecodec:MODEL@PRECISION"
+        raise ValueError(f"codec {name!r} is unknown; there are {known}")
     return maker(name, threads)

@@ -1,17 +1,20 @@
-"""aecodec itself. `aecodec` is the default model, `aecodec:NAME` or `aecodec:FOLDER` another bundle."""
+"""aecodec itself. `aecodec` is the default model, `aecodec:NAME` or `aecodec:FOLDER` another bundle;
+`aecodec@fp32` and `aecodec:NAME@int8` compute in this precision, without it in that of `auto`."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
 
 import aecodec
-from aecodec import _core, models
-from aecodec.errors import ModelError
+from aecodec import _core, models, precision
+from aecodec.errors import AecodecError
+from aecodec.precision import Precision
 from aecodec.session import wheels
 from benchmarks.codecs.base import ImageCodec, Pixels
 
@@ -28,13 +31,16 @@ def source_hash() -> str:
 
 
 class Aecodec:
-    def __init__(self, name: str, model: str | None, threads: int | None) -> None:
-        self.codec = aecodec.Codec(model=model, device="cpu", threads=threads)
+    def __init__(self, name: str, model: str | None, threads: int | None, wanted: Precision = "auto") -> None:
+        self.codec = aecodec.Codec(model=model, device="cpu", threads=threads, precision=wanted)
         bundle = self.codec.bundle
+        self.precision = precision.choose(wanted, bundle, "cpu")
         self.name, self.model_id = name, bundle.model_id.hex()
         self.qualities: Sequence[float] = QUALITIES
         runtime = " ".join(f"{wheel} {version}" for wheel, version in wheels().items())
-        self.version = f"model {bundle.name} {self.model_id}, source {source_hash()}, {runtime}"
+        self.version = (
+            f"model {bundle.name} {self.model_id} {self.precision}, source {source_hash()}, {runtime}"
+        )
 
     def encode(self, image: Image.Image, quality: float) -> bytes:
         return self.codec.encode(image, quality)
@@ -44,9 +50,10 @@ class Aecodec:
 
 
 def make(name: str, threads: int | None) -> ImageCodec:
-    _, _, model = name.partition(":")
+    whole, at, wanted = name.partition("@")
+    _, _, model = whole.partition(":")
     try:
         short = f"aecodec:{models.find(model).name}" if model else "aecodec"
-    except ModelError as error:
+        return Aecodec(short + at + wanted, model or None, threads, cast(Precision, wanted or "auto"))
+    except AecodecError as error:
         raise ValueError(f"codec {name}: {error}") from None
-    return Aecodec(short, model or None, threads)

@@ -1,4 +1,7 @@
-/* Fuzz target: the bytes are a whole file. What is accepted must be consistent with itself. */
+/* Fuzz target: the bytes are a whole file. What is accepted must be consistent with itself.
+ *
+ * Under libFuzzer most mutations get checksums that fit again: without them nothing would be found behind
+ * the first checksum. */
 #include "aecodec.h"
 #include "check.h"
 
@@ -55,3 +58,39 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     walk(data, size, AECODEC_SALVAGE);
     return 0;
 }
+
+#ifdef AECODEC_LIBFUZZER
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+
+static void store32(uint8_t *out, uint32_t value) {
+    for (int i = 0; i < 4; i++) out[i] = (uint8_t)(value >> 8 * i);
+}
+
+/* The header's checksum, then those of all sections that lie within the bytes. */
+static void repair(uint8_t *data, size_t size) {
+    size_t at = 0;
+    if (size >= AECODEC_HEADER_SIZE && data[0] == 0x89) {
+        store32(data + AECODEC_HEADER_SIZE - 4, aecodec_crc32c(0, data, AECODEC_HEADER_SIZE - 4));
+        at = AECODEC_HEADER_SIZE;
+    }
+    while (size - at > 8) {
+        size_t begin = at, payload = 0;
+        at += 4;
+        for (unsigned shift = 0; shift < 35 && at < size; shift += 7) {
+            payload |= (size_t)(data[at] & 127) << shift;
+            if (data[at++] < 128) break;
+        }
+        if (size - at < 4 || size - at - 4 < payload) return;
+        at += payload;
+        store32(data + at, aecodec_crc32c(0, data + begin, at - begin));
+        at += 4;
+    }
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed) {
+    size = LLVMFuzzerMutate(data, size, max_size);
+    if (seed % 8 != 0) repair(data, size);
+    return size;
+}
+#endif

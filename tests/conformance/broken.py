@@ -270,6 +270,9 @@ def _limits(base: bytes, payload: bytes) -> Iterator[Case]:
         LimitError,
         "the largest size that can be written",
     )
+    smallest = b"\0\0\0\1\0"  # a group in which every symbol is skipped
+    dense = sized(2048, 2048)[:HEADER] + body(*[smallest] * 16)
+    yield "limit_pixels_per_byte", dense, LimitError, f"2^22 pixels in {len(dense)} bytes"
     yield "limit_groups", sized(16385, 16383, 4), LimitError, "257 x 256 groups of edge 4"
     names = [f"n{a}{b}x" for a in "abcdefgh" for b in "abcdefgh"][:63]
     many = b"".join(section(name, b"") for name in names)

@@ -90,6 +90,10 @@ def valid_files(codec: Codec) -> Iterator[tuple[str, bytes, str]]:
     yield "rgba16_40x32", deep_file, "16 bits with an exact alpha of 16 bits"
     metadata = encode(16, 24, 30, icc=icc(), exif=EXIF, xmp=XMP, orientation=6, dpi=(300, 72.009))
     yield "metadata", metadata, "iCCP, eXIF, xMPd and rESo; orientation 6"
+    alpha = np.full((40, 70), 255, np.uint8)
+    alpha[:, :9] = 0
+    small = codec.encode_picture(Picture(scene(40, 70), alpha), 40, thumbnail=True)
+    yield "thumbnail_rgba_70x40", small, "tHMB: 5 x 3 pixels with alpha"
     yield "edge_4_72x130", _small_groups(codec), "groups of edge 4 where the scale networks see 32"
     parsed = container.read_file(encode(16, 24, 30))
     extra = {"note": b"to be skipped", "zzzz": b""}

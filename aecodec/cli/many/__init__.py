@@ -15,7 +15,6 @@ import argparse
 from aecodec.cli import common, decode, encode
 from aecodec.errors import UsageError
 
-NAME = "batch"
 HELP = "encode, decode or transcode a collection, on one machine or many"
 USAGE = "aecodec batch [options] ACTION SRC DST"
 ACTIONS = ("encode", "decode", "transcode")
@@ -116,11 +115,19 @@ def _check(args: argparse.Namespace) -> None:
     no: tuple[str, ...]
     if args.action == "decode":
         no, why = (
-            ("target_bpp", "target_size", "target_psnr", "max_size", "alpha_quality", "no_alpha"),
+            (
+                "target_bpp",
+                "target_size",
+                "target_psnr",
+                "max_size",
+                "alpha_quality",
+                "no_alpha",
+                "thumbnail",
+            ),
             "encode",
         )
     else:
-        no, why = ("format", "salvage", "apply_orientation"), "decode"
+        no, why = ("format", "salvage", "fit", "apply_orientation"), "decode"
         if args.scale != 1:
             raise UsageError(f"--scale is for decode, not for {args.action}")
     if args.action == "decode" and args.quality != 60:

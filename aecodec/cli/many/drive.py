@@ -27,8 +27,9 @@ OPTIONS = {
         "target_size",
         "target_psnr",
         "max_size",
+        "thumbnail",
     ),
-    "decode": ("scale", "salvage", "apply_orientation"),
+    "decode": ("scale", "fit", "salvage", "apply_orientation"),
 }
 """What decides about the bytes of results, beside what all actions share."""
 
@@ -37,11 +38,12 @@ def run(args: Namespace) -> int:
     args.src, args.dst = remote.local_path(args.src), remote.local_path(args.dst)
     if args.num_gpus and args.device == "auto":
         args.device = "cuda"  # a GPU that was taken from the cluster must not be left idle unnoticed
+    args.threads = args.threads or 1  # the same sums in the same order, whatever the engine
     suffix, form = ".aec", ""
     if args.action == "decode":
         suffix = "." + (args.format or "png").lower().removeprefix(".")
         form = decode.format_of("", suffix)
-    wanted = encode.suffixes() if args.action == "encode" else {".aec"}
+    wanted = encode.picture_suffixes() if args.action == "encode" else {".aec"}
     items = list(collection.listing(args.src, without=args.dst))
     kind = collection.kind_of(items, wanted, args.kind)
     every, left_out = collection.jobs(items, kind, wanted, suffix, args)
@@ -86,7 +88,6 @@ def _run(args: Namespace, plan: Plan, names: dict[str, str], records: Records, t
         engine = RayEngine(task, args)
     else:
         args.jobs = args.jobs or _cpus()
-        args.threads = args.threads or 1  # as in Ray's workers: the same sums in the same order
     try:
         return batch.run_all(args, plan, task, show, keep, engine)
     finally:
@@ -116,7 +117,7 @@ def _settings(args: Namespace, kind: str, suffix: str) -> Row:
     names = OPTIONS["decode" if args.action == "decode" else "encode"]
     found: Row = {"action": args.action, "kind": kind, "suffix": suffix}
     found |= {name: getattr(args, name) for name in names}
-    found |= {"metadata": sorted(args.metadata), "full_names": args.full_names}
+    found |= {"metadata": sorted(args.metadata), "full_names": args.full_names, "precision": args.precision}
     if kind == "parquet":
         found |= {"column": args.column, "output_column": args.output_column}
     if kind == "webdataset":
@@ -124,7 +125,7 @@ def _settings(args: Namespace, kind: str, suffix: str) -> Row:
     if args.action != "decode":
         from aecodec.codec import Codec
 
-        bundle = Codec(args.model, args.device, limits=limits(args)).bundle
+        bundle = Codec(args.model, args.device, limits=limits(args), precision=args.precision).bundle
         found |= {"model": bundle.name, "model_id": bundle.model_id.hex()}
     return found
 

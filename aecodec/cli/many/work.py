@@ -72,7 +72,9 @@ class Task:
         began = time.perf_counter()
         if self.args.action == "decode":
             decoded = decode.decode(codec, self.args, source, name, self.form)
-            data, aec, notes = decoded.data, source, decoded.notes
+            with files.about(name):
+                data = files.in_memory(decoded.contents)
+            aec, notes = source, decoded.notes
             status = SALVAGED if decoded.lost else DONE
         else:
             if self.args.action == "encode":

@@ -1,0 +1,129 @@
+"""Learn what normal pictures look like; tell where others do not.
+
+`aecodec anomaly fit DIR -o MODEL` learns from a folder of normal pictures or .aec files. `aecodec anomaly
+score MODEL PICTURE...` tells how unusual each is, and --out-dir draws where. Inputs that are broken are
+left out with a message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from io import BytesIO
+from typing import IO, TYPE_CHECKING
+
+from aecodec.cli import common, files
+from aecodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from aecodec.cli.outcome import Outcome
+    from aecodec.cli.plan import Job
+    from aecodec.codec import Codec
+
+HELP = "where pictures are not as normal ones are"
+USAGE = (
+    "aecodec anomaly fit [options] DIR... -o MODEL\n"
+    "       aecodec anomaly score [options] MODEL PICTURE... [--out-dir DIR]"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("fit", "score"), help="learn, or tell")
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="+",
+        help="fit: pictures, .aec files, folders; score: the model, then these",
+    )
+    parser.add_argument("-o", "--output", metavar="MODEL", help="fit: what was learnt, .npz")
+    parser.add_argument(
+        "--by",
+        choices=("memory", "rate", "error"),
+        default="memory",
+        help="fit: distance to normal latents (default), bits, or squared error of the decoded picture",
+    )
+    parser.add_argument(
+        "-q",
+        "--quality",
+        type=common.quality,
+        metavar="0..100",
+        help="fit: at which pictures that are no .aec files are encoded first (default 70; 15 by error)",
+    )
+    common.add_batch_arguments(parser)
+    common.add_runtime_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="replace results that exist")
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each input")
+
+
+def run(args: argparse.Namespace) -> int:
+    return _fit(args) if args.action == "fit" else _score(args)
+
+
+def _fit(args: argparse.Namespace) -> int:
+    if args.output is None or args.out_dir is not None:
+        raise UsageError("anomaly fit writes one model: give -o MODEL, and no --out-dir")
+    files.check_output(args.names[0], args.output, args.force)
+    from aecodec.cli import batch, outcome, plan
+    from aecodec.cli.encode import picture_suffixes
+    from aecodec.codec import Codec
+    from aecodec.latents import anomaly
+
+    # Blocks coded as pixels have no latents.
+    threads = batch.threads_of(args)
+    codec = Codec(args.model, args.device, threads, common.limits(args), pixel_blocks=False)
+    jobs = plan.make(args.names, True, lambda: {".aec", *picture_suffixes()})
+    found: dict[str, anomaly.Reading] = {}
+
+    def work(_: Codec, job: Job) -> Outcome:
+        data = files.read_input(job.source)
+        with files.about(job.source):
+            found[job.source] = anomaly.read(data, codec, args.by, args.quality)
+        return outcome.Outcome(job.source, None)
+
+    code = batch.run(args, jobs, work)
+    readings = [found[job.source] for job in jobs.jobs if job.source in found]
+    detector = anomaly.fit_readings(readings, codec, args.by, args.quality)
+    files.write_output(args.output, detector.pack(), args.force)
+    return code
+
+
+def _score(args: argparse.Namespace) -> int:
+    if args.output is not None or len(args.names) < 2:
+        raise UsageError("anomaly score takes MODEL and PICTURE..., and no -o")
+    from aecodec.cli import batch, outcome, plan
+    from aecodec.cli.encode import picture_suffixes
+    from aecodec.latents import anomaly
+
+    detector = anomaly.load(args.names[0])
+    codec = detector.codec(device=args.device, threads=batch.threads_of(args), limits=common.limits(args))
+    suffixes = {".aec", *picture_suffixes()}
+    jobs = plan.make(args.names[1:], True, lambda: suffixes, args.out_dir, ".png")
+
+    def work(_: Codec, job: Job) -> Outcome:
+        data = files.read_input(job.source)
+        with files.about(job.source):
+            score = detector.score(data, codec)
+            if job.target is not None:
+                colours = common.decoded(data, codec).array
+                _draw(anomaly.heat_map(colours, score.map), job.target, args.force)
+        facts = {"score": round(score.score, 4), "anomalous": score.anomalous}
+        return outcome.Outcome(job.source, job.target, found=facts)
+
+    return batch.run(args, jobs, work, _show)
+
+
+def _show(outcome: Outcome) -> tuple[str, IO[str]] | None:
+    if "score" not in outcome.found:
+        from aecodec.cli.batch import show_problems
+
+        return show_problems(outcome)
+    word = "anomalous" if outcome.found["anomalous"] else "normal"
+    return f"{outcome.found['score']:8.3f}  {word:9}  {outcome.input}", sys.stdout
+
+
+def _draw(colours: object, target: str, force: bool) -> None:
+    from PIL import Image
+
+    out = BytesIO()
+    Image.fromarray(colours).save(out, "PNG")  # type: ignore[arg-type]
+    files.write_output(target, out.getvalue(), force)

@@ -1,0 +1,74 @@
+"""Take the noise out of a picture, by coding it.
+
+Uses the default model's denoising one (NAME-denoise) where it is installed; another model loses noise by
+coding the picture as coarsely as the noise deserves. OUT is a picture, or an .aec file: then the clean
+picture is a small file, too, which any decoder of the model reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+
+from aecodec.cli import common, files
+
+HELP = "picture -> the same without noise"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="PICTURE", help="any picture or .aec file, or - for stdin")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help="picture, .aec, or - (PNG) for stdout"
+    )
+    parser.add_argument(
+        "--sigma",
+        type=common.not_negative,
+        metavar="S",
+        help="standard deviation of the noise, 0..255 (default: estimated)",
+    )
+    parser.add_argument(
+        "-q", "--quality", type=common.quality, metavar="0..100", help="of the coding (default: what suits S)"
+    )
+    common.add_metadata(parser)
+    common.add_runtime_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--json", action="store_true", help="what was done as JSON (on stderr if OUT is -)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from aecodec.cli import decode, written
+
+    source, target = args.input, args.output
+    files.check_output(source, target, args.force)
+    coded = os.path.splitext(target)[1].lower() == ".aec"
+    form = "" if coded else decode.format_of(target, None)
+    from aecodec.latents import denoise
+
+    codec = denoise.make_codec(
+        args.model, device=args.device, threads=args.threads, limits=common.limits(args)
+    )
+    picture = common.keep_metadata(common.read_any(source, args), args.metadata)
+    began = time.perf_counter()
+    sigma = denoise.estimate_sigma(picture.array) if args.sigma is None else args.sigma
+    quality = args.quality
+    if quality is None:
+        quality = denoise.quality_for(codec.bundle, sigma, picture.pixels.shape[2])
+    notes = picture.notes
+    if coded:
+        data = denoise.encode(picture, codec, sigma, quality)
+    else:
+        data, more = written.at_once(denoise.denoise(picture, codec, sigma, quality), form)
+        notes += more
+    seconds = time.perf_counter() - began
+    files.write_output(target, data, args.force)
+    if args.json:
+        facts = {"input": source, "output": target, "model": codec.bundle.name, "sigma": round(sigma, 2)}
+        facts |= {"quality": round(quality, 2), "seconds": round(seconds, 4), "notes": list(notes)}
+        print(json.dumps(facts), file=sys.stderr if target == files.PIPE else sys.stdout)
+    else:
+        for text in notes:
+            common.note(text)
+    return 0

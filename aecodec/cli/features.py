@@ -1,0 +1,83 @@
+"""Write what the latents of pictures say, as .npy arrays, without decoding pictures.
+
+IN is an .aec file, or any picture, which is encoded first. Pooled features are one vector for a picture;
+spatial ones keep a column for each 16 x 16 pixels of y or 64 x 64 of z. With --out-dir there may be any
+number of inputs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from aecodec.cli import common, files
+
+if TYPE_CHECKING:
+    from aecodec.cli.outcome import Outcome
+    from aecodec.cli.plan import Job
+    from aecodec.codec import Codec
+    from aecodec.latents.vectors import Float
+
+HELP = "latents as numbers -> .npy"
+USAGE = "aecodec features [options] IN OUT\n       aecodec features [options] --out-dir DIR [-r] IN..."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names", metavar="IN", nargs="+", help=".aec file or picture, or - for stdin; the last is OUT, .npy"
+    )
+    parser.add_argument("--kind", choices=("pooled", "spatial"), default="pooled", help="default: pooled")
+    parser.add_argument("--latent", choices=("y", "z"), default="y", help="default: y")
+    common.add_encoding_quality(parser)
+    common.add_batch_arguments(parser)
+    common.add_runtime_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="replace results that exist")
+    parser.add_argument(
+        "--json", action="store_true", help="a line of JSON for each input (on stderr if OUT is -)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.out_dir is not None:
+        return _run_batch(args)
+    source, target = common.names_of(args)
+    files.check_output(source, target, args.force)
+    from aecodec.codec import Codec
+
+    found = _features(Codec(args.model, args.device, args.threads, common.limits(args)), args, source)
+    files.write_output(target, _pack(found), args.force)
+    if args.json:
+        facts = {"input": source, "output": target, "shape": list(found.shape)}
+        print(json.dumps(facts), file=sys.stderr if target == files.PIPE else sys.stdout)
+    return 0
+
+
+def _run_batch(args: argparse.Namespace) -> int:
+    from aecodec.cli import batch, outcome, plan
+    from aecodec.cli.encode import picture_suffixes
+
+    def work(codec: Codec, job: Job) -> Outcome:
+        files.write_output(str(job.target), _pack(_features(codec, args, job.source)), args.force)
+        return outcome.Outcome(job.source, job.target)
+
+    suffixes = lambda: {".aec", *picture_suffixes()}  # noqa: E731
+    return batch.run(args, plan.make(args.names, args.recursive, suffixes, args.out_dir, ".npy"), work)
+
+
+def _features(codec: Codec, args: argparse.Namespace, name: str) -> Float:
+    from aecodec.latents import reading, vectors
+
+    data = files.read_input(name)
+    with files.about(name):
+        return vectors.of(reading.read(data, codec, args.quality), args.kind, args.latent)
+
+
+def _pack(array: Float) -> bytes:
+    import numpy as np
+
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return out.getvalue()

@@ -1,0 +1,64 @@
+"""Fill what is missing of a picture: scratches, text written over it, holes.
+
+MASK is a picture of the same size, white where pixels are to be filled. What is around is continued into the
+hole; all other pixels stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+
+from aecodec.cli import common, files
+from aecodec.errors import UsageError
+
+HELP = "fill what a mask marks in a picture"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", metavar="PICTURE", help="any picture or .aec file, or - for stdin")
+    parser.add_argument(
+        "--mask", metavar="MASK", required=True, help="a picture, white where PICTURE is missing"
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="picture, or - (PNG) for stdout")
+    common.add_metadata(parser)
+    common.add_runtime_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    parser.add_argument("--json", action="store_true", help="what was done as JSON (on stderr if OUT is -)")
+
+
+def run(args: argparse.Namespace) -> int:
+    from aecodec.cli import batch, decode, written
+
+    source, target = args.input, args.output
+    if source == args.mask == files.PIPE:
+        raise UsageError("only one of picture and mask can come from stdin")
+    files.check_output(source, target, args.force)
+    form = decode.format_of(target, None)
+    from aecodec.codec import Codec
+    from aecodec.latents import inpaint
+
+    # Blocks coded as pixels would keep the hole as it is.
+    codec = Codec(args.model, args.device, args.threads, common.limits(args), pixel_blocks=False)
+    picture = common.keep_metadata(common.read_any(source, args), args.metadata)
+    data = files.read_input(args.mask)
+    with files.about(args.mask):
+        mask = inpaint.read_mask(data, picture.pixels.shape[:2])
+    began = time.perf_counter()
+    with batch.progress(len(inpaint.QUALITIES), "turn") as bar:
+        step = (lambda: None) if bar is None else bar.update
+        filled = inpaint.inpaint(picture, mask, codec, step=step)
+    packed, notes = written.at_once(filled, form)
+    seconds = time.perf_counter() - began
+    files.write_output(target, packed, args.force)
+    notes = picture.notes + notes
+    if args.json:
+        facts = {"input": source, "output": target, "filled": int(mask.sum()), "notes": list(notes)}
+        facts |= {"seconds": round(seconds, 4)}
+        print(json.dumps(facts), file=sys.stderr if target == files.PIPE else sys.stdout)
+    else:
+        for text in notes:
+            common.note(text)
+    return 0

@@ -1,0 +1,52 @@
+"""Find the pictures of an index that are most like a picture.
+
+PICTURE is an .aec file, or any picture, which is encoded first. Prints the nearest files, best first, with
+the cosine of their features: 1 is the same picture. Needs faiss: pip install 'aecodec[latents]'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+from aecodec.cli import common, files
+from aecodec.errors import UsageError
+
+HELP = "pictures of an index that are like a picture"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("index", metavar="FILE", help="what `aecodec index` made")
+    parser.add_argument("picture", metavar="PICTURE", help=".aec file or picture, or - for stdin")
+    parser.add_argument("-k", type=common.count, default=10, metavar="N", help="how many (default 10)")
+    common.add_encoding_quality(parser)
+    common.add_runtime_arguments(parser, model=False)
+    parser.add_argument("--json", action="store_true", help="a line of JSON for each: path, score")
+
+
+def run(args: argparse.Namespace) -> int:
+    from aecodec import models
+    from aecodec.codec import Codec
+    from aecodec.latents import index, reading, vectors
+
+    made = index.load(args.index)
+    if made.model_id is None:
+        return 0
+    codec = Codec(models.find_id(made.model_id).path, args.device, args.threads, common.limits(args))
+    data = files.read_input(args.picture)
+    with files.about(args.picture):
+        latents = reading.read(data, codec, args.quality)
+    if latents.header.model_id != made.model_id:
+        have, want = latents.header.model_id.hex(), made.model_id.hex()
+        raise UsageError(
+            f"{args.picture!r} was made with model {have}, the index is of {want}; give the picture itself"
+        )
+    folder = os.path.dirname(args.index)
+    for hit in made.search(vectors.pooled(latents), args.k):
+        path = os.path.normpath(os.path.join(folder, hit.path))
+        if args.json:
+            print(json.dumps({"path": path, "score": round(hit.score, 6)}))
+        else:
+            print(f"{hit.score:.4f}  {path}")
+    return 0

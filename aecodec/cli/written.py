@@ -1,0 +1,135 @@
+"""A decoded picture -> a file in one of Pillow's formats, with what that can hold of the metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from aecodec import deep, exif, pixels, png
+from aecodec.cli.files import Contents
+from aecodec.errors import OutputError
+from aecodec.pixels import Picture, Pixels
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+    "AVIF": {"quality": 95},
+}
+XMP_TAG = 700
+"""Of TIFF."""
+WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
+DEEP_GREY = {"PNG", "TIFF"}
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+Rows = Iterator[tuple[int, Pixels]]
+"""The number of the first row, pixels [rows, W, C]; from top to bottom."""
+
+
+def at_once(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
+    """-> the file, notes"""
+    deep_grey = picture.pixels.shape[2] == 1 and picture.alpha is None and form in DEEP_GREY
+    notes: tuple[str, ...] = ()
+    if picture.depth == 16 and form != "PNG" and not deep_grey:
+        notes += (_reduced(form),)
+        picture = pixels.shallow(picture)
+    options, unsaid = _options(picture, form)
+    if picture.depth == 16 and not deep_grey:
+        return deep.png(pixels.to_array(picture), **options), notes + unsaid
+    out = BytesIO()
+    _save(pixels.to_pil(picture), out, form, options)
+    return out.getvalue(), notes + unsaid
+
+
+def by_rows(blank: Picture, rows: Rows, form: str, threads: int) -> tuple[Contents, tuple[str, ...]]:
+    """at_once() of a picture that is not held, but comes in rows; blank: all of it but its colours.
+
+    PNG and PPM are written as the rows come. For the other formats Pillow has to hold the picture."""
+    notes: tuple[str, ...] = ()
+    if blank.depth == 16 and form != "PNG":
+        notes += (_reduced(form),)
+    options, unsaid = _options(blank, form)
+    height, width, channels = blank.pixels.shape
+    channels += blank.alpha is not None
+
+    def write(out: BinaryIO) -> None:
+        shallow = form != "PNG"
+        bands = (_with_alpha(blank, top, part, shallow) for top, part in rows)
+        if form == "PNG":
+            png.write(out, (width, height), channels, blank.depth, bands, threads, **options)
+        elif form == "PPM" and channels in (1, 3):
+            out.write(b"P%d\n%d %d\n255\n" % (5 if channels == 1 else 6, width, height))
+            for band in bands:
+                out.write(np.ascontiguousarray(band).data)
+        else:
+            _save(_painted((width, height), MODES[channels], bands, _info(blank)), out, form, options)
+
+    return write, notes + unsaid
+
+
+def _with_alpha(blank: Picture, top: int, colours: Pixels, shallow: bool) -> Pixels:
+    """[rows, W, C] -> with the same rows of alpha, where there is one; 8 bits where they are wanted."""
+    found = colours
+    if blank.alpha is not None:
+        found = np.concatenate([colours, blank.alpha[top : top + colours.shape[0], :, None]], axis=2)
+    return pixels.sixteen_to_eight(found) if shallow and blank.depth == 16 else found
+
+
+def _painted(size: tuple[int, int], mode: str, bands: Iterator[Pixels], info: dict[str, Any]) -> Image.Image:
+    image, top = Image.new(mode, size), 0
+    image.info.update(info)
+    for band in bands:
+        image.paste(Image.fromarray(band if band.shape[2] > 1 else band[:, :, 0]), (0, top))
+        top += band.shape[0]
+    return image
+
+
+def _reduced(form: str) -> str:
+    return f"16 bits a channel reduced to 8 for {form}; .png keeps them"
+
+
+def _options(picture: Picture, form: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What Pillow's writer is told, notes."""
+    info = _info(picture)
+    options: dict[str, Any] = dict(OPTIONS.get(form, {}))
+    if "dpi" in info:
+        options["dpi"] = info["dpi"]
+    notes: tuple[str, ...] = ()
+    if form in WITH_EXIF:
+        options |= {key: info[key] for key in ("exif", "icc_profile", "xmp") if key in info}
+        if form == "TIFF" and "exif" in options and exif.load(options["exif"]) is None:
+            notes = ("damaged EXIF data left out, which TIFF cannot hold",)
+            del options["exif"]
+        if "xmp" in options and form in ("PNG", "TIFF"):
+            _place_xmp(options, form)
+    elif picture.orientation != 1:
+        notes = (f"{form} cannot say that the picture is to be shown turned or mirrored",)
+    return options, notes
+
+
+def _info(picture: Picture) -> dict[str, Any]:
+    return pixels.pil_info(picture.icc, picture.exif, picture.xmp, picture.orientation, picture.dpi)
+
+
+def _save(image: Image.Image, out: BinaryIO, form: str, options: dict[str, Any]) -> None:
+    try:
+        image.save(out, form, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"cannot write mode {image.mode} as {form}: {error}; use .png") from None
+
+
+def _place_xmp(options: dict[str, Any], form: str) -> None:
+    """Two of Pillow's writers have no option for XMP."""
+    xmp = options.pop("xmp")
+    if form == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
+        return
+    tags = Image.Exif()
+    tags.load(options.get("exif", b""))
+    tags[XMP_TAG] = xmp
+    options["exif"] = tags

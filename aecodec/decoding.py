@@ -1,0 +1,252 @@
+"""The decoder's half of the data path: payloads -> symbols -> pixels, band by band.
+
+    groups -rANS, scales-> z_hat, symbols -synthesis-> x_hat -> pixels
+
+A band is a few rows of groups. Only the symbols of one band, and those around it that `synthesis` sees, are
+held; a thread decodes the next band's while networks run on this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec import entropy, pixels, windows
+from aecodec.container import Header
+from aecodec.entropy import GroupReader
+from aecodec.errors import CorruptError
+from aecodec.loaded import BATCH, Z_MAX, Model, level_of, quality_of
+from aecodec.networks import Float, Group, Groups, valid
+from aecodec.parallel import Workers, ahead, workers, worth
+from aecodec.region import Plan
+from aecodec.rolling import Rows
+from aecodec.windows import Span
+
+WIDEST = 4096
+"""Blocks of a band, as far as one row of groups allows: 17 megapixels."""
+ENCODED_WIDEST = 2560
+"""The same in the encoder, beside whose bands stands the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The symbols of some rows of groups."""
+
+    groups: list[Group]
+    symbols: list[tuple[entropy.Symbols, entropy.Symbols] | None]
+    """z [Z, vh/4, vw/4] and y [N, vh, vw] of each group; None of a lost one."""
+    top: int
+    bottom: int
+    """In blocks of 64 pixels."""
+
+
+def bands(
+    model: Model,
+    header: Header,
+    payloads: list[memoryview],
+    numbers: Collection[int] | None = None,
+    salvage: bool = False,
+    checked: bool = True,
+) -> Iterator[Band]:
+    """Payloads -> symbols, from top to bottom.
+
+    numbers: the groups to decode; None is all of them, and then the checksum of the symbols is verified after
+    the last band, unless `checked` is False: CorruptError. The others have symbols None.
+    salvage: groups that cannot be decoded have symbols None, too, instead of raising CorruptError.
+    """
+    groups = Groups(header.latent_size, header.group_edge, model.bundle.group)
+    height, width = (side // 4 for side in header.latent_size)
+    halo, crc, lost = model.networks.halo("synthesis"), 0, 0
+    size = 1 if salvage else BATCH  # one that fails must not take others with it
+    wanted = frozenset(range(len(groups.all)) if numbers is None else numbers)
+    with workers(worth(model.networks.threads, header.n_groups)) as pool:
+        limits = model.networks.largest, WIDEST if checked else ENCODED_WIDEST
+        for band in groups.bands(windows.band_height(height, width, halo, *limits)):
+            found: dict[int, tuple[entropy.Symbols, entropy.Symbols]] = {}
+            own = [number for number in band if number in wanted]
+            for batch in (own[i : i + size] for i in range(0, len(own), size)):
+                try:
+                    decoded = _decode_groups(model, header, groups, batch, payloads, pool)
+                except CorruptError:
+                    if not salvage:
+                        raise
+                    continue
+                found |= zip(batch, decoded, strict=True)
+            for z, y in found.values():
+                crc = entropy.symbols_crc(crc, z, y)
+            lost += len(band) - len(found)
+            top, bottom = groups.all[band[0]].top // 4, groups.bottom(band[-1])
+            yield Band([groups.all[n] for n in band], [found.get(n) for n in band], top, bottom)
+    if checked and crc != header.symbols_crc and not lost:
+        raise CorruptError(
+            f"the decoded symbols have checksum {crc:08x}, the header says {header.symbols_crc:08x}: "
+            "the file is damaged, or was not made by the model that it names"
+        )
+
+
+def decode_symbols(
+    model: Model,
+    header: Header,
+    payloads: list[memoryview],
+    numbers: Collection[int] | None = None,
+    salvage: bool = False,
+    checked: bool = True,
+) -> tuple[Float, Float, frozenset[int]]:
+    """bands() in one piece -> symbols [1, N, h, w], z_hat [1, Z, h/4, w/4], the groups left out.
+
+    Their latents are 0."""
+    (h, w), lost, number = header.latent_size, set(), 0
+    symbols = np.zeros((1, model.bundle.n, h, w), np.float32)  # [1, N, h, w]
+    z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)  # [1, Z, h/4, w/4]
+    for band in bands(model, header, payloads, numbers, salvage, checked):
+        for group, found in zip(band.groups, band.symbols, strict=True):
+            if found is None:
+                lost.add(number)
+            else:
+                Groups.cut(z_hat[0], group, of_z=True)[:], Groups.cut(symbols[0], group)[:] = found
+            number += 1
+    return symbols, z_hat, frozenset(lost)
+
+
+def decode_first(model: Model, header: Header, payloads: list[memoryview]) -> tuple[Float, Float]:
+    """Payloads -> symbols of the first half [1, N, h, w], 0 elsewhere, and z_hat [1, Z, h/4, w/4].
+
+    The second half, to which most of the scale networks' work belongs, is not read, so that the checksum of
+    the symbols cannot be verified; those of all bytes have been when the file was taken apart."""
+    networks, level = model.networks, level_of(header)
+    groups = Groups(header.latent_size, header.group_edge, model.bundle.group)
+    (h, w), number = header.latent_size, 0
+    symbols = np.zeros((1, model.bundle.n, h, w), np.float32)  # [1, N, h, w]
+    z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)  # [1, Z, h/4, w/4]
+    for batch in groups.batches(BATCH):
+        numbers = range(number, number + len(batch))
+        readers = [_reader(model, header, g, payloads[n]) for g, n in zip(batch, numbers, strict=True)]
+        z = [_checked_z(r.z(), n) for r, n in zip(readers, numbers, strict=True)]  # [Z, vh/4, vw/4] each
+        index, _ = networks.scales_first(groups.pad(z, of_z=True), groups.mask(batch), level)  # [G, N, e, e]
+        for group, reader, of_z, part in zip(batch, readers, z, index, strict=True):
+            groups.cut(symbols[0], group)[:] = reader.first(valid(part, group))  # [N, vh, vw]
+            groups.cut(z_hat[0], group, of_z=True)[:] = of_z
+        number += len(batch)
+    return symbols, z_hat
+
+
+def decode_part(
+    model: Model, header: Header, payloads: list[memoryview], needed: Plan
+) -> tuple[Float, Float]:
+    """symbols [1, N, h, w] and z_hat [1, Z, h/4, w/4] of the blocks of a plan, halo included."""
+    rows, columns, found = needed.rows, needed.columns, []
+    for channels, scale in ((model.bundle.n, 4), (model.bundle.z, 1)):
+        size = scale * (rows.last - rows.first), scale * (columns.last - columns.first)
+        found.append(np.zeros((1, channels, *size), np.float32))
+    for band in bands(model, header, payloads, needed.groups):
+        for group, symbols in zip(band.groups, band.symbols, strict=True):
+            if symbols is not None:
+                for out, part, k in zip(found, reversed(symbols), (1, 4), strict=True):
+                    _place(
+                        out[0],
+                        part,
+                        group.top // k - rows.first * 4 // k,
+                        group.left // k - columns.first * 4 // k,
+                    )
+    return found[0], found[1]
+
+
+def _place(out: Float, part: entropy.Symbols, top: int, left: int) -> None:
+    """What of a part at (top, left) lies inside."""
+    (height, width), (high, wide) = out.shape[1:], part.shape[1:]
+    y, x = slice(max(top, 0), min(top + high, height)), slice(max(left, 0), min(left + wide, width))
+    if y.start < y.stop and x.start < x.stop:
+        out[:, y, x] = part[:, y.start - top : y.stop - top, x.start - left : x.stop - left]
+
+
+def pixel_bands(
+    model: Model, header: Header, coming: Iterator[Band], wanted: NDArray[np.bool_] | None = None
+) -> Iterator[tuple[int, pixels.Pixels]]:
+    """Symbols -> the picture without its pixel blocks, from top to bottom: row, pixels [rows, W, C].
+
+    wanted [H/64, W/64]: only bands with such blocks are given."""
+    return _Synthesis(model, header, wanted).bands(coming)
+
+
+class _Synthesis:
+    """Symbols of one picture on their way to pixels."""
+
+    def __init__(self, model: Model, header: Header, wanted: NDArray[np.bool_] | None) -> None:
+        self._model, self._header, self._wanted = model, header, wanted
+        self._height, self._width = (side // 4 for side in header.latent_size)
+        self._symbols = Rows(model.bundle.n, 4, self._width, np.int16)  # [N, h, w]
+        self._z = Rows(model.bundle.z, 1, self._width, np.int16)  # [Z, h/4, w/4]
+
+    def bands(self, coming: Iterator[Band]) -> Iterator[tuple[int, pixels.Pixels]]:
+        networks = self._model.networks
+        halo, done, rows = networks.halo("synthesis"), 0, [0]
+        for band in ahead(coming, worth(networks.threads, self._header.n_groups)):
+            self._symbols.move(max(0, done - halo), band.bottom)[:] = 0
+            self._z.move(max(0, done - halo), band.bottom)[:] = 0
+            for group, found in zip(band.groups, band.symbols, strict=True):
+                if found is not None:
+                    self._z.group(group)[:], self._symbols.group(group)[:] = found
+            rows += sorted({(group.top + group.height) // 4 for group in band.groups})
+            seen = [row for row in rows if row + halo <= band.bottom or band.bottom == self._height]
+            if seen[-1] > done:
+                if self._wanted is None or self._wanted[done : seen[-1]].any():
+                    yield 64 * done, self._pixels(done, seen[-1])
+                done, rows = seen[-1], [row for row in rows if row >= seen[-1]]
+
+    def _pixels(self, top: int, bottom: int) -> pixels.Pixels:
+        networks, header = self._model.networks, self._header
+        high, depth = min(64 * bottom, header.height) - 64 * top, header.bit_depth
+        out: pixels.Pixels = np.empty((high, header.width, header.channels), pixels.kind_of(depth))
+        rows = windows.span(top, bottom, networks.halo("synthesis"), self._height)
+        quality, encoding = quality_of(header), self._wanted is not None
+        found = networks.synthesis_band(self._latents, rows, self._width, quality, encoding)
+        for column, (x_hat,) in found:
+            left, right = 64 * column.start, min(64 * column.stop, header.width)
+            out[:, left:right] = pixels.from_network(x_hat, high, right - left, header.channels, depth)
+        return out
+
+    def _latents(self, rows: Span, columns: Span) -> list[NDArray[Any]]:
+        """symbols [1, N, h, w] and z_hat [1, Z, h/4, w/4] of a window."""
+        held = [a.rows(rows.first, rows.last) for a in (self._symbols, self._z)]
+        cut = [a[None, :, :, columns.outer(s)] for a, s in zip(held, (4, 1), strict=True)]
+        return [part.astype(np.float32) for part in cut]
+
+
+def _decode_groups(
+    model: Model,
+    header: Header,
+    groups: Groups,
+    numbers: list[int],
+    payloads: list[memoryview],
+    pool: Workers,
+) -> list[tuple[entropy.Symbols, entropy.Symbols]]:
+    """The symbols of some groups: z [Z, vh/4, vw/4] and y [N, vh, vw] of each."""
+    networks, level = model.networks, level_of(header)
+    batch = [groups.all[number] for number in numbers]
+    readers = [_reader(model, header, g, payloads[n]) for g, n in zip(batch, numbers, strict=True)]
+    z = [_checked_z(r.z(), n) for r, n in zip(readers, numbers, strict=True)]  # [Z, vh/4, vw/4] each
+    z_batch, mask = groups.pad(z, of_z=True), groups.mask(batch)  # [G, Z, e/4, e/4], [G, 1, e/4, e/4]
+    index, features = networks.scales_first(z_batch, mask, level)  # [G, N, e, e], [G, S, e, e]
+    members = list(zip(readers, index, batch, strict=True))
+    first = pool.map(lambda m: m[0].first(valid(m[1], m[2])), members)  # [N, vh, vw] each
+    index = networks.scales_second(features, groups.pad(first), mask, level)  # [G, N, e, e]
+    members = list(zip(readers, index, batch, strict=True))
+    second = pool.map(lambda m: m[0].second(valid(m[1], m[2])), members)  # [N, vh, vw] each
+    for reader in readers:
+        reader.finish()
+    return [(z[i], first[i] + second[i]) for i in range(len(batch))]  # the halves do not overlap
+
+
+def _reader(model: Model, header: Header, group: Group, payload: memoryview) -> GroupReader:
+    z_row = model.tables.z_row[header.level]  # [Z]
+    return GroupReader(model.tables, payload, z_row, (group.height // 4, group.width // 4))
+
+
+def _checked_z(z: entropy.Symbols, number: int) -> entropy.Symbols:
+    if z.size and max(int(z.max()), -int(z.min())) > Z_MAX:
+        raise CorruptError(f"group {number}: a symbol of z is outside -{Z_MAX}..{Z_MAX}")
+    return z

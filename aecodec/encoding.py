@@ -1,0 +1,167 @@
+"""The encoder's half of the data path: a raster -> the payloads of its groups, band by band.
+
+    raster -x-> analysis -> y, z_hat -> scales_first -> context -> scales_second -> rANS
+
+A band is a few rows of groups. Only the latents of one band, and those around it that `context` sees, are
+held: memory grows with a picture's width, but not with its height. While networks run on one band, threads
+code the groups of the one before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec import blocks, entropy, pixels, windows
+from aecodec.container import Header
+from aecodec.loaded import BATCH, SYMBOL_MAX, Model, level_of, quality_of
+from aecodec.networks import Float, Group, Groups, Index, valid
+from aecodec.parallel import Workers, workers, worth
+from aecodec.raster import Raster
+from aecodec.rolling import Rows
+from aecodec.windows import Span
+
+WIDEST = 2560
+"""Blocks of a band, as far as one row of groups allows: 10 megapixels."""
+
+Coded = tuple[bytes, entropy.Symbols, entropy.Symbols]
+"""The payload of a group, its z and its y."""
+
+
+def encode_symbols(
+    model: Model, header: Header, raster: Raster, flat: blocks.Mask | None = None
+) -> tuple[list[bytes], int]:
+    """Pixels -> payloads in raster order of the groups, checksum of the symbols.
+
+    flat [H/64, W/64]: blocks of which the networks see the mean colour only."""
+    payloads, crc = [], 0
+    with workers(worth(model.networks.threads, header.n_groups)) as pool:
+        for payload, z, y in _Encoder(model, header, raster, flat, pool).groups():
+            payloads.append(payload)
+            crc = entropy.symbols_crc(crc, z, y)
+    return payloads, crc
+
+
+class _Encoder:
+    """One picture on its way."""
+
+    def __init__(
+        self, model: Model, header: Header, raster: Raster, flat: blocks.Mask | None, pool: Workers
+    ) -> None:
+        self._model, self._header, self._raster, self._flat, self._pool = model, header, raster, flat, pool
+        self._quality, self._level = quality_of(header), level_of(header)
+        self._grid = Groups(header.latent_size, header.group_edge, model.bundle.group)
+        self._height, self._width = (side // 4 for side in header.latent_size)
+        n, z = model.bundle.n, model.bundle.z
+        self._y = Rows(n, 4, self._width, np.float32)  # [N, h, w]
+        self._z = Rows(z, 1, self._width, np.float32)  # [Z, h/4, w/4]
+        self._index = Rows(n, 4, self._width, np.uint8)  # [N, h, w], of the first half
+        self._features: dict[int, Float] = {}  # [S, e, e] of each group
+
+    def groups(self) -> Iterator[Coded]:
+        """Every group, in raster order."""
+        networks, done = self._model.networks, 0
+        halo, every = networks.halo("context"), len(self._grid.all)
+        limits = networks.halo("analysis"), networks.largest, WIDEST
+        waiting: deque[Callable[[], Coded]] = deque()
+        for band in self._grid.bands(windows.band_height(self._height, self._width, *limits)):
+            bottom = self._grid.bottom(band[-1])
+            self._analyse(band, max(0, self._grid.all[done].top // 4 - halo))
+            while waiting:
+                yield waiting.popleft()()
+            ready = band.stop  # groups that have the rows below them that context sees
+            while ready < every and ready > done and self._grid.bottom(ready - 1) + halo > bottom:
+                ready -= self._grid.per_row
+            if ready > done:
+                waiting.extend(self._code(range(done, ready)))
+                done = ready
+        while waiting:
+            yield waiting.popleft()()
+
+    def _analyse(self, band: range, first: int) -> None:
+        """y, z_hat and index_first of a band; forgets all above the block `first`."""
+        networks, grid = self._model.networks, self._grid
+        top, bottom = grid.all[band[0]].top // 4, grid.bottom(band[-1])
+        new_y, new_z, new_index = (a.move(first, bottom) for a in (self._y, self._z, self._index))
+        rows = windows.span(top, bottom, networks.halo("analysis"), self._height)
+        for column, (y, z_hat) in networks.analysis_band(self._x, rows, self._width, self._quality):
+            new_y[:, :, column.inner(4)] = y[0]
+            new_z[:, :, column.inner(1)] = z_hat[0]
+        for numbers in _batches(band):
+            batch = [grid.all[n] for n in numbers]
+            z_batch = grid.pad([self._z.group(g) for g in batch], of_z=True)  # [G, Z, e/4, e/4]
+            index, features = networks.scales_first(z_batch, grid.mask(batch), self._level)
+            for number, group, part, found in zip(numbers, batch, index, features, strict=True):
+                self._index.group(group)[:] = valid(part, group)  # [N, vh, vw]
+                self._features[number] = found  # [S, e, e]
+
+    def _x(self, rows: Span, columns: Span) -> list[Float]:
+        """[1, 3, H, W] of a window."""
+        height, width, _ = self._raster.shape
+        y, x = rows.outer(64), columns.outer(64)
+        part = self._raster[slice(y.start, min(y.stop, height)), slice(x.start, min(x.stop, width))]
+        found = pixels.to_network(part)
+        if self._flat is not None:
+            blocks.flatten(found, self._flat[rows.outer(1), columns.outer(1)])
+        return [found]
+
+    def _code(self, numbers: range) -> Iterator[Callable[[], Coded]]:
+        """The groups, whole rows of them, on their way to the coder."""
+        networks, grid, n = self._model.networks, self._grid, self._model.bundle.n
+        top, bottom = grid.all[numbers[0]].top // 4, grid.bottom(numbers[-1])
+        first = np.empty((n, 4 * (bottom - top), 4 * self._width), np.int16)  # rounded, 0 on the second half
+        residual = np.empty(first.shape, np.float32)  # not rounded
+        rows = windows.span(top, bottom, networks.halo("context"), self._height)
+        for column, parts in networks.context_band(self._latents, rows, self._width, self._quality):
+            first[:, :, column.inner(4)], residual[:, :, column.inner(4)] = (part[0] for part in parts)
+        for some in _batches(numbers):
+            batch = [grid.all[number] for number in some]
+            places = [_below(group, 4 * top) for group in batch]
+            features = np.stack([self._features.pop(number) for number in some])  # [G, S, e, e]
+            first_batch = grid.pad([grid.cut(first, place) for place in places])  # [G, N, e, e]
+            index = networks.scales_second(features, first_batch, grid.mask(batch), self._level)
+            for group, place, part in zip(batch, places, index, strict=True):
+                yield self._pool.submit(
+                    self._coded,
+                    self._z.group(group).astype(np.int16),  # [Z, vh/4, vw/4]
+                    grid.cut(first, place).copy(),  # [N, vh, vw]
+                    self._index.group(group).copy(),  # [N, vh, vw]
+                    grid.cut(residual, place).copy(),  # [N, vh, vw]
+                    valid(part, group),  # [N, vh, vw]
+                )
+
+    def _latents(self, rows: Span, columns: Span) -> list[NDArray[Any]]:
+        """y [1, N, h, w], z_hat [1, Z, h/4, w/4] and index_first [1, N, h, w] of a window."""
+        held = [a.rows(rows.first, rows.last) for a in (self._y, self._z, self._index)]
+        cut = [a[None, :, :, columns.outer(s)] for a, s in zip(held, (4, 1, 4), strict=True)]
+        return [np.ascontiguousarray(part) for part in cut]
+
+    def _coded(
+        self, z: entropy.Symbols, first: entropy.Symbols, i_first: Index, residual: Float, i_second: Index
+    ) -> Coded:
+        tables = self._model.tables
+        second = _round(residual, i_second, self._model.rounding)  # [N, vh, vw], 0 on the first half
+        z_row = tables.z_row[self._header.level]  # [Z]
+        payload = entropy.encode_group(tables, z, z_row, first, i_first, second, i_second)
+        return payload, z, first + second
+
+
+def _batches(numbers: range) -> list[range]:
+    """Groups that go through the scale networks together; bounds the memory they take."""
+    return [numbers[i : i + BATCH] for i in range(0, len(numbers), BATCH)]
+
+
+def _below(group: Group, top: int) -> Group:
+    """The group's place in an array whose first row is `top` of the picture."""
+    return Group(group.top - top, group.left, group.height, group.width)
+
+
+def _round(residual: Float, index: Index, rounding: Float) -> entropy.Symbols:
+    """Towards zero by the dead zone of each scale, which saves more bits than it costs quality."""
+    size = np.floor(np.abs(residual) + rounding[index])
+    rounded: Float = np.copysign(np.clip(size, 0, SYMBOL_MAX), residual)
+    return rounded.astype(np.int16)

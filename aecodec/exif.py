@@ -1,0 +1,47 @@
+"""EXIF data, which may be damaged: Pillow raises many types for it, and then the picture is still good.
+
+Used where metadata comes in (modes) and goes out (pixels), by the Pillow plugin and by the decode command.
+"""
+
+from __future__ import annotations
+
+from PIL import ExifTags, Image
+
+ORIENTATION = ExifTags.Base.Orientation
+
+
+def load(data: bytes) -> Image.Exif | None:
+    """A TIFF structure, with or without the prefix 'Exif\\0\\0' -> its tags; None when it is damaged."""
+    found = Image.Exif()
+    try:
+        found.load(data)
+        found.get(ORIENTATION)  # values are unpacked when they are asked for
+    except MemoryError:
+        raise
+    except Exception:
+        return None
+    return found
+
+
+def orientation_in(found: Image.Exif | None) -> int:
+    """1..8; 1 where there is none, or another value."""
+    stated = 1 if found is None else found.get(ORIENTATION, 1)
+    return stated if isinstance(stated, int) and 1 <= stated <= 8 else 1
+
+
+def with_orientation(data: bytes, orientation: int) -> bytes:
+    """EXIF data that says so, without prefix: `data` itself where it does; damaged data makes room for it."""
+    found = load(data)
+    if orientation_in(found) == orientation:
+        return data
+    if found is not None:
+        found[ORIENTATION] = orientation
+        try:
+            return found.tobytes().removeprefix(b"Exif\0\0")
+        except MemoryError:
+            raise
+        except Exception:  # values of other tags that cannot be packed
+            pass
+    found = Image.Exif()
+    found[ORIENTATION] = orientation
+    return found.tobytes().removeprefix(b"Exif\0\0")

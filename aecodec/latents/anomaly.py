@@ -1,0 +1,267 @@
+"""Pictures of what is normal -> a model of it; another picture -> a map of where it is not, and a score.
+
+Three maps, each with a value for every 16 x 16 pixels:
+
+    memory  distance of the position's latents to the nearest ones of normal pictures: a patch memory (Roth
+            et al., Towards total recall in industrial anomaly detection, 2022) of the codec's own features
+    rate    bits that the position costs: what is unusual cannot be predicted
+    error   squared error of the decoded picture; the only one that runs the synthesis network
+
+The memory holds the 16 leading channels of y_hat, in which lies most of a patch, after each picture's own
+median is taken off and its own size divided out: how bright and how contrasty a picture is is no anomaly.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from aecodec import models, pixels
+from aecodec.codec import Codec
+from aecodec.container import MAGIC
+from aecodec.errors import FormatError, InputError, UsageError
+from aecodec.latents import rates
+from aecodec.latents.reading import Latents, read_file
+from aecodec.pixels import ImageInput
+from aecodec.source import Source, read_bytes
+
+Float = NDArray[np.float32]
+By = Literal["memory", "rate", "error"]
+KINDS: tuple[By, ...] = ("memory", "rate", "error")
+FORMAT, VERSION = "aecodec-anomaly", 1
+CHANNELS = 16
+LARGEST = 20_000
+"""Positions in the memory; more are thinned out at random."""
+QUALITY: dict[str, float] = {"memory": 70.0, "rate": 70.0, "error": 15.0}
+"""At which pictures are encoded. A codec spends bits until the error is even, so that it tells little at a
+high quality; at a low one what is hard to code stays wrong."""
+FOLDS = 5
+TOP = 0.25
+HOTTEST = 4.0
+"""Standard deviations that are white in a heat map."""
+INSTALL = "run: pip install 'aecodec[latents]'"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Score:
+    """What a picture scored."""
+
+    score: float
+    """Mean of the highest quarter of its map."""
+    anomalous: bool
+    """Above what all but 1 % of the normal pictures score that the model did not see while it learned."""
+    map: Float
+    """[ceil(H/16), ceil(W/16)]: standard deviations above the mean of normal pictures, on a log scale."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detector:
+    """What is normal. Made by fit(), kept by pack() and load()."""
+
+    by: By
+    model_id: bytes
+    quality: float
+    """At which pictures are encoded first."""
+    memory: Float
+    """[positions, CHANNELS] scaled; empty but for "memory"."""
+    scale: Float
+    """[CHANNELS] that the latents were divided by."""
+    centre: float
+    spread: float
+    """Of the logarithms of map values on normal pictures."""
+    threshold: float
+    """99 % of normal pictures score less."""
+
+    def map_of(self, source: ImageInput, codec: Codec) -> Float:
+        """A picture or .aec file -> its map. Raises what decode() and encode() do; InputError for the
+        reconstruction error of an .aec file, as the picture itself is not in it."""
+        return self.normalised(_raw_map(read(source, codec, self.by, self.quality), self))
+
+    def normalised(self, raw: Float) -> Float:
+        values: Float = (np.log(raw + np.float32(1e-3)) - self.centre) / self.spread
+        return values
+
+    def score(self, source: ImageInput, codec: Codec) -> Score:
+        """A picture or .aec file -> how unusual it is. Raises what map_of() does."""
+        found = self.map_of(source, codec)
+        value = _peak(found)
+        return Score(value, value > self.threshold, found)
+
+    def codec(self, **options: Any) -> Codec:
+        """A Codec with the model that the detector needs. ModelError where it is not installed."""
+        return Codec(models.find_id(self.model_id).path, pixel_blocks=False, **options)
+
+    def pack(self) -> bytes:
+        """The bytes of a model file, .npz."""
+        facts = {name: getattr(self, name) for name in ("by", "quality", "centre", "spread", "threshold")}
+        facts |= {"format": FORMAT, "version": VERSION, "model_id": self.model_id.hex()}
+        out = io.BytesIO()
+        text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        np.savez_compressed(out, facts=text, memory=self.memory.astype(np.float16), scale=self.scale)
+        return out.getvalue()
+
+
+def load(source: Source) -> Detector:
+    """A model file -> Detector. FormatError when it is none."""
+    data = read_bytes(source)
+    where = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else "the model"
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as parts:
+            facts = json.loads(parts["facts"].tobytes())
+            memory, scale = (parts[name].astype(np.float32) for name in ("memory", "scale"))
+        if (facts["format"], facts["version"]) != (FORMAT, VERSION) or facts["by"] not in KINDS:
+            raise ValueError(f"{facts['format']} {facts['version']}")
+        if memory.ndim != 2 or scale.shape != memory.shape[1:] or not np.isfinite(memory).all():
+            raise ValueError(f"memory {memory.shape}, scale {scale.shape}")
+        numbers = [float(facts[name]) for name in ("quality", "centre", "spread", "threshold")]
+        quality, centre, spread, threshold = numbers
+        model_id = bytes.fromhex(facts["model_id"])
+    except Exception as error:  # a damaged zip or array raises many types
+        raise FormatError(f"{where} is no anomaly model of aecodec, or is damaged: {error}") from None
+    return Detector(facts["by"], model_id, quality, memory, scale, centre, spread, threshold)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What a map is made of."""
+
+    positions: Float
+    """[CHANNELS, rows, columns] of latents for the memory; for others [1, rows, columns], the map itself."""
+
+
+def heat_map(colours: pixels.Pixels, found: Float) -> NDArray[np.uint8]:
+    """[H, W, C], map -> [H, W, 3]: the picture in grey, with what is unusual in red, yellow and white."""
+    height, width = colours.shape[:2]
+    rows, columns = found.shape
+    wide = Image.fromarray(np.clip(found / HOTTEST, 0, 1)).resize(
+        (16 * columns, 16 * rows), Image.Resampling.BILINEAR
+    )
+    heat = np.asarray(wide)[:height, :width, None]
+    grey = colours.astype(np.float32).mean(2, keepdims=True) * np.float32(255 / np.iinfo(colours.dtype).max)
+    ramp = np.clip(3 * heat - np.arange(3, dtype=np.float32), 0, 1) * 255
+    drawn: NDArray[np.uint8] = np.rint(grey * (1 - heat) + ramp * heat).astype(np.uint8)
+    return drawn
+
+
+def fit(
+    sources: Iterable[ImageInput],
+    codec: Codec,
+    by: By = "memory",
+    quality: float | None = None,
+    failed: Callable[[ImageInput, Exception], None] | None = None,
+) -> Detector:
+    """Normal pictures, or .aec files, at least FOLDS -> Detector.
+
+    quality: 0..100, that of pictures; None is QUALITY. The scale of the scores comes from pictures that the
+    memory was made without, in FOLDS turns. failed: told of a source that cannot be read, instead of raising.
+    Raises what decode() and encode() do; UsageError when too few are left."""
+    found: list[Reading] = []
+    for source in sources:
+        try:
+            found.append(read(source, codec, by, quality))
+        except (InputError, FormatError) as error:
+            if failed is None:
+                raise
+            failed(source, error)
+    return fit_readings(found, codec, by, quality)
+
+
+def fit_readings(found: Sequence[Reading], codec: Codec, by: By, quality: float | None = None) -> Detector:
+    """fit(), of what read() gave."""
+    quality = QUALITY[by] if quality is None else quality
+    if len(found) < FOLDS:
+        raise UsageError(f"{len(found)} normal pictures are too few; give at least {FOLDS}")
+    model_id = codec.bundle.model_id
+    start = Detector(by, model_id, quality, np.zeros((0, 1), np.float32), np.ones(1, np.float32), 0, 1, 0)
+    turns = [_remember(start, [r for i, r in enumerate(found) if i % FOLDS != k]) for k in range(FOLDS)]
+    raw = [_raw_map(reading, turns[i % FOLDS]) for i, reading in enumerate(found)]
+    logs = [np.log(values + np.float32(1e-3)) for values in raw]
+    every = np.concatenate([values.ravel() for values in logs])
+    centre, spread = float(every.mean()), float(every.std()) + 1e-6
+    threshold = float(np.quantile([_peak((values - centre) / spread) for values in logs], 0.99))
+    whole = _remember(start, found)
+    return Detector(by, model_id, quality, whole.memory, whole.scale, centre, spread, threshold)
+
+
+def _peak(values: Float) -> float:
+    """A whole picture's score: a defect is a part of it, and single positions are noisy."""
+    count = max(1, round(values.size * TOP))
+    return float(np.sort(values, axis=None)[-count:].mean())
+
+
+def _remember(start: Detector, found: Sequence[Reading]) -> Detector:
+    """With the positions of these pictures as its memory."""
+    if start.by != "memory":
+        return start
+    points = np.concatenate([reading.positions.reshape(CHANNELS, -1) for reading in found], 1).T  # [P, C]
+    if len(points) > LARGEST:
+        points = points[np.sort(np.random.RandomState(0).permutation(len(points))[:LARGEST])]
+    scale = points.std(0) + np.float32(1e-3)
+    return Detector(
+        start.by, start.model_id, start.quality, points / scale, scale, start.centre, start.spread, 0
+    )
+
+
+def read(source: ImageInput, codec: Codec, by: By = "memory", quality: float | None = None) -> Reading:
+    """A picture or .aec file -> what fit_readings() takes. Raises what fit() does."""
+    quality = QUALITY[by] if quality is None else quality
+    data = None
+    if isinstance(source, bytes | bytearray | memoryview | str | os.PathLike):
+        data = read_bytes(source)
+    if data is not None and data.startswith(MAGIC):
+        if by == "error":
+            raise InputError(
+                "an .aec file does not hold the picture to compare with; give the picture itself"
+            )
+        return _of_latents(read_file(data, codec), by)
+    picture = pixels.read_picture(source if data is None else data, codec.limits, alpha=False)
+    coded = codec.encode_picture(picture, quality)
+    if by == "error":
+        return Reading(_error(picture.array, codec.decode_picture(coded).array)[None])
+    return _of_latents(read_file(coded, codec), by)
+
+
+def _of_latents(latents: Latents, by: By) -> Reading:
+    rows, columns = latents.size
+    if by == "rate":
+        return Reading(rates.of_y(latents)[None, :rows, :columns])
+    y = latents.y_hat()[:CHANNELS, :rows, :columns]
+    y = y - np.median(y, (1, 2), keepdims=True)
+    return Reading(y / (np.sqrt(np.square(y).mean()) + np.float32(0.02)))
+
+
+def _error(a: pixels.Pixels, b: pixels.Pixels) -> Float:
+    """[H, W, C] both -> mean squared errors of the squares of 16 x 16 pixels, 0..255 scale."""
+    squares = np.square((a.astype(np.float32) - b) * np.float32(255 / np.iinfo(a.dtype).max)).mean(2)
+    edges = [(0, -side % 16) for side in squares.shape]
+    squares = np.pad(squares, edges, mode="edge")
+    rows, columns = (side // 16 for side in squares.shape)
+    means: Float = squares.reshape(rows, 16, columns, 16).mean((1, 3))
+    return means
+
+
+def _raw_map(reading: Reading, detector: Detector) -> Float:
+    found: Float = reading.positions[0]
+    if detector.by == "memory":
+        points = reading.positions.reshape(CHANNELS, -1).T / detector.scale
+        found = np.sqrt(_nearest(points, detector.memory)).reshape(found.shape)
+    return found
+
+
+def _nearest(points: Float, memory: Float) -> Float:
+    """[P, C], [M, C] -> squared distance of each point to the nearest in memory: [P]"""
+    try:
+        import faiss
+    except ImportError:
+        raise UsageError(f"the patch memory needs faiss; {INSTALL}") from None
+    found, _ = faiss.knn(np.ascontiguousarray(points), np.ascontiguousarray(memory), 1)
+    distances: Float = np.maximum(found[:, 0], 0)  # rounding may take equal ones below 0
+    return distances

@@ -1,0 +1,140 @@
+"""Pictures of several classes -> a linear classifier of their latents; another picture -> its class.
+
+The features are those of vectors.pooled, and means of the leading channels of y_hat and of the sizes of
+more of them over a grid of 2 x 2: what is where. A multinomial logistic regression (scikit-learn) on
+standardised features learns; to tell a class takes numpy alone, from a file of arrays.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec import models
+from aecodec.errors import FormatError, UsageError
+from aecodec.latents import vectors
+from aecodec.latents.reading import Latents
+from aecodec.models import Bundle
+from aecodec.source import Source, read_bytes
+
+Float = NDArray[np.float32]
+FORMAT, VERSION = "aecodec-classifier", 1
+GRID = 2
+PENALTY = 0.001
+"""C of scikit-learn's LogisticRegression: features are many, examples mostly few."""
+INSTALL = "run: pip install 'aecodec[latents]'"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classifier:
+    """weight [classes, D], bias [classes] of standardised features. Made by fit(), kept by pack(), load()."""
+
+    classes: tuple[str, ...]
+    model_id: bytes
+    weight: Float
+    bias: Float
+    mean: Float
+    spread: Float
+
+    def probabilities(self, features: Float) -> Float:
+        """[D] or [pictures, D] of `features` -> a share of 1 for each class, last axis."""
+        scores = (features - self.mean) / self.spread @ self.weight.T + self.bias
+        scores = np.exp(scores - scores.max(-1, keepdims=True))
+        shares: Float = scores / scores.sum(-1, keepdims=True)
+        return shares
+
+    def predict(self, latents: Latents) -> dict[str, float]:
+        """A picture -> class: probability, the likeliest first. UsageError for another model's latents."""
+        if latents.header.model_id != self.model_id:
+            have, want = latents.header.model_id.hex(), self.model_id.hex()
+            raise UsageError(f"the file was made with model {have}, the classifier learnt from {want}")
+        shares = self.probabilities(features(latents))
+        return {self.classes[k]: float(shares[k]) for k in np.argsort(-shares, kind="stable")}
+
+    def bundle(self) -> Bundle:
+        """The model whose latents it learnt from. ModelError where it is not installed."""
+        return models.find_id(self.model_id)
+
+    def pack(self) -> bytes:
+        """The bytes of a model file, .npz."""
+        facts = {"format": FORMAT, "version": VERSION, "features": vectors.VERSION}
+        facts |= {"model_id": self.model_id.hex(), "classes": self.classes}
+        out = io.BytesIO()
+        np.savez_compressed(
+            out,
+            facts=np.frombuffer(json.dumps(facts).encode(), np.uint8),
+            weight=self.weight,
+            bias=self.bias,
+            mean=self.mean,
+            spread=self.spread,
+        )
+        return out.getvalue()
+
+
+def load(source: Source) -> Classifier:
+    """A model file -> Classifier. FormatError when it is none, or of another version of the features."""
+    data = read_bytes(source)
+    where = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else "the model"
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as parts:
+            facts = json.loads(parts["facts"].tobytes())
+            names = ("weight", "bias", "mean", "spread")
+            weight, bias, mean, spread = (parts[name].astype(np.float32) for name in names)
+        if facts["format"] != FORMAT:
+            raise ValueError(facts["format"])
+        classes = tuple(str(name) for name in facts["classes"])
+        model_id = bytes.fromhex(facts["model_id"])
+        shapes = (len(classes), len(mean)), (len(classes),), (len(mean),)
+        if (weight.shape, bias.shape, spread.shape) != shapes:
+            raise ValueError(f"weight {weight.shape}, {len(classes)} classes, {mean.shape} features")
+    except Exception as error:  # a damaged zip or array raises many types
+        raise FormatError(f"{where} is no classifier of aecodec, or is damaged: {error}") from None
+    if (facts["version"], facts["features"]) != (VERSION, vectors.VERSION):
+        raise FormatError(f"{where} was learnt from features of another version; fit it again")
+    return Classifier(classes, model_id, weight, bias, mean, spread)
+
+
+def features(latents: Latents) -> Float:
+    """A picture -> [D] for the classifier."""
+    return np.hstack([vectors.pooled(latents), grid(latents)])
+
+
+def grid(latents: Latents) -> Float:
+    """[2 * GRID * GRID * N]: means of y_hat and of sqrt|y_hat| over the cells of a grid."""
+    y = vectors.of(latents, "spatial")
+    parts = []
+    for rows in np.array_split(np.arange(y.shape[1]), GRID):
+        for columns in np.array_split(np.arange(y.shape[2]), GRID):
+            # A picture of a single row or column has cells without positions: they take those of all.
+            cell = y[:, rows][:, :, columns] if rows.size and columns.size else y
+            parts += [cell.mean((1, 2)), np.sqrt(np.abs(cell)).mean((1, 2))]
+    found: Float = np.concatenate(parts)
+    return found
+
+
+def fit(found: Float, labels: Sequence[str], model_id: bytes) -> Classifier:
+    """features() of pictures [pictures, D] and the class of each -> Classifier.
+
+    UsageError without scikit-learn, or for less than two classes."""
+    classes = tuple(sorted(set(labels)))
+    if len(classes) < 2:
+        raise UsageError(
+            f"{len(classes)} class is not enough to learn from; give a folder for each of several"
+        )
+    try:
+        from sklearn.linear_model import LogisticRegression
+    except ImportError:
+        raise UsageError(f"learning needs scikit-learn; {INSTALL}") from None
+    mean, spread = found.mean(0), found.std(0) + np.float32(1e-4)
+    head = LogisticRegression(C=PENALTY, max_iter=500)
+    head.fit((found - mean) / spread, [classes.index(label) for label in labels])
+    weight, bias = head.coef_.astype(np.float32), head.intercept_.astype(np.float32)
+    if len(classes) == 2:  # scikit-learn keeps the difference of the two alone
+        weight, bias = np.vstack([-weight, weight]) / 2, np.hstack([-bias, bias]) / 2
+    return Classifier(classes, model_id, weight, bias, mean, spread)

@@ -1,0 +1,184 @@
+"""A folder of .aec files -> an index of what they show; a picture -> the most similar ones.
+
+The index is one .npz file: a vector of vectors.pooled for each file, with its path, size and time of change,
+so that a second run reads only what is new. Searching is exact, by inner product, in faiss.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec.codec import Codec
+from aecodec.errors import FormatError, InputError, UsageError
+from aecodec.latents import vectors
+from aecodec.latents.reading import read_file, read_first
+from aecodec.source import Source, read_bytes
+
+Float = NDArray[np.float32]
+FORMAT = "aecodec-index"
+INSTALL = "run: pip install 'aecodec[latents]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file in the index."""
+
+    path: str
+    """Relative to the folder of the index, with forward slashes; absolute if it is on another drive."""
+    size: int
+    """Bytes."""
+    changed: int
+    """Time of change, in nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    path: str
+    score: float
+    """Cosine of the two vectors: 1 for the same latents."""
+
+
+class Index:
+    """Vectors [D] of files, all made with one model."""
+
+    def __init__(self, model_id: bytes | None = None) -> None:
+        """model_id: None takes that of the first file."""
+        self.model_id = model_id
+        self._entries: dict[str, tuple[Entry, Float]] = {}
+        self._searcher: Any = None
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, entry: Entry) -> bool:
+        """Is the file in it, unchanged?"""
+        known = self._entries.get(entry.path)
+        return known is not None and known[0] == entry
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted(self._entries)
+
+    def vectors(self) -> Float:
+        """[files, D] in the order of `paths`."""
+        return np.stack([self._entries[path][1] for path in self.paths])
+
+    def add(self, entry: Entry, vector: Float, model_id: bytes) -> None:
+        """A file's vector, in place of what is there under its path. UsageError for another model's."""
+        self.model_id = self.model_id or model_id
+        if model_id != self.model_id:
+            raise UsageError(
+                f"{entry.path!r} was made with model {model_id.hex()}, the index is of "
+                f"{self.model_id.hex()}; their latents cannot be compared. "
+                "Encode it again, or make another index"
+            )
+        self._entries[entry.path] = entry, vector
+        self._searcher = None
+
+    def keep(self, paths: Iterable[str]) -> int:
+        """Forgets all other files -> how many these were."""
+        wanted = set(paths)
+        gone = [path for path in self._entries if path not in wanted]
+        for path in gone:
+            del self._entries[path]
+        self._searcher = None
+        return len(gone)
+
+    def search(self, vector: Float, count: int = 10) -> list[Hit]:
+        """[D] -> the nearest files, best first. UsageError without faiss."""
+        if not self._entries:
+            return []
+        if self._searcher is None:
+            faiss = _faiss()
+            self._searcher = faiss.IndexFlatIP(len(vector))
+            self._searcher.add(self.vectors())
+        scores, rows = self._searcher.search(vector[None], min(count, len(self)))
+        paths = self.paths
+        return [Hit(paths[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True)]
+
+    def pack(self) -> bytes:
+        """The bytes of an index file."""
+        facts = {"format": FORMAT, "version": vectors.VERSION}
+        facts["model_id"] = self.model_id.hex() if self.model_id else ""
+        entries = [self._entries[path][0] for path in self.paths]
+        out = io.BytesIO()
+        np.savez(
+            out,
+            facts=np.frombuffer(json.dumps(facts).encode(), np.uint8),
+            paths=np.frombuffer(
+                "\0".join(e.path for e in entries).encode("utf-8", "surrogateescape"), np.uint8
+            ),
+            files=np.array([[e.size, e.changed] for e in entries], np.int64).reshape(-1, 2),
+            vectors=self.vectors() if entries else np.zeros((0, 0), np.float32),
+        )
+        return out.getvalue()
+
+
+def load(source: Source) -> Index:
+    """An index file -> Index. FormatError when it is none, or of another version of the features."""
+    data = read_bytes(source)
+    where = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else "the index"
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as parts:
+            facts = json.loads(parts["facts"].tobytes())
+            text = parts["paths"].tobytes().decode("utf-8", "surrogateescape")
+            files, rows = parts["files"], parts["vectors"].astype(np.float32, copy=False)
+        if facts["format"] != FORMAT:
+            raise ValueError(facts["format"])
+        version, model_id = int(facts["version"]), bytes.fromhex(facts["model_id"])
+        paths = text.split("\0") if text else []
+        if not len(paths) == len(files) == len(rows) or files.shape != (len(paths), 2) or rows.ndim != 2:
+            raise ValueError(f"{len(paths)} paths, {len(files)} files, {len(rows)} vectors")
+    except Exception as error:  # a damaged zip or array raises many types
+        raise FormatError(f"{where} is no index of aecodec, or is damaged: {error}") from None
+    if version != vectors.VERSION:
+        raise FormatError(f"{where} has features of version {version}, not {vectors.VERSION}; build it again")
+    index = Index(model_id or None)
+    for path, (size, changed), row in zip(paths, files.tolist(), rows, strict=True):
+        index.add(Entry(path, size, changed), row, model_id)
+    return index
+
+
+def entry_of(path: str, folder: str) -> Entry:
+    """A file as it is now, its path relative to the folder. InputError when it is not there."""
+    try:
+        facts = os.stat(path)
+        relative = os.path.relpath(path, folder)
+    except ValueError:  # another drive
+        relative = os.path.abspath(path)
+    except OSError as error:
+        raise InputError(f"cannot read {path!r}: {error.strerror or error}") from None
+    return Entry(relative.replace(os.sep, "/"), facts.st_size, facts.st_mtime_ns)
+
+
+def vector_of(source: Source, codec: Codec, quick: bool = False) -> tuple[Float, bytes]:
+    """An .aec file -> its vector, its model's id. Raises what decode() does.
+
+    quick: reads half of the latents, which is all that the vector needs; the checksum of the symbols is not
+    verified then, only those of the bytes."""
+    latents = (read_first if quick else read_file)(source, codec)
+    return vectors.pooled(latents), latents.header.model_id
+
+
+def build(paths: Sequence[str], folder: str, codec: Codec, quick: bool = False) -> Index:
+    """Files -> their index, paths relative to `folder`; quick: see vector_of. Raises what decode() does."""
+    index = Index()
+    for path in paths:
+        index.add(entry_of(path, folder), *vector_of(path, codec, quick))
+    return index
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError:
+        raise UsageError(f"searching needs faiss; {INSTALL}") from None
+    return faiss

@@ -1,0 +1,70 @@
+"""Where a file spends its bits: latents -> bits of each position of y and of z.
+
+The length of a symbol is that of its code in the integer tables, with its raw bits (docs/format.md,
+section 6). What is unusual costs more, so a map of the rate is a map of surprise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec.entropy import ROW, CodingTables
+from aecodec.latents.reading import Latents
+from aecodec.loaded import BATCH
+from aecodec.networks import Groups, valid
+
+Float = NDArray[np.float32]
+TOTAL = 1 << 15
+"""What the frequencies of a row add up to."""
+ESCAPE = ROW - 1
+
+
+def indices(latents: Latents) -> NDArray[np.uint8]:
+    """[N, h, w]: the table row of each symbol of y, by the scale networks again."""
+    networks, header = latents.model.networks, latents.header
+    level = np.array([header.level], np.int64)
+    groups = Groups(header.latent_size, header.group_edge, latents.model.bundle.group)
+    out = np.zeros(latents.symbols.shape[1:], np.uint8)
+    channels = np.arange(len(out))[:, None, None] < len(out) // 2
+    for batch in groups.batches(BATCH):
+        mask = groups.mask(batch)
+        first, features = networks.scales_first(groups.stack(latents.z_hat[0], batch, of_z=True), mask, level)
+        symbols = groups.stack(latents.symbols[0], batch)  # [G, N, e, e]
+        rows, columns = (np.arange(side) for side in symbols.shape[2:])
+        even = np.add.outer(rows, columns) % 2 == 0
+        second = networks.scales_second(features, symbols * np.where(channels, even, ~even), mask, level)
+        for group, index in zip(batch, first + second, strict=True):  # 0 where the other half is
+            groups.cut(out, group)[:] = valid(index, group)
+    return out
+
+
+def of_y(latents: Latents) -> Float:
+    """[h, w]: bits of all channels of y together."""
+    tables, symbols = latents.model.tables, latents.symbols[0]
+    index = indices(latents)
+    bits: Float = lengths(tables, symbols.astype(np.int32), index).sum(0, dtype=np.float32)
+    return bits
+
+
+def of_z(latents: Latents) -> Float:
+    """[h/4, w/4]: bits of all channels of z together."""
+    tables, z = latents.model.tables, latents.z_hat[0]
+    rows = tables.z_row[latents.header.level][:, None, None]
+    index = np.broadcast_to(rows, z.shape)
+    bits: Float = lengths(tables, z.astype(np.int32), index).sum(0, dtype=np.float32)
+    return bits
+
+
+def lengths(tables: CodingTables, symbols: NDArray[np.int32], index: NDArray[np.uint8]) -> Float:
+    """Bits of each symbol in the row of its index; 0 where it is skipped. One shape for all."""
+    edges = np.concatenate([tables.rows.astype(np.int64), np.full((len(tables.rows), 1), TOTAL)], 1)
+    of_code = -np.log2(np.diff(edges, axis=1) / TOTAL)  # [n_rows, 16]
+    shift = tables.shifts.astype(np.int32)[index]
+    high = (symbols + ((1 << shift) >> 1)) >> shift
+    size = np.abs(high)
+    code = np.minimum(np.where(high > 0, 2 * high - 1, 2 * size), ESCAPE)
+    # An escape: Exp-Golomb of |high| - 7, and the sign.
+    prefix = np.floor(np.log2(np.maximum(size - 7, 1)))
+    raw = shift + np.where(code == ESCAPE, 2 * prefix + 2, 0)
+    return np.where(index >= tables.skip, of_code[index, code] + raw, 0).astype(np.float32)

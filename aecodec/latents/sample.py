@@ -1,0 +1,70 @@
+"""Pictures that nobody took: a variational autoencoder's decoder on latents of its prior.
+
+Or on latents between those of two pictures. The models are small autoencoders (autoencoder.py,
+docs/autoencoders.md); what comes out is a contact sheet.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from aecodec import pixels
+from aecodec.errors import UsageError
+from aecodec.latents.autoencoder import Autoencoder
+from aecodec.pixels import ImageInput
+
+Float = NDArray[np.float32]
+Sheet = NDArray[np.uint8]
+GAP = 1
+"""Pixels between the pictures of a sheet, before it is enlarged."""
+SIDE = 64
+"""Small pictures are enlarged so that a side has about as many pixels."""
+
+
+def from_prior(model: Autoencoder, count: int, seed: int = 0) -> Float:
+    """Pictures [count, C, H, W] in 0..1 of latents drawn from N(0, 1). UsageError if there is no prior."""
+    return model.sample(count, np.random.default_rng(seed))
+
+
+def between(model: Autoencoder, first: ImageInput, last: ImageInput, steps: int) -> Float:
+    """Two pictures -> [steps, C, H, W] in 0..1, from one to the other along a line through the latents.
+
+    Pictures of another size are scaled to the model's. Raises what read_picture does."""
+    if steps < 2:
+        raise UsageError(f"{steps} steps do not lead from one picture to another; give at least 2")
+    return model.interpolate(fitted(model, first), fitted(model, last), steps)
+
+
+def fitted(model: Autoencoder, source: ImageInput) -> Float:
+    """A picture -> [C, H, W] in 0..1 as the model takes it: grey or RGB, the centre square, scaled."""
+    channels, height, width = model.input
+    samples = pixels.shallow(pixels.read_picture(source, alpha=False)).array
+    image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
+    image = image.convert("L" if channels == 1 else "RGB")
+    side = min(image.width / width, image.height / height)
+    left, top = (image.width - side * width) / 2, (image.height - side * height) / 2
+    box = (left, top, left + side * width, top + side * height)
+    image = image.resize((width, height), Image.Resampling.BOX if side > 1 else Image.Resampling.BICUBIC, box)
+    planes = np.atleast_3d(np.asarray(image, np.float32) / 255).transpose(2, 0, 1)
+    return np.ascontiguousarray(planes)
+
+
+def contact_sheet(found: Float, columns: int | None = None, scale: int | None = None) -> Sheet:
+    """[count, C, H, W] in 0..1 -> uint8 [height, width, 3], row by row.
+
+    columns: None for a square; scale: how many times larger, None for what suits the eye."""
+    count, channels, height, width = found.shape
+    columns = min(columns or math.ceil(math.sqrt(count)), count)
+    rows = -(-count // columns)
+    sheet = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), np.float32)
+    for number, planes in enumerate(found):
+        top, left = number // columns * (height + GAP), number % columns * (width + GAP)
+        sheet[top : top + height, left : left + width] = planes.transpose(1, 2, 0)
+    scale = scale or max(1, round(SIDE / max(height, width)))
+    small = np.rint(np.clip(sheet, 0, 1) * 255).astype(np.uint8)
+    enlarged: Sheet = small.repeat(scale, 0).repeat(scale, 1)
+    return enlarged

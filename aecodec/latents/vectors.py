@@ -1,0 +1,104 @@
+"""Latents -> numbers that say what is in a picture: for search, classification, maps.
+
+    pooled y    [512 + N]    how much of which colours and coarse structures, how much of which texture
+    pooled z    [2 Z]        mean and standard deviation of each channel
+    spatial y   [N, ceil(H/16), ceil(W/16)]   y_hat
+    spatial z   [Z, ceil(H/64), ceil(W/64)]   z_hat
+
+Pooled y has two parts. The first 6 channels of y, in which a Karhunen-Loeve transform has most of a patch's
+energy (its colour and its gradients), are counted: each position is shared among 512 fixed points by a
+softmax of its distances, a soft bag of words (van Gemert et al., Visual word ambiguity, 2010) whose words are
+drawn and not learned. The square roots of the counts have unit length, so that products are Hellinger
+affinities. The other part is the mean of sqrt|y| of every channel, with a smaller weight. Both are taken over
+the positions that are decoded first, for which no context network has to run. See docs/latents.md.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec import api
+from aecodec.errors import UsageError
+from aecodec.latents.reading import QUALITY, Latents, read
+from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.pixels import ImageInput
+from aecodec.session import Device
+
+Float = NDArray[np.float32]
+Kind = Literal["pooled", "spatial"]
+Latent = Literal["y", "z"]
+VERSION = 1
+"""Of what pooled features mean; an index of another version has to be built again."""
+LEADING, WORDS, SEED = 6, 512, 0
+SOFTNESS = 0.3
+TEXTURE_WEIGHT = 0.8
+
+
+def features(
+    source: ImageInput,
+    kind: Kind = "pooled",
+    latent: Latent = "y",
+    *,
+    quality: float = QUALITY,
+    model: str | os.PathLike[str] | None = None,
+    device: Device = "auto",
+    threads: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Float:
+    """An .aec file, or a picture, which is encoded first -> float32 features; shapes: see the module.
+
+    quality: 0..100, model: those a picture is encoded with. The synthesis network does not run.
+    Raises what decode() and encode() do; UsageError for an unknown kind or latent.
+    """
+    return of(read(source, api.shared(model, device, threads, limits), quality), kind, latent)
+
+
+def of(latents: Latents, kind: Kind = "pooled", latent: Latent = "y") -> Float:
+    """features(), of latents that have been read."""
+    if kind not in ("pooled", "spatial") or latent not in ("y", "z"):
+        raise UsageError(f"features {kind!r} of {latent!r}: use pooled or spatial, of y or z")
+    if latent == "z":
+        rows, columns = latents.size_z
+        z = latents.z_hat[0, :, :rows, :columns]
+        return np.ascontiguousarray(z) if kind == "spatial" else np.hstack([z.mean((1, 2)), z.std((1, 2))])
+    if kind == "spatial":
+        rows, columns = latents.size
+        return np.ascontiguousarray(latents.y_hat()[:, :rows, :columns])
+    return pooled(latents)
+
+
+def pooled(latents: Latents) -> Float:
+    """[512 + N], of unit length."""
+    first, second = latents.first_half()
+    counts = _counts(first[:LEADING])
+    texture = np.hstack([np.sqrt(np.abs(half)).mean(1) for half in (first, second)])
+    both = np.hstack([_unit(np.sqrt(counts)), TEXTURE_WEIGHT * _unit(texture)])
+    return _unit(both.astype(np.float32))
+
+
+def _counts(points: Float) -> Float:
+    """[K, P] -> [WORDS]: how much of the points each word has."""
+    words, half_norms = _words(len(points))
+    score = (words @ points - half_norms) / np.float32(SOFTNESS)  # -squared distance / 2, up to a constant
+    score -= score.max(0)
+    np.exp(score, out=score)
+    score /= score.sum(0)
+    shares: Float = score.sum(1)
+    return shares
+
+
+@cache
+def _words(dimensions: int) -> tuple[Float, Float]:
+    """[WORDS, K] points of a normal distribution, the same on every machine; half their squared norms."""
+    words = np.random.RandomState(SEED).standard_normal((WORDS, dimensions)).astype(np.float32)
+    return words, np.square(words).sum(1, keepdims=True) / 2
+
+
+def _unit(vector: Float) -> Float:
+    scaled: Float = vector / max(float(np.linalg.norm(vector)), 1e-12)
+    return scaled

@@ -1,0 +1,46 @@
+"""A model that is loaded, as both halves of the data path use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aecodec.container import Header
+from aecodec.entropy import CodingTables
+from aecodec.models import Bundle
+from aecodec.networks import Float, Networks
+
+SYMBOL_MAX = 32767
+Z_MAX = 127
+"""The scale networks are proven exact up to here."""
+BATCH = 8
+"""Groups that go through the scale networks together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A bundle that is loaded."""
+
+    bundle: Bundle
+    tables: CodingTables
+    networks: Networks
+    rounding: Float
+    """[64] what is added to a size before floor() rounds it, by scale index; -inf where it is skipped."""
+
+
+def rounding_of(bundle: Bundle) -> Float:
+    table = 0.5 - np.array(bundle.dead_zone, np.float32)
+    table[: bundle.skip] = -np.inf
+    return table
+
+
+def quality_of(header: Header) -> Float:
+    """The fractional level that the float networks take: [1]."""
+    return np.array([header.quality / 256], np.float32)
+
+
+def level_of(header: Header) -> NDArray[np.int64]:
+    """The whole level that the scale networks and the tables take: [1]."""
+    return np.array([header.level], np.int64)

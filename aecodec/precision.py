@@ -1,0 +1,58 @@
+"""Which numbers the float networks compute with: a wish, the bundle, the machine -> "fp32", "int8" or "fp16".
+
+Only how the picture looks depends on it, by fractions of a grey level: the symbols of a file are read by the
+exact networks, which are the same in all precisions. Loads nothing until it is asked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from aecodec.errors import DeviceError, ModelError, UsageError
+
+if TYPE_CHECKING:
+    from aecodec.models import Bundle
+    from aecodec.session import Device
+
+Precision = Literal["auto", "fp32", "int8", "fp16"]
+PRECISIONS = ("auto", "fp32", "int8", "fp16")
+SATURATES, FAST = 0, 1
+"""What _core.dot_product() says of this CPU."""
+
+
+def check(wanted: str, device: Device) -> None:
+    """UsageError for what no machine can do."""
+    if wanted not in PRECISIONS:
+        raise UsageError(f"precision {wanted!r} is unknown; use one of {', '.join(PRECISIONS)}")
+    if wanted == "fp16" and device != "cuda":
+        raise UsageError("precision 'fp16' needs device 'cuda'; on a CPU use int8, fp32 or auto")
+    if wanted == "int8" and device == "cuda":
+        raise UsageError("precision 'int8' is for the CPU; on device 'cuda' use fp32, fp16 or auto")
+
+
+def choose(wanted: Precision, bundle: Bundle, device: Device) -> str:
+    """-> the precision of a bundle's float networks.
+
+    auto: int8 where the bundle has such graphs and the CPU multiplies bytes exactly and fast (VNNI, Arm's dot
+    product), else fp32, as wherever CUDA may be used. ModelError when the bundle lacks what is asked for;
+    DeviceError for int8 on an x86 CPU without VNNI, whose 16-bit sums would spoil the picture.
+    """
+    from aecodec import _core
+
+    if wanted == "auto":
+        fast = "int8" in bundle.precisions and _core.dot_product() == FAST
+        return "int8" if fast and not _may_use_cuda(device) else "fp32"
+    if wanted != "fp32" and wanted not in bundle.precisions:
+        have = ", ".join(["fp32", *sorted(bundle.precisions)])
+        raise ModelError(f"model {bundle.name!r} has no {wanted} graphs; use one of: auto, {have}")
+    if wanted == "int8" and _core.dot_product() == SATURATES:
+        raise DeviceError(
+            "precision 'int8': this CPU has no VNNI and would cut sums to 16 bits; use precision fp32 or auto"
+        )
+    return wanted
+
+
+def _may_use_cuda(device: Device) -> bool:
+    from aecodec import session
+
+    return device == "cuda" or (device == "auto" and session.CUDA in session.providers())

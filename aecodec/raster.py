@@ -1,0 +1,138 @@
+"""Pixels that are read window by window: what the encoder takes, beside arrays.
+
+An array is a raster, too. The others give a window as an array when they are asked for it, so that no second
+copy of a large picture is made: of a Pillow image that is loaded, or of a file that holds rows of samples.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from aecodec import conceal
+
+Pixels = NDArray[np.uint8 | np.uint16]
+Window: TypeAlias = "tuple[slice, slice]"
+TILE = 2048
+"""Side of the parts in which hidden colour of a large picture is filled."""
+MARGIN = 128
+"""What such a part sees of its surroundings."""
+
+
+class Raster(Protocol):
+    """uint8 or uint16 [H, W, C] of which windows can be had."""
+
+    @property
+    def shape(self) -> tuple[Any, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __getitem__(self, window: Window, /) -> Any:
+        """Rows, columns -> [height, width, C]; slices with a start and a stop inside the picture."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageRaster:
+    """A loaded Pillow image of mode L, LA, RGB or RGBA, which must not change; alpha is left out."""
+
+    image: Image.Image
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.image.height, self.image.width, 1 if self.image.mode in ("L", "LA") else 3
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint8)
+
+    def __getitem__(self, window: Window) -> Pixels:
+        rows, columns = window
+        part = np.asarray(self.image.crop((columns.start, rows.start, columns.stop, rows.stop)))
+        return part.reshape(*part.shape[:2], -1)[:, :, : self.shape[2]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FileRaster:
+    """uint8 samples as they lie in a file, row by row from `offset`."""
+
+    path: str
+    offset: int
+    shape: tuple[int, int, int]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint8)
+
+    def __getitem__(self, window: Window) -> Pixels:
+        # Mapped afresh each time: pages that were looked at count as memory as long as they are mapped.
+        mapped = np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
+        part: Pixels = np.array(mapped[window])
+        return part
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HiddenRaster:
+    """Colours that continue smoothly where alpha [H, W] is 0: they cost few bytes. See alpha.hide."""
+
+    colours: Raster
+    alpha: Pixels
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return self.colours.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.colours.dtype
+
+    def __getitem__(self, window: Window) -> Pixels:
+        rows, columns = window
+        out = np.empty((rows.stop - rows.start, columns.stop - columns.start, self.shape[2]), self.dtype)
+        for top in range(rows.start // TILE * TILE, rows.stop, TILE):
+            for left in range(columns.start // TILE * TILE, columns.stop, TILE):
+                y = slice(max(top, rows.start), min(top + TILE, rows.stop))
+                x = slice(max(left, columns.start), min(left + TILE, columns.stop))
+                own = slice(y.start - rows.start, y.stop - rows.start)
+                out[own, x.start - columns.start : x.stop - columns.start] = self._part(top, left, y, x)
+        return out
+
+    def _part(self, top: int, left: int, y: slice, x: slice) -> Pixels:
+        """Pixels of one tile, which are the same however they are asked for."""
+        if self.alpha[y, x].all():
+            part: Pixels = self.colours[y, x]
+            return part
+        height, width = self.alpha.shape
+        rows = slice(max(0, top - MARGIN), min(height, top + TILE + MARGIN))
+        columns = slice(max(0, left - MARGIN), min(width, left + TILE + MARGIN))
+        hidden = self.alpha[rows, columns] == 0
+        if hidden.all():
+            return np.zeros((y.stop - y.start, x.stop - x.start, self.shape[2]), self.dtype)
+        filled = conceal.fill(self.colours[rows, columns], hidden)
+        own = slice(y.start - rows.start, y.stop - rows.start)
+        return filled[own, x.start - columns.start : x.stop - columns.start]
+
+
+def is_large(width: int, height: int) -> bool:
+    """Is a copy of the picture's pixels worth avoiding?"""
+    return width * height > TILE * TILE
+
+
+def file_raster(image: ImageFile.ImageFile, path: str | None) -> FileRaster | None:
+    """The pixels of a Pillow image that is not loaded, where its file holds them as plain rows (PPM, PGM)."""
+    mode, stride = image.mode, len(image.getbands()) * image.width
+    if path is None or mode not in ("L", "RGB") or len(image.tile) != 1 or "transparency" in image.info:
+        return None
+    codec, extents, offset, args = image.tile[0]
+    args = args if isinstance(args, tuple) else (args,)
+    plain = codec == "raw" and args in ((mode,), (mode, 0, 1), (mode, stride, 1))
+    if not plain or extents not in (None, (0, 0, *image.size)):
+        return None
+    if os.path.getsize(path) < offset + stride * image.height:
+        return None  # Pillow says what is wrong
+    return FileRaster(path, offset, (image.height, image.width, len(image.getbands())))

@@ -1,0 +1,1 @@
+"""Small autoencoders on small pictures: the variants of objectives/, trained in seconds on a CPU."""

@@ -1,0 +1,1 @@
+"""The autoencoder family measured: each variant trained, exported, and looked at through ONNX Runtime."""

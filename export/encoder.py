@@ -1,0 +1,95 @@
+"""An encoder for a decoder that exists: analysis.onnx and a manifest that takes the rest from that bundle.
+
+The files such an encoder makes carry the model id of the other bundle, and any decoder that has it reads
+them.  That holds because tables and scale networks are those of the other bundle, and its float graphs
+compute what this model's decoder does; both are checked.  docs/format.md, "Bundles"."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aecodec.models import ENCODER_ONLY, EXACT, Bundle, load
+from aecodec.session import open_session
+from aecodec.training.model import CodecModel
+
+from .bundle import identity_of
+from .graphs import all_graphs
+from .prune import prune
+from .verify import LATENT_TOLERANCE, PIXEL_TOLERANCE
+
+TRAINED = ("noise", "noise_low", "noise_high", "noise_clean")
+LEVELS = (0.0, 20.4, 63.0)
+
+
+def write_encoder(
+    model: CodecModel, cfg: dict[str, Any], base: Path, name: str, folder: Path, pictures: list[Tensor]
+) -> dict[str, Any]:
+    """Write the bundle of an encoder that was trained alone, beside `base`; returns the manifest.
+
+    pictures: uint8 [3, H, W], on which hidden units are looked for that never act.  ValueError when the two
+    folders are not beside each other, or when the decoder of `base` is not this model's."""
+    if base.resolve().parent != folder.resolve().parent or base.resolve() == folder.resolve():
+        raise ValueError(f"{folder} must lie beside {base}, whose files it shares")
+    bundle = load(base)
+    _check_decoder(model, cfg, bundle, pictures[0])
+    if cfg["activation"] == "relu":
+        prune(model, pictures)
+    data = all_graphs(model, cfg["activation"])[ENCODER_ONLY].SerializeToString()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ENCODER_ONLY).write_bytes(data)
+    manifest: dict[str, Any] = json.loads(json.dumps(bundle.manifest))
+    files = manifest["files"]
+    manifest["name"] = name
+    manifest["base"] = {"folder": base.name}
+    manifest["identity"] = identity_of(base)
+    files[ENCODER_ONLY] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    for graphs in manifest.get("precisions", {}).values():
+        files.pop(graphs.pop("analysis", ""), None)
+    manifest["trained"] |= {k: cfg[k] for k in (*manifest["trained"], *TRAINED) if k in cfg}
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+@torch.no_grad()
+def _check_decoder(model: CodecModel, cfg: dict[str, Any], bundle: Bundle, picture: Tensor) -> None:
+    graphs = all_graphs(model, cfg["activation"])
+    hashes = {name: hashlib.sha256(graphs[name].SerializeToString()).hexdigest() for name in EXACT[1:]}
+    other = [name for name, found in hashes.items() if found != bundle.manifest["files"][name]["sha256"]]
+    height, width = (min(256, side // 64 * 64) for side in picture.shape[1:])
+    x = picture[None, :, :height, :width].float() / 255
+    session = open_session(bundle.read("synthesis.onnx"), "cpu")
+    for level in LEVELS:
+        out = model(x, torch.tensor([level]), exact=True, hard=True)
+        feed = {"symbols": out.symbols.numpy(), "z_hat": out.z_hat.numpy()}
+        (x_hat,) = session.run(["x_hat"], feed | {"quality": np.array([level], np.float32)})
+        if np.abs(x_hat - out.x_hat.clamp(0, 1).numpy()).max() > PIXEL_TOLERANCE:
+            other.append(f"synthesis.onnx at level {level}")
+    if other:
+        raise ValueError(
+            f"{bundle.path}: {', '.join(other)} is not what this model's decoder does, so it would not read "
+            "files of its encoder as they are meant; train with train_only = 'encoder' from its weights"
+        )
+
+
+@torch.no_grad()
+def check_encoder(model: CodecModel, folder: Path, picture: np.ndarray) -> float:
+    """Largest difference of analysis.onnx to torch on x [1, 3, H, W], as a share of the largest latent.
+
+    ValueError when it is above the tolerance of a whole bundle."""
+    session = open_session(load(folder).read(ENCODER_ONLY), "cpu")
+    worst = 0.0
+    for level in LEVELS:
+        y = session.run(["y"], {"x": picture, "quality": np.array([level], np.float32)})[0]
+        given = torch.tensor([level])
+        wanted = (model.g_a(torch.from_numpy(picture), given) * model.gain(given)).numpy()
+        worst = max(worst, float(np.abs(y - wanted).max() / max(1.0, np.abs(wanted).max())))
+    if worst > LATENT_TOLERANCE:
+        raise ValueError(f"{folder / ENCODER_ONLY} disagrees with torch by {worst:.1e} of the largest latent")
+    return worst

@@ -1,0 +1,106 @@
+"""Anomaly maps: where the planted defect is, what normal pictures score, the command."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecodec import Codec
+from aecodec.errors import FormatError, InputError, UsageError
+from aecodec.latents import anomaly
+
+pytest.importorskip("faiss", reason="the patch memory needs faiss: pip install 'aecodec[latents]'")
+TOP, LEFT, SIDE = 96, 144, 32
+
+
+def weave(seed, defect=False):
+    """uint8 [192, 256]: crossing waves with noise; a defect has a square of other waves."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:192, :256]
+    phase = rng.uniform(0, 6, 2)
+    surface = 128 + 30 * np.sin(x / 5 + phase[0]) + 30 * np.sin(y / 7 + phase[1])
+    if defect:
+        surface[TOP : TOP + SIDE, LEFT : LEFT + SIDE] = 128 + 60 * np.sin((x + y) / 2.5)[:SIDE, :SIDE]
+    return np.clip(surface + rng.normal(0, 4, surface.shape), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return Codec(device="cpu", threads=2, pixel_blocks=False)
+
+
+@pytest.fixture(scope="module", params=anomaly.KINDS)
+def detector(request, plain):
+    return anomaly.fit([weave(seed) for seed in range(8)], plain, request.param)
+
+
+def test_the_map_peaks_in_the_defect(detector, plain):
+    found = detector.score(weave(100, defect=True), plain)
+    assert found.map.shape == (12, 16)
+    row, column = np.unravel_index(found.map.argmax(), found.map.shape)
+    assert TOP - 16 <= 16 * row < TOP + SIDE + 16 and LEFT - 16 <= 16 * column < LEFT + SIDE + 16
+    inside = found.map[TOP // 16 : (TOP + SIDE) // 16, LEFT // 16 : (LEFT + SIDE) // 16]
+    assert inside.min() > np.median(found.map) + 1
+
+
+def test_defects_score_higher(detector, plain):
+    normal = [detector.score(weave(seed), plain).score for seed in range(50, 54)]
+    defects = [detector.score(weave(seed, defect=True), plain) for seed in range(60, 64)]
+    assert min(s.score for s in defects) > max(normal)
+    assert all(s.anomalous for s in defects)
+
+
+def test_there_and_back(detector, plain):
+    again = anomaly.load(detector.pack())
+    assert again.by == detector.by and again.model_id == plain.bundle.model_id
+    picture = weave(70, defect=True)
+    np.testing.assert_allclose(again.map_of(picture, plain), detector.map_of(picture, plain), atol=0.02)
+
+
+def test_files(plain):
+    """A file scores as its picture does; its reconstruction error is not to be had."""
+    picture = weave(71, defect=True)
+    data = plain.encode(picture, anomaly.QUALITY["rate"])
+    for by in ("memory", "rate"):
+        one = anomaly.fit([weave(seed) for seed in range(5)], plain, by)
+        np.testing.assert_array_equal(one.map_of(data, plain), one.map_of(picture, plain))
+    with pytest.raises(InputError, match="give the picture itself"):
+        anomaly.read(data, plain, "error")
+
+
+def test_what_is_refused(plain):
+    with pytest.raises(UsageError, match="at least 5"):
+        anomaly.fit([weave(0)] * 4, plain)
+    with pytest.raises(FormatError, match="no anomaly model"):
+        anomaly.load(b"PK nothing")
+
+
+def test_command(cli, tmp_path):
+    normal, model = tmp_path / "normal", tmp_path / "model.npz"
+    normal.mkdir()
+    for seed in range(6):
+        Image.fromarray(weave(seed)).save(normal / f"{seed}.png")
+    (normal / "broken.png").write_bytes(b"no picture")
+    result = cli("anomaly", "fit", normal, "-o", model, "--device", "cpu", "--jobs", 2)
+    assert result.code == InputError.exit_code and "broken.png" in result.err and "6 of 7 done" in result.err
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    Image.fromarray(weave(80)).save(good)
+    Image.fromarray(weave(81, defect=True)).save(bad)
+    result = cli(
+        "anomaly", "score", model, good, bad, "--json", "--out-dir", tmp_path / "heat", "--device", "cpu"
+    )
+    first, second = (json.loads(line) for line in result.out.splitlines())
+    assert result.code == 0 and second["anomalous"] and second["score"] > first["score"]
+    with Image.open(tmp_path / "heat" / "bad.png") as image:
+        heat = np.asarray(image).astype(int)
+    assert heat.shape == (192, 256, 3)
+    redness = heat[..., 0] - heat[..., 2]
+    inside = redness[TOP : TOP + SIDE, LEFT : LEFT + SIDE].mean()
+    assert inside > 3 * np.abs(redness[:, : LEFT - 32].mean()) + 10
+    assert cli("anomaly", "fit", normal, "--device", "cpu").code == UsageError.exit_code
+    assert cli("anomaly", "score", normal / "0.png", good, "--device", "cpu").code == FormatError.exit_code
+    text = cli("anomaly", "score", model, bad, "--device", "cpu").out.decode()
+    assert "anomalous" in text and "bad.png" in text

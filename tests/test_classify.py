@@ -1,0 +1,106 @@
+"""Classes of pictures told apart by a linear head on latents."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecodec import Codec
+from aecodec.errors import FormatError, UsageError
+from aecodec.latents import classify, reading
+from tests.conftest import DATA
+
+pytest.importorskip("sklearn", reason="learning needs scikit-learn: pip install 'aecodec[latents]'")
+CLASSES = ("across", "down", "spots")
+
+
+def texture(kind, seed):
+    """uint8 [80, 80, 3]: stripes or spots, of any colour, width and place."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:80, :80] / rng.uniform(3, 6) + rng.uniform(0, 9)
+    wave = {"across": np.sin(y), "down": np.sin(x), "spots": np.sin(x) * np.sin(y)}[kind]
+    colour = rng.uniform(90, 160, 3)
+    return np.clip(colour + 50 * wave[..., None] + rng.normal(0, 8, (80, 80, 3)), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    return Codec(DATA / "bundles" / "tiny", device="cpu", threads=1)
+
+
+@pytest.fixture(scope="module")
+def made(tiny):
+    pairs = [(kind, texture(kind, 10 * seed + k)) for seed in range(8) for k, kind in enumerate(CLASSES)]
+    found = np.stack([classify.features(reading.read(picture, tiny, 80)) for _, picture in pairs])
+    return classify.fit(found, [kind for kind, _ in pairs], tiny.bundle.model_id)
+
+
+def test_better_than_chance(made, tiny):
+    right = 0
+    for seed in range(500, 508):
+        for kind in CLASSES:
+            shares = made.predict(reading.read(texture(kind, seed), tiny, 80))
+            assert sum(shares.values()) == pytest.approx(1, abs=1e-4)
+            assert list(shares.values()) == sorted(shares.values(), reverse=True)
+            right += next(iter(shares)) == kind
+    assert right >= 20  # of 24; chance is 8
+
+
+def test_probabilities_are_scikit_learns(tiny):
+    """Of two classes scikit-learn keeps one row."""
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(0)
+    for count in (2, 3):
+        labels = [CLASSES[i % count] for i in range(30)]
+        found = rng.normal(0, 1, (30, 5)).astype(np.float32)
+        ours = classify.fit(found, labels, tiny.bundle.model_id)
+        scaled = (found - found.mean(0)) / (found.std(0) + 1e-4)
+        theirs = (
+            LogisticRegression(C=classify.PENALTY, max_iter=500).fit(scaled, labels).predict_proba(scaled)
+        )
+        np.testing.assert_allclose(ours.probabilities(found), theirs, atol=1e-4)
+
+
+def test_there_and_back(made):
+    again = classify.load(made.pack())
+    assert again.classes == CLASSES and again.model_id == made.model_id
+    found = np.random.default_rng(1).normal(0, 1, (4, len(made.mean))).astype(np.float32)
+    np.testing.assert_array_equal(again.probabilities(found), made.probabilities(found))
+
+
+def test_what_is_refused(made, codec, tmp_path):
+    with pytest.raises(UsageError, match="one for each|several"):
+        classify.fit(np.zeros((2, 3), np.float32), ["a", "a"], b"12345678")
+    with pytest.raises(UsageError, match="learnt from"):
+        made.predict(reading.read(texture("down", 1), codec))
+    np.savez(tmp_path / "bad.npz", facts=np.array([{}], dtype=object), allow_pickle=True)
+    with pytest.raises(FormatError, match="no classifier"):
+        classify.load(tmp_path / "bad.npz")
+
+
+def test_command(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("AECODEC_MODEL_PATH", str(DATA / "bundles"))
+    for number in range(18):
+        kind = CLASSES[number % 3]
+        (tmp_path / "train" / kind).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(texture(kind, number)).save(tmp_path / "train" / kind / f"{number}.png")
+    (tmp_path / "train" / "down" / "broken.png").write_bytes(b"nothing")
+    model = tmp_path / "model.npz"
+    result = cli("classify", "fit", tmp_path / "train", "-o", model, "--model", "tiny", "--device", "cpu")
+    assert result.code == 3 and "broken.png" in result.err and model.exists()
+    new = []
+    for seed, kind in enumerate(CLASSES):
+        new.append(tmp_path / f"{kind}.png")
+        Image.fromarray(texture(kind, 700 + seed)).save(new[-1])
+    result = cli("classify", "predict", model, *new, "--json", "--device", "cpu")
+    found = [json.loads(line) for line in result.out.splitlines()]
+    assert result.code == 0 and sum(f["class"] == k for f, k in zip(found, CLASSES, strict=True)) >= 2
+    assert set(found[0]["probabilities"]) == set(CLASSES)
+    text = cli("classify", "predict", model, new[0], "--device", "cpu").out.decode()
+    assert "across" in text and text.count(",") == 2
+    assert cli("classify", "fit", tmp_path / "train", "--device", "cpu").code == UsageError.exit_code
+    assert cli("classify", "fit", tmp_path / "train", "-o", model, "--device", "cpu").code == 9

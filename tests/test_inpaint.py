@@ -1,0 +1,86 @@
+"""Holes filled through the codec; contact sheets."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecodec import Codec, conceal
+from aecodec.errors import UsageError
+from aecodec.latents import inpaint
+from aecodec.pixels import Picture
+from tests.conftest import psnr
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return Codec(device="cpu", threads=2, pixel_blocks=False)
+
+
+@pytest.fixture(scope="module")
+def damaged(city):
+    """A part of a photograph with strokes missing -> the part, the mask."""
+    part = city[100:292, 100:292]
+    mask = np.zeros(part.shape[:2], bool)
+    mask[40:52, 20:170] = mask[20:180, 90:100] = True
+    mask |= np.abs(np.subtract.outer(np.arange(192), np.arange(192))) < 6
+    return part, mask
+
+
+def test_better_than_interpolation(damaged, plain):
+    part, mask = damaged
+    hole = np.where(mask[..., None], 0, part).astype(np.uint8)
+    filled = inpaint.inpaint(Picture(hole), mask, plain).pixels
+    np.testing.assert_array_equal(filled[~mask], part[~mask])
+    ours = psnr(filled[mask], part[mask])
+    assert ours > psnr(inpaint.continued(hole, mask)[mask], part[mask]) + 0.1
+    assert ours > psnr(conceal.fill(hole, mask)[mask], part[mask]) + 0.2
+
+
+def test_what_is_in_the_hole_does_not_matter(damaged, plain):
+    part, mask = damaged
+    results = []
+    for value in (0, 255):
+        hole = np.where(mask[..., None], value, part).astype(np.uint8)
+        results.append(inpaint.inpaint(Picture(hole), mask, plain, (10, 40)).pixels)
+    np.testing.assert_array_equal(*results)
+
+
+def test_no_hole_and_no_picture(plain, city):
+    small = city[:64, :64]
+    none = np.zeros((64, 64), bool)
+    np.testing.assert_array_equal(inpaint.inpaint(Picture(small), none, plain).pixels, small)
+    assert inpaint.inpaint(Picture(small), ~none, plain, (20,)).pixels.shape == small.shape
+    with pytest.raises(UsageError, match="a mask"):
+        inpaint.inpaint(Picture(small), none[:5], plain)
+
+
+def test_sixteen_bits_and_grey(plain, city):
+    mask = np.zeros((70, 70), bool)
+    mask[30:40] = True
+    deep = city[:70, :70, :1].astype(np.uint16) * 257
+    filled = inpaint.inpaint(
+        Picture(np.where(mask[..., None], 0, deep).astype(np.uint16)), mask, plain, (50,)
+    )
+    assert filled.pixels.dtype == np.uint16 and filled.pixels.shape == deep.shape
+    assert filled.pixels[mask].mean() == pytest.approx(deep[mask].mean(), rel=0.3)
+
+
+def test_command(cli, damaged, tmp_path):
+    part, mask = damaged
+    names = [tmp_path / name for name in ("in.png", "mask.png", "out.png")]
+    Image.fromarray(np.where(mask[..., None], 255, part).astype(np.uint8)).save(names[0])
+    Image.fromarray(mask).save(names[1])
+    options = ["--mask", names[1], "-o", names[2], "--device", "cpu", "--json"]
+    result = cli("inpaint", names[0], *options)
+    assert result.code == 0 and json.loads(result.out)["filled"] == mask.sum()
+    with Image.open(names[2]) as image:
+        found = np.asarray(image)
+    np.testing.assert_array_equal(found[~mask], part[~mask])
+    assert psnr(found[mask], part[mask]) > 15
+    assert cli("inpaint", names[0], *options).code == 9
+    Image.fromarray(mask[:50]).save(names[1])
+    assert cli("inpaint", names[0], *options, "--force").code == UsageError.exit_code

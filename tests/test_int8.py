@@ -1,0 +1,300 @@
+"""Export: units that never act, ranges, 8-bit layers against float ones, and sums of 16 bits."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+from onnx import TensorProto, numpy_helper  # noqa: E402
+from torch import nn  # noqa: E402
+
+from aecodec import models  # noqa: E402
+from aecodec.training.model import SIZES, CodecModel  # noqa: E402
+from export import calibration  # noqa: E402
+from export.bundle import identity_of, write_bundle  # noqa: E402
+from export.calibration import Range, by_channel, of_all  # noqa: E402
+from export.int8 import int8_graphs  # noqa: E402
+from export.int8_builder import Int8Builder  # noqa: E402
+from export.prune import VECTOR, blocks_of, prune, stages  # noqa: E402
+from tests.test_export import bundle, fresh  # noqa: E402, F401
+
+
+def pictures(count: int = 4) -> list[torch.Tensor]:
+    """Soft noise: uint8 [3, 128, 128]."""
+    generator = torch.Generator().manual_seed(5)
+    small = torch.rand(count, 3, 32, 32, generator=generator)
+    large = nn.functional.interpolate(small, scale_factor=4, mode="bilinear")
+    return list((large * 255).byte())
+
+
+def run(graph: onnx.ModelProto, feed: dict[str, Any]) -> list[Any]:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return session.run(None, feed)
+
+
+def silenced(model: CodecModel, share: float) -> CodecModel:
+    """Some hidden units of every block never act; the first unit of the first block in each stage always."""
+    rng = np.random.default_rng(1)
+    with torch.no_grad():
+        for owner, name in stages(model):
+            for number, block in enumerate(blocks_of(getattr(owner, name))):
+                block.spatial.bias.normal_(std=0.3)  # what silent units add
+                block.mix_out.bias.normal_(std=0.3)
+                block.contract.bias.normal_(std=0.3)
+                for layer in (block.mix_in, block.expand):
+                    silent = torch.from_numpy(rng.random(layer.out_channels) < share)
+                    if number == 0 and layer is block.mix_in:
+                        silent[0] = False
+                        layer.bias[0] = 3.0
+                    layer.bias[silent] = -1e4
+    return model
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6, 1.0])
+def test_pruned_models_compute_the_same(share: float) -> None:
+    model = silenced(fresh(), share)
+    narrow = deepcopy(model)
+    left, units = prune(narrow, pictures(), crops=6, side=64)
+    assert left < 0.75 * units if share else left > 0.75 * units
+    x = pictures()[1][None].float() / 255
+    level = torch.tensor([20.0])
+    with torch.no_grad():
+        before, after = (m(x, level, exact=True, hard=True) for m in (model, narrow))
+    for name in ("y", "x_hat", "z_hat", "symbols"):
+        assert torch.allclose(getattr(before, name), getattr(after, name), atol=2e-4), name
+    for owner, name in stages(narrow):
+        for block in blocks_of(getattr(owner, name)):
+            for layer in (block.mix_in, block.expand):
+                assert layer is None or layer.out_channels % VECTOR == 0
+
+
+def test_a_stage_without_live_units_still_adds_its_constants() -> None:
+    model = fresh()
+    with torch.no_grad():
+        for block in blocks_of(model.g_a.blocks):
+            block.mix_in.bias.fill_(-1e4)
+            block.expand.bias.fill_(-1e4)
+            block.contract.bias.normal_()
+    narrow = deepcopy(model)
+    prune(narrow, pictures(), crops=2, side=64)
+    (block,) = narrow.g_a.blocks
+    assert block.mix_in is None and block.expand is None and block.constant.abs().max() > 0.1
+    x, level = pictures()[0][None].float() / 255, torch.tensor([9.0])
+    with torch.no_grad():
+        assert torch.allclose(model.g_a(x, level), narrow.g_a(x, level), atol=1e-5)
+
+
+def rounded(samples: np.ndarray, given: Range) -> np.ndarray:
+    scale, zero = given.scale[:, None], given.zero[:, None]
+    return (np.clip(np.rint(samples / scale) + zero, 0, 255) - zero) * scale
+
+
+def test_ranges_beat_smallest_and_largest() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=(2, 100_000)) * np.array([[1.0], [20.0]])
+    samples[:, 0] = samples.std(1) * 9  # one that is far out
+    low, high = samples.min(1), samples.max(1)
+    step = (high - low) / 255
+    plain = np.square(rounded(samples, Range(step, np.rint(-low / step))) - samples).mean(1)
+    ours = np.square(rounded(samples, by_channel(samples)) - samples).mean(1)
+    assert (ours < plain).all() and ours.sum() < 0.9 * plain.sum()
+    together = of_all(samples)
+    assert len(set(together.scale)) == len(set(together.zero)) == 1
+    assert np.square(rounded(samples, together) - samples).mean() < 20 * ours.mean()
+
+
+@pytest.mark.parametrize("zero", [0.0, 128.0, None])
+def test_ranges_have_the_zero_that_is_asked_for(zero: float | None) -> None:
+    samples = np.abs(np.random.default_rng(1).normal(size=(3, 500))) * (1 if zero == 0 else -1)
+    given = by_channel(samples, zero)
+    assert zero is None or (given.zero == zero).all()
+    assert ((given.zero >= 0) & (given.zero <= 255)).all()
+    assert np.abs(rounded(samples, given) - samples).mean() < 0.02
+
+
+def test_channels_that_hardly_act_keep_a_reach() -> None:
+    samples = np.stack([np.linspace(0, 10, 100), np.full(100, 1e-6)])
+    assert by_channel(samples, 0.0).scale[1] == pytest.approx(0.02 * by_channel(samples, 0.0).scale[0])
+
+
+def layer(build: Any, c_in: int, seen: Range, q: np.ndarray) -> np.ndarray:
+    g = Int8Builder("layer")
+    name = g.input("q", TensorProto.UINT8, [1, "h", "w", c_in])
+    kind = TensorProto.FLOAT if build.__name__ == "to_float" else TensorProto.UINT8
+    return run(g.finish({"out": (build(g, name), kind, [1, "h", "w", None])}), {"q": q})[0]
+
+
+def test_layers_compute_what_the_float_ones_do() -> None:
+    """Every layer against float64 arithmetic on the real values that its integers stand for."""
+    rng = np.random.default_rng(2)
+    q = rng.integers(0, 256, (1, 6, 7, 32), np.uint8)
+    seen = Range(rng.uniform(0.01, 0.1, 32), rng.integers(0, 256, 32).astype(float))
+    x = (q - seen.zero) * seen.scale
+    weight, bias = rng.normal(size=(48, 32)), rng.normal(size=48)
+    wanted = x @ weight.T + bias
+
+    def to_float(g: Int8Builder, q: str) -> str:
+        return g.to_float(q, weight, bias, seen)
+
+    def pointwise(g: Int8Builder, q: str) -> str:
+        return g.pointwise(q, weight, bias, seen, given)
+
+    found = layer(to_float, 32, seen, q)
+    assert np.abs(found - wanted).max() < 0.02 * np.abs(wanted).max()
+    given = by_channel(wanted.reshape(-1, 48).T)
+    found = (layer(pointwise, 32, seen, q) - given.zero) * given.scale
+    inside = np.clip(wanted, -given.zero * given.scale, (255 - given.zero) * given.scale)
+    assert (np.abs(found - inside) < 0.02 * np.abs(wanted).max() + given.scale).all()
+
+    def conv3(g: Int8Builder, q: str) -> str:
+        return g.conv3(q, kernel, bias, even, given)
+
+    def depthwise3(g: Int8Builder, q: str) -> str:
+        return g.depthwise3(q, deep, even, given)
+
+    even = Range(seen.scale, np.full(32, 128.0))
+    x = torch.from_numpy((q - 128.0) * seen.scale).permute(0, 3, 1, 2)
+    kernel = rng.normal(size=(48, 32, 3, 3))
+    wanted = nn.functional.conv2d(x, torch.from_numpy(kernel), torch.from_numpy(bias), padding=1)
+    wanted = wanted.permute(0, 2, 3, 1).numpy()
+    given = Range(np.full(48, np.abs(wanted).max() / 127), np.full(48, 128.0))
+    found = (layer(conv3, 32, even, q) - given.zero) * given.scale
+    assert np.abs(found - wanted).max() < 0.03 * np.abs(wanted).max()
+
+    even = Range(seen.scale, np.zeros(32))
+    deep = nn.Conv2d(32, 32, 3, padding=1, groups=32)
+    with torch.no_grad():
+        x = torch.from_numpy(q * seen.scale).float().permute(0, 3, 1, 2)
+        wanted = deep(x).permute(0, 2, 3, 1).numpy()
+    given = Range(np.full(32, np.abs(wanted).max() / 127), np.full(32, 128.0))
+    found = (layer(depthwise3, 32, even, q) - given.zero) * given.scale
+    assert np.abs(found - wanted).max() < 0.03 * np.abs(wanted).max()
+
+
+@pytest.fixture(scope="module")
+def made(bundle: tuple[CodecModel, Path]) -> dict[str, onnx.ModelProto]:  # noqa: F811
+    return int8_graphs(bundle[0], "relu", pictures(), crops=6)
+
+
+def test_int8_graphs_are_near_the_float_ones(
+    bundle: tuple[CodecModel, Path],  # noqa: F811
+    made: dict[str, onnx.ModelProto],
+) -> None:
+    model, folder = bundle
+    x, quality = pictures()[2][None].numpy().astype(np.float32) / 255, np.array([30.0], np.float32)
+    with torch.no_grad():
+        out = model(torch.from_numpy(x), torch.tensor([30.0]), exact=True, hard=True)
+    y, z_hat = run(onnx.load(folder / "analysis.onnx"), {"x": x, "quality": quality})
+    y8, z_hat8 = run(made["analysis"], {"x": x, "quality": quality})
+    assert 0 < np.abs(y8 - y).mean() < 0.02 * np.abs(y).mean()
+    assert z_hat8.shape == z_hat.shape
+    feed = {"symbols": out.symbols.numpy(), "z_hat": out.z_hat.numpy(), "quality": quality}
+    (x_hat,), (x_hat8,) = run(onnx.load(folder / "synthesis.onnx"), feed), run(made["synthesis"], feed)
+    assert x_hat8.shape == x_hat.shape == x.shape
+    assert 0 < np.abs(x_hat8 - x_hat).mean() < 1.5 / 255
+
+
+def test_the_graphs_run_as_they_are_written(made: dict[str, onnx.ModelProto], tmp_path: Path) -> None:
+    """ONNX Runtime's optimised graph: every 8-bit layer is one fused operator in NHWC, nothing is rounded to
+    bytes and straight back, and in float are only the layers that are meant to be."""
+    for name, graph in made.items():
+        options = ort.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+        options.log_severity_level = 3
+        ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
+        count = {kind: sum(node.op_type == kind for node in nodes) for kind in {n.op_type for n in nodes}}
+        blocks = 2  # of the tiny model: each has four 8-bit 1x1 layers and a depthwise one
+        extra = {"analysis": 0, "synthesis": 3}[name]  # the refinement: sense, control, correct
+        assert count["QLinearConv"] == 3 * blocks + extra
+        assert count["MatMulIntegerToFloat"] == 2 * blocks + {"analysis": 0, "synthesis": 4}[name]
+        read = {i: node.op_type for node in nodes for i in node.input}
+        for node in nodes:
+            if node.op_type == "QuantizeLinear":
+                assert read[node.output[0]] != "DequantizeLinear"
+        large = [n for n in nodes if n.op_type in ("Conv", "FusedConv") and "nchwc" not in n.domain]
+        assert not large
+
+
+def test_other_activations_stay_in_float() -> None:
+    assert int8_graphs(fresh(), "silu", pictures()) == {}
+
+
+def saturating(q: np.ndarray, kernel: np.ndarray) -> tuple[float, float]:
+    """q [n, K] uint8, kernel [K, O] int8 -> share of the 16-bit sums of two products that are cut, and the
+    mean error of the outputs over their mean size, as on x86 without VNNI (vpmaddubsw)."""
+    pairs = len(kernel) // 2 * 2
+    products = q[:, :pairs, None].astype(np.int32) * kernel[None, :pairs].astype(np.int32)
+    sums = products.reshape(len(q), -1, 2, kernel.shape[1]).sum(2)
+    cut = np.clip(sums, -(2**15), 2**15 - 1)
+    exact = sums.sum(1)
+    return float((cut != sums).mean()), float(
+        np.abs(cut.sum(1) - exact).mean() / max(1.0, np.abs(exact).mean())
+    )
+
+
+def test_sixteen_bit_sums_would_spoil_the_shipped_model(city: np.ndarray) -> None:
+    """Why int8 is refused on such CPUs: real weights and real activations of the shipped decoder."""
+    shipped = models.find()
+    if "int8" not in shipped.precisions:
+        pytest.skip("the default model has no int8 graphs")
+    graph = onnx.load_from_string(shipped.read(shipped.file_of("analysis", "int8")))
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
+    layers = [node for node in graph.graph.node if node.op_type == "MatMulIntegerToFloat"]
+    assert layers
+    for node in layers:
+        graph.graph.output.append(onnx.ValueInfoProto(name=node.input[0]))
+    x = city[None, :256, :256].transpose(0, 3, 1, 2).astype(np.float32) / 255
+    found = run(graph, {"x": x, "quality": np.array([40.0], np.float32)})[2:]
+    worst_share, worst_error = 0.0, 0.0
+    for node, q in zip(layers, found, strict=True):
+        share, error = saturating(q.reshape(-1, q.shape[-1])[::17], weights[node.input[1]])
+        worst_share, worst_error = max(worst_share, share), max(worst_error, error)
+    print(f"at worst {worst_share:.2%} of the sums are cut, outputs are off by {worst_error:.1%}")
+    assert worst_share > 0.001 and worst_error > 0.001
+
+
+def test_a_model_exported_anew_keeps_its_id(
+    bundle: tuple[CodecModel, Path],  # noqa: F811
+    made: dict[str, onnx.ModelProto],
+    tmp_path: Path,
+) -> None:
+    model, folder = bundle
+    identity, tables = identity_of(folder), (folder / "tables.bin").read_bytes()
+    cfg = {"activation": "relu", "size": "tiny"}
+    cfg |= {k: 0 for k in ("steps", "step", "minutes", "batch", "crop", "seed")}
+    cfg |= {"lambda_low": 0.0005, "lambda_high": 0.4}
+    narrow = deepcopy(model)
+    prune(narrow, pictures(), crops=2, side=64)
+    write_bundle(narrow, cfg, tables, "again", tmp_path / "again", made, identity)
+    again, before = models.load(tmp_path / "again"), models.load(folder)
+    assert again.model_id == before.model_id and again.precisions["int8"].keys() == {"analysis", "synthesis"}
+    assert again.file_of("synthesis", "int8") == "synthesis.int8.onnx"
+    assert again.file_of("context", "int8") == "context.onnx"
+    with pytest.raises(ValueError, match="tables.bin: not those of the bundle"):
+        write_bundle(narrow, cfg, tables[:-1] + b"\0", "again", tmp_path / "other", made, identity)
+
+
+def test_samples_are_spread_over_all_qualities(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, levels = fresh(), []
+    forward = CodecModel.forward
+
+    def noted(self: CodecModel, x: torch.Tensor, level: torch.Tensor, **named: bool) -> Any:
+        levels.append(float(level))
+        return forward(self, x, level, **named)
+
+    monkeypatch.setattr(CodecModel, "forward", noted)
+    samples = calibration.collect(model, {"patch": model.g_s.patch}, pictures(), crops=8)
+    assert samples["patch"].shape == (48, 8 * (calibration.PER_CROP + 2))
+    assert min(levels) < 8 and max(levels) > 55 and len(set(levels)) == 8
+    assert SIZES["tiny"].n == 48

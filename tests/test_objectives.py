@@ -1,0 +1,303 @@
+"""Objectives: each formula against another way to compute it, gradients, and what each one moves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from aecodec.training.family.config import FamilyConfig  # noqa: E402
+from aecodec.training.family.data import Pictures  # noqa: E402
+from aecodec.training.family.networks import Autoencoder, Shape  # noqa: E402
+from aecodec.training.family.train import FamilyTrainer  # noqa: E402
+from aecodec.training.objectives import (  # noqa: E402
+    Forward,
+    Objective,
+    autoencoder_objective,
+    codec_objective,
+)
+from aecodec.training.objectives.contractive import JacobianNorm, exact_norm, hutchinson_norm  # noqa: E402
+from aecodec.training.objectives.distortion import Distortion  # noqa: E402
+from aecodec.training.objectives.sparse import L1, MeanActivationKL  # noqa: E402
+from aecodec.training.objectives.variational import PriorKL, negative_elbo, reparameterise  # noqa: E402
+
+
+def passed(h: torch.Tensor, **more: Any) -> Forward:
+    x = torch.zeros(len(h), 1, 2, 2, dtype=h.dtype)
+    return Forward(x, x, x, h, **more)
+
+
+# -- formulas and gradients --------------------------------------------------------------------------
+
+
+def test_distortions() -> None:
+    x, x_hat = torch.rand(3, 2, 4, 5), torch.rand(3, 2, 4, 5)
+    out = Forward(torch.zeros_like(x), x, x_hat, x)
+    error = (x - x_hat).numpy()
+    wanted = (error.astype(np.float64) ** 2).sum((1, 2, 3))
+    np.testing.assert_allclose(Distortion("mse")(out), wanted, rtol=1e-5)
+    np.testing.assert_allclose(Distortion("mse", 3.0, mean=True)(out), wanted * 9 / 40, rtol=1e-5)
+    np.testing.assert_allclose(Distortion("mae", 3.0)(out), 3 * np.abs(error).sum((1, 2, 3)), rtol=1e-5)
+
+
+def test_l1_is_the_sum_of_sizes_and_its_gradient_the_signs() -> None:
+    h = torch.tensor([[0.5, -2.0, 0.25], [0.0, 1.0, -1.0]], requires_grad=True)
+    value = L1()(passed(h))
+    assert value.tolist() == [2.75, 2.0]
+    value.sum().backward()
+    assert torch.equal(h.grad, torch.tensor([[1.0, -1.0, 1.0], [0.0, 1.0, -1.0]]))
+
+
+def test_kl_of_the_mean_activation_is_that_of_two_coins() -> None:
+    torch.manual_seed(0)
+    h = torch.rand(50, 7, dtype=torch.float64, requires_grad=True)
+    value = MeanActivationKL(0.1)(passed(h))
+    coins = torch.distributions.Bernoulli
+    wanted = torch.distributions.kl_divergence(coins(torch.tensor(0.1).double()), coins(h.mean(0))).sum()
+    torch.testing.assert_close(value, wanted.expand(50), rtol=1e-6, atol=1e-9)
+    at_target = torch.full((4, 7), 0.1, dtype=torch.float64)
+    assert MeanActivationKL(0.1)(passed(at_target)).abs().max() < 1e-12, "nothing to pay at rho"
+    mixed = torch.tensor([[0.0], [0.2]], dtype=torch.float64)
+    assert MeanActivationKL(0.1)(passed(mixed)).abs().max() < 1e-12, "the mean counts, not the samples"
+    assert torch.autograd.gradcheck(lambda v: MeanActivationKL(0.1)(passed(v)), h)
+    assert torch.isfinite(MeanActivationKL(0.1)(passed(torch.zeros(3, 2)))).all()
+
+
+def test_kl_to_the_prior_is_that_of_two_gaussians() -> None:
+    torch.manual_seed(0)
+    mean = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+    std = (torch.rand(5, 3, dtype=torch.float64) + 0.2).requires_grad_()
+    value = PriorKL()(passed(mean, mean=mean, std=std))
+    gauss = torch.distributions.Normal
+    wanted = torch.distributions.kl_divergence(gauss(mean, std), gauss(0.0, 1.0)).sum(1)
+    torch.testing.assert_close(value, wanted)
+    assert torch.autograd.gradcheck(lambda m, s: PriorKL()(passed(m, mean=m, std=s)), (mean, std))
+
+
+def test_reparameterised_draws_have_the_moments_and_carry_the_gradient() -> None:
+    torch.manual_seed(0)
+    mean, std = torch.tensor([1.0, -2.0], requires_grad=True), torch.tensor([0.5, 2.0], requires_grad=True)
+    h = reparameterise(mean.expand(40000, 2), std.expand(40000, 2))
+    torch.testing.assert_close(h.mean(0), mean, atol=0.05, rtol=0)
+    torch.testing.assert_close(h.std(0), std, atol=0.05, rtol=0)
+    h.square().mean(0).sum().backward()  # E[h^2] = mean^2 + std^2
+    torch.testing.assert_close(mean.grad, 2 * mean.detach(), atol=0.05, rtol=0)
+    torch.testing.assert_close(std.grad, 2 * std.detach(), atol=0.2, rtol=0)
+
+
+def test_negative_elbo_is_the_likelihood_and_the_divergence() -> None:
+    torch.manual_seed(0)
+    x, x_hat, kl = torch.rand(4, 30), torch.rand(4, 30), torch.rand(4)
+    wanted = -torch.distributions.Normal(x_hat, 0.3).log_prob(x).sum(1) + kl
+    found = negative_elbo((x - x_hat).square().sum(1), kl, 30, 0.3)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-4)
+
+
+@pytest.fixture
+def encoder() -> Autoencoder:
+    torch.manual_seed(3)
+    shape = Shape("fc", (1, 3, 4), 5, (9,), activation="gelu", latent_activation="sigmoid")
+    return Autoencoder(shape).double()
+
+
+def test_exact_jacobian_norm_is_autograds_and_that_of_differences(encoder: Autoencoder) -> None:
+    x = torch.rand(4, 1, 3, 4, dtype=torch.float64)
+    found = exact_norm(encoder.encode, x)
+    each = [torch.autograd.functional.jacobian(lambda v: encoder.encode(v[None])[0], row) for row in x]
+    torch.testing.assert_close(found, torch.stack([j.square().sum() for j in each]))
+    step = 1e-5
+    total = torch.zeros(4, dtype=torch.float64)
+    for k in range(12):
+        delta = torch.zeros(12, dtype=torch.float64)
+        delta[k] = step
+        delta = delta.reshape(1, 1, 3, 4)
+        moved = (encoder.encode(x + delta) - encoder.encode(x - delta)) / (2 * step)
+        total += moved.square().sum(1)
+    torch.testing.assert_close(found, total, rtol=1e-6, atol=0)
+
+
+def test_the_jacobian_norm_reaches_the_weights(encoder: Autoencoder) -> None:
+    """Its gradient against differences: without the graph of the inner gradient it would be zero."""
+    x = torch.rand(3, 1, 3, 4, dtype=torch.float64)
+    weight = encoder.encoder.layers[0].weight
+
+    def norm(probes: int) -> torch.Tensor:
+        torch.manual_seed(5)
+        return JacobianNorm(probes)(Forward(x, x, x, x, encoder.encode)).sum()
+
+    for probes in (0, 4):
+        (grad,) = torch.autograd.grad(norm(probes), weight)
+        for place in ((0, 0), (4, 7)):
+            ends = []
+            for sign in (1, -1):
+                with torch.no_grad():
+                    weight[place] += sign * 1e-5
+                ends.append(norm(probes).item())
+                with torch.no_grad():
+                    weight[place] -= sign * 1e-5
+            assert grad[place].item() == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4, abs=1e-8)
+        assert grad.abs().max() > 1e-6
+
+
+def test_hutchinson_is_unbiased(encoder: Autoencoder) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(2, 1, 3, 4, dtype=torch.float64)
+    exact = exact_norm(encoder.encode, x)
+    draws = torch.stack([hutchinson_norm(encoder.encode, x, 1) for _ in range(600)]).detach()
+    error = (draws.mean(0) - exact).abs() / (draws.std(0) / 600**0.5)
+    assert error.max() < 4, "within four standard errors"
+    assert draws.std(0).min() > 0.01 * exact.min(), "an estimate, not the exact norm"
+    many = torch.stack([hutchinson_norm(encoder.encode, x, 16) for _ in range(40)]).std(0)
+    assert (many < 0.5 * draws.std(0)).all(), "more probes, less variance"
+    single = Autoencoder(replace(encoder.shape, latent=1)).double()
+    torch.testing.assert_close(hutchinson_norm(single.encode, x, 1), exact_norm(single.encode, x))
+
+
+# -- composition -------------------------------------------------------------------------------------
+
+
+def test_an_objective_is_the_weighted_sum_of_its_parts() -> None:
+    torch.manual_seed(0)
+    h, x, x_hat = torch.rand(4, 6), torch.rand(4, 1, 5, 5), torch.rand(4, 1, 5, 5)
+    cfg = FamilyConfig(sparse_l1=0.3, sparse_kl=2.0, sparse_rho=0.2, beta=0.5, pixel_std=0.2)
+    mean, std = torch.rand(4, 6), torch.rand(4, 6) + 0.1
+    out = Forward(x, x, x_hat, h, mean=mean, std=std)
+    loss = autoencoder_objective(cfg)(out)
+    error = (x - x_hat).square().sum((1, 2, 3))
+    wanted = (
+        error / (2 * 0.2**2) + 0.3 * L1()(out) + 2 * MeanActivationKL(0.2)(out) + 0.5 * PriorKL()(out)
+    ).mean()
+    torch.testing.assert_close(loss.total, wanted)
+    assert set(loss.parts) == {"l1", "kl_rho", "kl_prior"}
+    assert not autoencoder_objective(FamilyConfig())(out).parts, "no weight, no term"
+
+
+def test_a_codec_with_regularisers_pays_them_by_the_pixel() -> None:
+    torch.manual_seed(0)
+    y, x, x_hat = torch.randn(2, 3, 4, 4), torch.rand(2, 3, 64, 64), torch.rand(2, 3, 64, 64)
+    bits = torch.rand(2)
+    out = Forward(x, x, x_hat, y, lambda v: v[:, :, :4, :4] * 3, bits=bits)
+    plain = codec_objective(FamilyConfig())(out, 0.01)
+    more = codec_objective(FamilyConfig(sparse_l1=0.5, contractive=0.25))(out, 0.01)
+    norm = 3**2 * 3 * 16  # 48 latents, each three times one pixel
+    wanted = plain.total + (0.5 * y.abs().sum((1, 2, 3)) / 4096 + 0.25 * norm / 4096).mean()
+    torch.testing.assert_close(more.total, wanted)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sparse_l1": -1.0}, "'sparse_l1'"),
+        ({"sparse_kl": 1.0, "sparse_rho": 1.5}, "'sparse_rho'"),
+        ({"contractive": 1.0, "contractive_probes": -1}, "'contractive_probes'"),
+        ({"beta": 1.0, "distortion": "mae"}, "'beta'"),
+        ({"beta": 1.0, "pixel_std": 0.0}, "pixel_std"),
+        ({"distortion": "ssim"}, "'distortion'"),
+    ],
+)
+def test_objectives_that_cannot_be_are_named(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        autoencoder_objective(FamilyConfig(**changes))
+
+
+@pytest.mark.parametrize("key", ["beta", "sparse_kl"])
+def test_what_a_codec_cannot_be_told_is_named(key: str) -> None:
+    with pytest.raises(ValueError, match=key):
+        codec_objective(FamilyConfig(**{key: 1.0}))
+
+
+# -- what each objective moves -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pictures() -> Pictures:
+    """Blobs at random places: two numbers make each, and a linear map finds them badly."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:8, :8]
+    centre = rng.uniform(1, 6, (600, 2, 1, 1))
+    blobs = np.exp(-((y - centre[:, 0]) ** 2 + (x - centre[:, 1]) ** 2) / 3).astype(np.float32)[:, None]
+    nothing = np.zeros(0, np.int64)
+    return Pictures(blobs[:500], blobs[500:], nothing, nothing)
+
+
+def trained(pictures: Pictures, **changes: Any) -> FamilyTrainer:
+    settings = {"hidden": [24], "latent": 12, "steps": 250, "batch": 100, "lr": 5e-3, "threads": 1}
+    trainer = FamilyTrainer(FamilyConfig(**{**settings, **changes}), pictures)
+    for _ in range(trainer.cfg.steps):
+        trainer.train_step()
+    return trainer
+
+
+def latents(trainer: FamilyTrainer) -> torch.Tensor:
+    with torch.no_grad():
+        return trainer.model.encode(torch.from_numpy(trainer.pictures.test))
+
+
+def error(trainer: FamilyTrainer, given: torch.Tensor | None = None) -> float:
+    x = torch.from_numpy(trainer.pictures.test)
+    with torch.no_grad():
+        return float(
+            (trainer.model.decoder(trainer.model.encode(x if given is None else given)) - x).square().mean()
+        )
+
+
+def test_l1_makes_latents_sparse(pictures: Pictures) -> None:
+    common = {"hidden": [], "latent_activation": "relu", "tied": True}
+    plain, sparse = (trained(pictures, sparse_l1=w, **common) for w in (0.0, 0.3))
+    share = [float((latents(t) > 1e-3).float().mean()) for t in (plain, sparse)]
+    assert share[1] < 0.6 * share[0]
+    assert error(sparse) < 0.05, "and the pictures are still there"
+
+
+def test_the_mean_activation_goes_to_rho(pictures: Pictures) -> None:
+    common = {"latent_activation": "sigmoid", "sparse_rho": 0.1}
+    plain, sparse = (trained(pictures, sparse_kl=w, **common) for w in (0.0, 3.0))
+    distance = [float((latents(t).mean(0) - 0.1).abs().mean()) for t in (plain, sparse)]
+    assert distance[1] < 0.03 < 0.15 < distance[0]
+
+
+@pytest.mark.parametrize("probes", [0, 1])
+def test_the_contractive_norm_falls(pictures: Pictures, probes: int) -> None:
+    common = {"hidden": [], "latent_activation": "sigmoid", "tied": True, "contractive_probes": probes}
+    x = torch.from_numpy(pictures.test)
+    found = []
+    for weight in (0.0, 1.0):
+        trainer = trained(pictures, contractive=weight, **common)
+        moved = (trainer.model.encode(x + 0.05) - trainer.model.encode(x)).norm(dim=1).mean()
+        found.append((exact_norm(trainer.model.encode, x).mean().item(), moved.item()))
+    assert found[1][0] < 0.5 * found[0][0]
+    assert found[1][1] < found[0][1], "latents move less when the input does"
+
+
+def test_denoising_recovers_what_plain_training_does_not(pictures: Pictures) -> None:
+    torch.manual_seed(1)
+    x = torch.from_numpy(pictures.test)
+    noisy = (x + 60 / 255 * torch.randn_like(x)).clamp(0, 1)
+    plain, denoising = (trained(pictures, noise=n, noise_high=80.0) for n in ([], ["gaussian"]))
+    assert error(denoising, noisy) < 0.7 * error(plain, noisy)
+    assert error(denoising, noisy) < 0.3 * float((noisy - x).square().mean())
+
+
+def test_beta_draws_the_posterior_to_the_prior(pictures: Pictures) -> None:
+    x = torch.from_numpy(pictures.test)
+    kl = []
+    for beta in (0.1, 4.0):
+        trainer = trained(pictures, beta=beta, latent=4)
+        with torch.no_grad():
+            mean, log_variance = trainer.model.encoder(x)
+            kl.append(float(PriorKL()(passed(mean, mean=mean, std=(0.5 * log_variance).exp())).mean()))
+    assert kl[1] < 0.6 * kl[0]
+
+
+def test_parts_are_composed(pictures: Pictures) -> None:
+    common = {"hidden": [], "latent_activation": "relu", "tied": True, "noise": ["mask"], "mask_share": 0.5}
+    plain, sparse = (trained(pictures, sparse_l1=w, **common) for w in (0.0, 0.3))
+    assert sparse.cfg.variant() == "denoising+sparse-l1" and plain.cfg.variant() == "denoising"
+    assert float((latents(sparse) > 1e-3).float().mean()) < 0.7 * float(
+        (latents(plain) > 1e-3).float().mean()
+    )
+    assert isinstance(sparse.objective, Objective)

@@ -1,0 +1,124 @@
+"""Contact sheets of a small autoencoder's pictures: a linear one, made here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from aecodec.errors import ModelError, UsageError
+from aecodec.latents import sample
+from aecodec.latents.autoencoder import Autoencoder
+
+SIDE, LATENT = 8, 6
+
+
+def graph(nodes, weights, inputs, outputs):
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+    results = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()
+    ]
+    constants = [numpy_helper.from_array(array, name) for name, array in weights.items()]
+    made = helper.make_graph(nodes, "g", values, results, constants)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    """h = W (x - 0.5), x_hat = 0.5 + W^T h, with orthonormal rows; std is 1."""
+    folder = tmp_path_factory.mktemp("linear")
+    basis = np.linalg.qr(np.random.default_rng(0).normal(0, 1, (SIDE * SIDE, LATENT)))[0].astype(np.float32)
+    half = np.array(0.5, np.float32)
+    encoder = graph(
+        [
+            helper.make_node("Flatten", ["x"], ["flat"], axis=1),
+            helper.make_node("Sub", ["flat", "half"], ["centred"]),
+            helper.make_node("MatMul", ["centred", "basis"], ["h"]),
+            helper.make_node("Mul", ["h", "zero"], ["nothing"]),
+            helper.make_node("Exp", ["nothing"], ["std"]),
+        ],
+        {"half": half, "basis": basis, "zero": np.array(0, np.float32)},
+        {"x": ["B", 1, SIDE, SIDE]},
+        {"h": ["B", LATENT], "std": ["B", LATENT]},
+    )
+    decoder = graph(
+        [
+            helper.make_node("MatMul", ["h", "basis"], ["flat"]),
+            helper.make_node("Add", ["flat", "half"], ["shifted"]),
+            helper.make_node("Reshape", ["shifted", "shape"], ["x_hat"]),
+        ],
+        {"half": half, "basis": basis.T.copy(), "shape": np.array([-1, 1, SIDE, SIDE])},
+        {"h": ["B", LATENT]},
+        {"x_hat": ["B", 1, SIDE, SIDE]},
+    )
+    files = {"encoder.onnx": encoder, "decoder.onnx": decoder}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    manifest = {"format": "aecodec-autoencoder", "version": 1, "name": "linear", "objective": "variational"}
+    manifest |= {"input": [1, SIDE, SIDE], "latent": LATENT, "variational": True}
+    manifest["files"] = {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_sheet_of_the_prior(cli, bundle, tmp_path):
+    out = tmp_path / "sheet.png"
+    result = cli("sample", bundle, "-o", out, "-n", 6, "--columns", 3, "--scale", 2, "--json")
+    assert result.code == 0 and json.loads(result.out)["pictures"] == 6
+    with Image.open(out) as image:
+        sheet = np.asarray(image)
+    step = 2 * (SIDE + sample.GAP)
+    assert sheet.shape == (2 * step - 2, 3 * step - 2, 3)
+    expected = sample.from_prior(Autoencoder.load(bundle), 6)
+    for number in range(6):
+        top, left = number // 3 * step, number % 3 * step
+        part = sheet[top : top + 2 * SIDE : 2, left : left + 2 * SIDE : 2, 0] / 255
+        np.testing.assert_allclose(part, expected[number, 0], atol=0.003)
+    assert (sheet[2 * SIDE : step] == 255).all()
+    cli("sample", bundle, "-o", tmp_path / "other.png", "-n", 6, "--columns", 3, "--scale", 2, "--seed", 1)
+    with Image.open(tmp_path / "other.png") as image:
+        assert (np.asarray(image) != sheet).mean() > 0.3
+    assert cli("sample", bundle, "-o", out).code == 9
+
+
+def test_between_two_pictures(cli, bundle, tmp_path):
+    """The ends are their reconstructions; on the way each step is as large as the others."""
+    model = Autoencoder.load(bundle)
+    y, x = np.mgrid[:64, :64]
+    for name, wave in (("a", np.sin(x / 9)), ("b", np.cos(y / 7))):
+        Image.fromarray((128 + 100 * wave).astype(np.uint8)).save(tmp_path / f"{name}.png")
+    names = [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    found = sample.between(model, *names, 5)
+    ends = model.reconstruct(np.stack([sample.fitted(model, name) for name in names]))
+    np.testing.assert_allclose(found[[0, -1]], ends, atol=1e-5)
+    steps = [
+        np.linalg.norm(model.encode(b[None]) - model.encode(a[None]))
+        for a, b in zip(found, found[1:], strict=False)
+    ]
+    assert max(steps) < 1.1 * min(steps) and min(steps) > 0.01
+    out = tmp_path / "way.png"
+    assert cli("sample", bundle, "-o", out, "--between", *names, "-n", 5, "--scale", 1).code == 0
+    with Image.open(out) as image:
+        assert image.size == (5 * (SIDE + 1) - 1, SIDE)
+    with pytest.raises(UsageError, match="at least 2"):
+        sample.between(model, *names, 1)
+
+
+def test_pictures_are_fitted(bundle):
+    """The centre square, in grey."""
+    model = Autoencoder.load(bundle)
+    wide = np.zeros((32, 96, 3), np.uint8)
+    wide[:, 32:64] = 200
+    np.testing.assert_allclose(sample.fitted(model, wide), 200 / 255, atol=0.01)
+
+
+def test_no_model(cli, tmp_path):
+    assert cli("sample", tmp_path, "-o", tmp_path / "x.png").code == ModelError.exit_code

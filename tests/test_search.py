@@ -1,0 +1,157 @@
+"""An index of .aec files, and searching it: from the command line and from Python."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from aecodec import Codec, networks
+from aecodec.errors import CorruptError, FormatError, UsageError
+from aecodec.latents import index, reading, vectors
+from tests.conftest import DATA
+from tests.synthetic import smooth
+
+pytest.importorskip("faiss", reason="searching needs faiss: pip install 'aecodec[latents]'")
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def pictures(codec):
+    """Smooth pictures of different colours, and each as a file of a moderate quality."""
+    originals = [smooth(seed, 96, 112) for seed in range(COUNT)]
+    return originals, [codec.encode(picture, 40) for picture in originals]
+
+
+@pytest.fixture
+def album(tmp_path, pictures):
+    folder = tmp_path / "album"
+    (folder / "deeper").mkdir(parents=True)
+    for number, data in enumerate(pictures[1]):
+        (folder / ("deeper" if number % 2 else ".") / f"{number:02}.aec").write_bytes(data)
+    return folder
+
+
+def lines(result):
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def test_search_finds_the_picture_at_another_quality(cli, album, tmp_path, pictures):
+    made = tmp_path / "album.npz"
+    assert cli("index", album, "-o", made, "--device", "cpu", "--jobs", 2).code == 0
+    for number in (0, 5, 11):
+        picture = tmp_path / "query.png"
+        Image.fromarray(pictures[0][number]).save(picture)
+        result = cli("search", made, picture, "-k", 4, "--json", "--device", "cpu", "-q", 85)
+        hits = lines(result)
+        assert result.code == 0 and len(hits) == 4
+        assert os.path.basename(hits[0]["path"]) == f"{number:02}.aec"
+        assert os.path.samefile(
+            hits[0]["path"], album / ("deeper" if number % 2 else ".") / f"{number:02}.aec"
+        )
+        scores = [hit["score"] for hit in hits]
+        assert scores == sorted(scores, reverse=True) and 0.9 < scores[0] <= 1.00001
+        assert scores[0] > scores[1] + 0.01
+    text = cli("search", made, album / "00.aec", "-k", 1, "--device", "cpu").out.decode().split()
+    assert text[0] == "1.0000" and text[1].endswith("00.aec")
+
+
+def test_quick_gives_the_same_vectors(cli, album, tmp_path, codec, pictures, monkeypatch):
+    """Without the second half of the symbols; a broken byte is still found."""
+    made = [tmp_path / name for name in ("whole.npz", "quick.npz")]
+    assert cli("index", album, "-o", made[0], "--device", "cpu").code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(networks.Networks, "scales_second", None)
+        assert cli("index", album, "-o", made[1], "--device", "cpu", "--quick").code == 0
+    whole, quick = (index.load(path) for path in made)
+    assert whole.paths == quick.paths
+    np.testing.assert_array_equal(whole.vectors(), quick.vectors())
+    damaged = bytearray(pictures[1][0])
+    damaged[-5] ^= 16
+    with pytest.raises(CorruptError):
+        index.vector_of(bytes(damaged), codec, quick=True)
+
+
+def test_update_reads_only_what_changed(cli, album, tmp_path, pictures, monkeypatch):
+    made, read = tmp_path / "album.npz", []
+    original = index.vector_of
+    monkeypatch.setattr(
+        index, "vector_of", lambda source, *rest: (read.append(source), original(source, *rest))[1]
+    )
+    assert cli("index", album, "-o", made, "--device", "cpu").code == 0
+    assert len(read) == COUNT
+    read.clear()
+    (album / "00.aec").unlink()
+    (album / "new.aec").write_bytes(pictures[1][3])
+    (album / "02.aec").write_bytes(pictures[1][4])
+    os.utime(album / "02.aec", ns=(1, 1))
+    result = cli("index", album, "-o", made, "--device", "cpu", "--json")
+    assert sorted(os.path.basename(path) for path in read) == ["02.aec", "new.aec"]
+    assert [line["status"] for line in lines(result)].count("skipped") == COUNT - 2
+    assert "forgot 1" in result.err
+    found = index.load(made)
+    assert len(found) == COUNT and "album/00.aec" not in found.paths and "album/new.aec" in found.paths
+    hits = found.search(found.vectors()[found.paths.index("album/02.aec")], 3)
+    assert {hit.path for hit in hits if hit.score > 0.9999} == {"album/02.aec", "album/04.aec"}
+    read.clear()
+    assert cli("index", album, "-o", made, "--device", "cpu", "--rebuild").code == 0
+    assert len(read) == COUNT
+
+
+def test_broken_files_are_left_out(cli, album, tmp_path, pictures):
+    made = tmp_path / "album.npz"
+    damaged = bytearray(pictures[1][2])
+    damaged[-9] ^= 1
+    (album / "02.aec").write_bytes(damaged)
+    (album / "04.aec").write_bytes(b"no such format")
+    result = cli("index", album, "-o", made, "--device", "cpu")
+    assert result.code == 5  # that of the first: corrupt
+    assert "02.aec" in result.err and "04.aec" in result.err and f"{COUNT - 2} of {COUNT} done" in result.err
+    assert len(index.load(made)) == COUNT - 2
+
+
+def test_an_index_that_is_none(cli, tmp_path, album):
+    bad = tmp_path / "bad.npz"
+    bad.write_bytes(b"PK nonsense")
+    assert cli("search", bad, album / "00.aec").code == FormatError.exit_code
+    assert cli("index", album, "-o", bad, "--device", "cpu").code == FormatError.exit_code  # not replaced
+    assert bad.read_bytes() == b"PK nonsense"
+    np.savez(bad, facts=np.array([object()], dtype=object), allow_pickle=True)
+    assert cli("search", bad, album / "00.aec").code == FormatError.exit_code  # pickles are not read
+
+
+def test_models_are_not_mixed(codec, cli, tmp_path, album, pictures):
+    tiny = Codec(DATA / "bundles" / "tiny", device="cpu", threads=1)
+    other = tiny.encode(pictures[0][0], 40)
+    made = index.build([str(album / "00.aec")], str(tmp_path), codec)
+    with pytest.raises(UsageError, match="cannot be compared"):
+        made.add(index.Entry("x.aec", 1, 1), *index.vector_of(other, tiny))
+    (tmp_path / "i.npz").write_bytes(made.pack())
+    (tmp_path / "other.aec").write_bytes(other)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AECODEC_MODEL_PATH", str(DATA / "bundles"))
+        result = cli("search", tmp_path / "i.npz", tmp_path / "other.aec", "--device", "cpu")
+    assert result.code == UsageError.exit_code and "the index is of" in result.err
+
+
+def test_there_and_back(codec, album, tmp_path):
+    made = index.build([str(p) for p in sorted(album.rglob("*.aec"))], str(album), codec)
+    found = index.load(made.pack())
+    assert found.paths == made.paths and found.model_id == codec.bundle.model_id
+    np.testing.assert_array_equal(found.vectors(), made.vectors())
+    assert index.load(index.Index().pack()).search(np.ones(3, np.float32)) == []
+
+
+def test_features_command(cli, album, tmp_path, codec, pictures):
+    out = tmp_path / "f.npy"
+    result = cli("features", album / "00.aec", out, "--json", "--device", "cpu")
+    assert result.code == 0 and lines(result)[0]["shape"] == [512 + codec.bundle.n]
+    expected = vectors.of(reading.read(pictures[1][0], codec))
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
+    assert cli("features", album / "00.aec", out, "--device", "cpu").code == 9
+    many = cli("features", album, "-r", "--out-dir", tmp_path / "all", "--kind", "spatial", "--device", "cpu")
+    assert many.code == 0 and len(list((tmp_path / "all").rglob("*.npy"))) == COUNT
+    assert np.load(tmp_path / "all" / "deeper" / "01.npy").shape == (codec.bundle.n, 6, 7)

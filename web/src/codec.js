@@ -1,0 +1,193 @@
+/** Codec: loads models, and turns pictures into files and back. The data path is encoder.js and decoder.js. */
+import { toImage } from "#platform";
+import { readFile } from "./container.js";
+import { Core } from "./core.js";
+import { decodeFile } from "./decoder.js";
+import { encodeFile } from "./encoder.js";
+import { parseTables } from "./entropy.js";
+import { InputError, ModelError, UsageError } from "./errors.js";
+import { hide } from "./alpha.js";
+import { DEFAULT_LIMITS } from "./limits.js";
+import { Bundle, hex } from "./models.js";
+import { ENCODER, Networks } from "./networks.js";
+import { fromImageData, toRgba, turn } from "./pixels.js";
+import { packSections } from "./sections.js";
+import { openRuntime } from "./session.js";
+import { LARGEST } from "./windows.js";
+
+/** Quality 0..100 of the interface -> level 0..63 of the file. */
+export const LEVELS_PER_QUALITY = 0.63;
+/** Where the default model is; in two steps, since bundlers take a literal for a file of theirs. */
+const NANO = "../models/nano/";
+
+/**
+ * @typedef {object} Model  A bundle that is loaded.
+ * @property {Bundle} bundle
+ * @property {Networks} networks
+ * @property {ReturnType<typeof parseTables>} tables
+ * @property {number} largest  blocks of a window's side
+ */
+
+export class Codec {
+  #options;
+  #bundles;
+  #models = new Map();
+  #runtime;
+
+  /** See CodecOptions in index.d.ts. */
+  constructor({
+    models = [new URL(NANO, import.meta.url)],
+    limits,
+    largestWindow = LARGEST,
+    onProgress = () => {},
+    ...runtime
+  } = {}) {
+    if (!models.length) throw new UsageError("models: the folder of one bundle at least is needed");
+    this.limits = { ...DEFAULT_LIMITS, ...limits };
+    this.#options = { models, largestWindow, onProgress, runtime };
+  }
+
+  async #listed() {
+    this.#bundles ??= Promise.all(this.#options.models.map((url) => Bundle.load(url)));
+    return this.#bundles.catch((error) => {
+      this.#bundles = undefined;
+      throw error;
+    });
+  }
+
+  /** The model with this id, 16 hex digits; without one the model that encodes. Loads what is needed and missing. */
+  async #model(id, encoding) {
+    const bundles = await this.#listed();
+    const bundle = id ? bundles.find((one) => one.id === id) : bundles[0];
+    if (!bundle) {
+      const names = bundles.map((one) => `${one.name} (${one.id})`).join(", ");
+      throw new ModelError(
+        `the file needs model ${id}, which is not among those known: ${names}. Add its folder to models`,
+      );
+    }
+    this.#runtime ??= openRuntime(this.#options.runtime);
+    const runtime = await this.#runtime.catch((error) => {
+      this.#runtime = undefined;
+      throw error;
+    });
+    if (!this.#models.has(bundle.id)) {
+      const tables = parseTables(await Core.open(), await bundle.read("tables.bin"));
+      const [networks, largest] = [new Networks(bundle, runtime), this.#options.largestWindow];
+      this.#models.set(bundle.id, { bundle, tables, networks, largest });
+    }
+    const model = this.#models.get(bundle.id);
+    await this.#loadGraphs(model, encoding);
+    return model;
+  }
+
+  async #loadGraphs({ bundle, networks }, encoding) {
+    const { graphs, bytes } = networks.missing(encoding);
+    let loaded = 0;
+    await networks.load(graphs, (n) => {
+      loaded += n;
+      this.#options.onProgress({ stage: "model", model: bundle.name, loaded, total: bytes });
+    });
+    // Those that another call has begun to load.
+    await networks.load(
+      encoding ? ["scales_first", "scales_second", "synthesis", ...ENCODER] : ["synthesis"],
+    );
+  }
+
+  /** What the float networks run on; starts it. @returns {Promise<"wasm"|"webgpu">} */
+  async device() {
+    return (await this.#model(undefined, false)).networks.runtime.kind;
+  }
+
+  /** See index.d.ts; so for all that follows. */
+  async load({ encoder = false } = {}) {
+    await this.#model(undefined, encoder);
+  }
+
+  async info(data) {
+    return info(data, this.limits);
+  }
+
+  async read(data, { onProgress = () => {} } = {}) {
+    const core = await Core.open();
+    const parsed = readFile(core, bytesOf(data), this.limits);
+    const model = await this.#model(hex(parsed.header.modelId), false);
+    return decodeFile(model, core, parsed, this.limits, onProgress);
+  }
+
+  async decode(data, { applyOrientation = true, onProgress } = {}) {
+    const picture = await this.read(data, { onProgress });
+    const image = turn(toRgba(picture), applyOrientation ? picture.orientation : 1);
+    return toImage(image);
+  }
+
+  async encode(
+    image,
+    { quality = 60, alpha = true, alphaQuality, orientation = 1, onProgress, ...metadata } = {},
+  ) {
+    const stored = storedQuality(quality);
+    const picture = fromImageData(image, this.limits);
+    if (!alpha) picture.alpha = undefined;
+    picture.samples = hide(picture);
+    const core = await Core.open();
+    const model = await this.#model(undefined, true);
+    const lossy = picture.alpha && alphaQuality !== undefined;
+    const { width, height } = picture;
+    const sections = await packSections({
+      ...metadata,
+      width,
+      height,
+      alpha: lossy ? undefined : picture.alpha,
+    });
+    if (lossy) {
+      const plane = { width, height, channels: 1, depth: 8, samples: picture.alpha };
+      sections.ALPC = await encodeFile(model, core, plane, {}, storedQuality(alphaQuality));
+    }
+    return encodeFile(model, core, picture, sections, stored, orientation, onProgress);
+  }
+}
+
+function storedQuality(quality) {
+  if (!(quality >= 0 && quality <= 100)) throw new UsageError(`quality ${quality} is outside 0..100`);
+  return Math.round(quality * LEVELS_PER_QUALITY * 256);
+}
+
+function bytesOf(data) {
+  // Node's Buffer is made an Uint8Array: its slice() does not copy.
+  if (data instanceof Uint8Array) return new Uint8Array(data.buffer, data.byteOffset, data.length);
+  if (data instanceof ArrayBuffer) return new Uint8Array(data);
+  throw new InputError("the bytes of an .aec file are needed: Uint8Array or ArrayBuffer");
+}
+
+/** Header, sections and checksums of a file; loads no model. The keys are those of `aecodec info --json`. */
+export async function info(data, limits) {
+  const bytes = bytesOf(data);
+  const core = await Core.open();
+  const { header, list, groups, blocks } = readFile(core, bytes, { ...DEFAULT_LIMITS, ...limits });
+  const { width, height, groupEdge } = header;
+  const crc = (value) => value.toString(16).padStart(8, "0");
+  const positions = (side) => Math.ceil(side / 64) * 4;
+  return {
+    format_version: header.version,
+    width,
+    height,
+    channels: header.channels,
+    depth: header.depth,
+    alpha: header.hasAlpha,
+    orientation: header.orientation,
+    quality: Math.round((header.quality / 256 / LEVELS_PER_QUALITY) * 100) / 100,
+    level: header.quality / 256,
+    model_id: hex(header.modelId),
+    group_edge: groupEdge,
+    group_grid: [Math.ceil(positions(height) / groupEdge), Math.ceil(positions(width) / groupEdge)],
+    groups: groups.map((group, g) => ({
+      size: group.length + blocks[g].length,
+      pixel_blocks: blocks[g].length,
+      crc32c: crc(core.crc32c(blocks[g], core.crc32c(group))),
+    })),
+    sections: list.map(({ tag, size }) => ({ tag, size })),
+    symbols_crc32c: crc(header.symbolsCrc),
+    header_crc32c: crc(new DataView(bytes.buffer, bytes.byteOffset).getUint32(37, true)),
+    bytes: bytes.length,
+    bpp: (8 * bytes.length) / (width * height),
+  };
+}

@@ -1,0 +1,57 @@
+/** zlib streams (RFC 1950) <-> bytes, with the platform's own compressor. */
+import { CorruptError, LimitError } from "./errors.js";
+import { concat } from "./source.js";
+
+/**
+ * Inflates a stream that must end where `payload` ends, and to no more than `limit` bytes.
+ * @param {string} what names it in messages
+ * @returns {Promise<Uint8Array>} CorruptError, LimitError
+ */
+export async function inflate(what, payload, limit) {
+  const pieces = [];
+  let size = 0;
+  try {
+    const reader = new Blob([payload]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      size += value.length;
+      if (size > limit) {
+        await reader.cancel().catch(() => {});
+        break;
+      }
+      pieces.push(value);
+    }
+  } catch (error) {
+    throw new CorruptError(`${what}: not a valid zlib stream (${error.message})`);
+  }
+  if (size > limit) throw new LimitError(`${what}: more than ${limit} bytes after inflation`);
+  const data = concat(pieces, size);
+  // Not every platform refuses bytes after the stream; its checksum, then, is not the last thing.
+  const end = payload.length - 4;
+  const stated = new DataView(payload.buffer, payload.byteOffset, payload.length).getUint32(end, false);
+  if (stated !== adler32(data)) {
+    throw new CorruptError(`${what}: the zlib stream does not end where it should`);
+  }
+  return data;
+}
+
+/** @returns {Promise<Uint8Array>} */
+export async function deflate(data) {
+  const stream = new Blob([data]).stream().pipeThrough(new CompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+function adler32(data) {
+  let [a, b] = [1, 0];
+  for (let at = 0; at < data.length;) {
+    const end = Math.min(at + 3800, data.length); // below, the sums stay in 32 bits
+    for (; at < end; at++) {
+      a += data[at];
+      b += a;
+    }
+    a %= 65521;
+    b %= 65521;
+  }
+  return ((b << 16) | a) >>> 0;
+}

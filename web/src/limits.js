@@ -1,0 +1,15 @@
+/** How much a reader accepts before it allocates anything: docs/format.md, section 11.
+ *
+ * The number of pixels is what a phone can hold, less than the format's own default; raise it knowingly. */
+export const DEFAULT_LIMITS = Object.freeze({
+  /** Width times height: 33.5 million. */
+  maxPixels: 2 ** 25,
+  /** Width, and height, in pixels. */
+  maxSide: 65535 * 4,
+  maxSections: 64,
+  /** Bytes of one section's payload. */
+  maxSectionSize: 2 ** 30,
+  maxGroups: 2 ** 16,
+  /** Bytes of one metadata section (ICC, EXIF, XMP) after inflation. */
+  maxMetadata: 2 ** 26,
+});

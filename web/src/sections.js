@@ -1,0 +1,68 @@
+/** What a file has beside colours: alpha, profile, EXIF, XMP, resolution <-> sections.
+ *
+ *     metadata --packSections--> {tag: payload}          Parsed --unpackSections--> Extras
+ *
+ * A coded alpha plane (section ALPC) is a file inside the file; datapath.js decodes it. */
+import { readFile } from "./container.js";
+import { CorruptError } from "./errors.js";
+import { deflate, inflate } from "./inflate.js";
+import { hex } from "./models.js";
+import { decodeGrey, encodePng } from "./png.js";
+
+const DPI_UNIT = 10_000;
+const METADATA = { iCCP: "icc", eXIF: "exif", xMPd: "xmp" };
+
+/** icc, exif, xmp: bytes; dpi: [across, down]; alpha: Uint8Array [H, W] -> payloads by tag. */
+export async function packSections({ icc, exif, xmp, dpi, alpha, width, height }) {
+  const sections = {};
+  for (const [tag, data] of [
+    ["iCCP", icc],
+    ["eXIF", exif],
+    ["xMPd", xmp],
+  ]) {
+    if (data?.length) sections[tag] = await deflate(data);
+  }
+  if (dpi) {
+    const view = new DataView(new ArrayBuffer(8));
+    dpi.forEach((value, i) => view.setUint32(4 * i, Math.round(value * DPI_UNIT), true));
+    sections.rESo = new Uint8Array(view.buffer);
+  }
+  if (alpha) sections.ALPH = await encodePng(alpha, width, height, 1);
+  return sections;
+}
+
+/**
+ * @param {import("./container.js").Parsed} parsed
+ * @returns {Promise<{alpha?: Uint8Array|Uint16Array, codedAlpha?: import("./container.js").Parsed, icc?: Uint8Array,
+ *   exif?: Uint8Array, xmp?: Uint8Array, dpi?: [number, number]}>}
+ */
+export async function unpackSections(core, parsed, limits) {
+  const { header, sections } = parsed;
+  const extras = {};
+  if (sections.ALPH)
+    extras.alpha = await decodeGrey(sections.ALPH, header.width, header.height, header.depth);
+  if (sections.ALPC) extras.codedAlpha = codedAlpha(core, parsed, limits);
+  for (const [tag, name] of Object.entries(METADATA)) {
+    if (sections[tag]) extras[name] = await inflate(`section ${tag}`, sections[tag], limits.maxMetadata);
+  }
+  if (sections.rESo) extras.dpi = resolution(sections.rESo);
+  return extras;
+}
+
+function resolution(payload) {
+  if (payload.length !== 8) throw new CorruptError(`section rESo: ${payload.length} bytes; 8 are needed`);
+  const view = new DataView(payload.buffer, payload.byteOffset, 8);
+  const [across, down] = [view.getUint32(0, true), view.getUint32(4, true)];
+  if (!across || !down) throw new CorruptError("section rESo: a resolution of 0");
+  return [across / DPI_UNIT, down / DPI_UNIT];
+}
+
+function codedAlpha(core, parsed, limits) {
+  const inner = readFile(core, parsed.sections.ALPC, limits);
+  const kind = ({ width, height, depth, modelId }) => `${width} ${height} ${depth} ${hex(modelId)}`;
+  if (kind(inner.header) !== kind(parsed.header) || inner.header.channels !== 1) {
+    throw new CorruptError("section ALPC: not a grey picture of the file's own size, depth and model");
+  }
+  if (inner.header.hasAlpha) throw new CorruptError("section ALPC: alpha has no alpha");
+  return inner;
+}

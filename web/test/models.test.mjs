@@ -1,0 +1,74 @@
+// Bundles are verified whenever they are read.
+import assert from "node:assert/strict";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Bundle } from "../src/models.js";
+import { Codec } from "../src/index.js";
+import { golden, scene, TINY } from "./golden.mjs";
+
+async function copied(change, check) {
+  const folder = await mkdtemp(join(tmpdir(), "aecodec-"));
+  try {
+    await cp(TINY, folder, { recursive: true });
+    await change(folder);
+    await check(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+test("a damaged graph is refused", async () => {
+  const flip = async (folder) => {
+    const path = join(folder, "scales_second.onnx");
+    const data = await readFile(path);
+    data[data.length >> 1] ^= 1;
+    await writeFile(path, data);
+  };
+  await copied(flip, (folder) =>
+    assert.rejects(new Codec({ models: [folder] }).encode(scene(64, 64)), {
+      name: "ModelError",
+      message: /scales_second.*sha256/,
+    }),
+  );
+});
+
+test("a manifest whose hashes do not give its id is refused", async () => {
+  const forge = async (folder) => {
+    const path = join(folder, "manifest.json");
+    const text = await readFile(path, "utf8");
+    await writeFile(
+      path,
+      text.replace(/"sha256": "(.)/, (all, digit) => all.slice(0, -1) + (digit === "0" ? "1" : "0")),
+    );
+  };
+  await copied(forge, (folder) =>
+    assert.rejects(Bundle.load(folder), { name: "ModelError", message: /model id/ }),
+  );
+});
+
+for (const [what, from, to] of [
+  ["format", /"format": 1/, '"format": 2'],
+  ["halo", /"synthesis": \d+\n/, '"synthesis": -1\n'],
+  ["JSON", /^\{/, ""],
+]) {
+  test(`a manifest with a wrong ${what} is refused`, async () => {
+    const change = async (folder) => {
+      const path = join(folder, "manifest.json");
+      const text = await readFile(path, "utf8");
+      assert.match(text, from);
+      await writeFile(path, text.replace(from, to));
+    };
+    await copied(change, (folder) => assert.rejects(Bundle.load(folder), { name: "ModelError" }));
+  });
+}
+
+test("a file of another model names it", async () => {
+  const nano = new URL("../../aecodec/bundles/nano/", import.meta.url);
+  const codec = new Codec({ models: [nano], device: "wasm", threads: 1 });
+  const reject = { name: "ModelError", message: /00a22d944a056eb7.*nano/ };
+  await assert.rejects(codec.decode(golden("valid", "rgb_1x1")), reject);
+  const both = new Codec({ models: [nano, TINY], device: "wasm", threads: 1 });
+  assert.equal((await both.decode(golden("valid", "rgb_1x1"))).width, 1);
+});
