@@ -25,6 +25,7 @@ import aecodec
 from aecodec.cli.many import on_ray
 from aecodec.cli.outcome import Outcome
 from aecodec.cli.plan import Job
+from aecodec.codec import Codec
 from aecodec.errors import UsageError
 from aecodec.integrations.ray import DecodeBatch, EncodeBatch
 from aecodec.limits import DEFAULT_LIMITS
@@ -75,6 +76,9 @@ def test_batches_of_arrays_and_of_files(codec):
     assert stored["image"][1] == b"" and stored["error"][1].startswith("FormatError")
     small = EncodeBatch(90, device="cpu", max_size=len(coded["aec"][0]), column="photo")
     assert len(small({"photo": pictures})["aec"][0]) <= len(coded["aec"][0])
+    exact = EncodeBatch(30, device="cpu", thumbnail=True, precision="fp32")
+    other = Codec(device="cpu", precision="fp32")
+    assert exact({"image": pictures})["aec"][0] == other.encode(pictures[0], 30, thumbnail=True)
 
 
 def test_batches_can_be_sent_to_processes():
@@ -88,6 +92,7 @@ def test_batches_usage():
     for wrong in (
         lambda: EncodeBatch(101),
         lambda: EncodeBatch(device="tpu"),
+        lambda: EncodeBatch(device="cpu", precision="fp16"),
         lambda: DecodeBatch(mode="CMYK"),
         lambda: DecodeBatch(mode=None),
         lambda: EncodeBatch(device="cpu")({"x": np.zeros(1)}),
@@ -201,7 +206,7 @@ class Poison:
     """A task that kills its process at every job called "bad"."""
 
     kind = "files"
-    args = Namespace(model=None, device="cpu", **asdict(DEFAULT_LIMITS))
+    args = Namespace(model=None, device="cpu", precision="auto", **asdict(DEFAULT_LIMITS))
 
     def __call__(self, codec, job):
         if job.source == "bad":

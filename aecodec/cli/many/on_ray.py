@@ -84,7 +84,7 @@ class RayEngine:
     def __init__(self, task: Task, args: Namespace) -> None:
         self._ray = ray_module()
         self._task, self._address, self._gpus = task, args.address, args.num_gpus
-        self._threads = args.threads
+        self._threads = args.threads or 1
         self._asked = args.jobs
         self._chunk = CHUNK if task.kind == "files" else 1
         self._actors: list[_Actor] = []
