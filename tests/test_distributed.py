@@ -128,6 +128,16 @@ def test_a_run_goes_on_with_another_number_of_processes(folder: Path, tmp_path: 
     assert own < 0.01 < other, "another seed's crops and levels are far off"
 
 
+def test_units_start_again_alike(folder: Path, tmp_path: Path) -> None:
+    """What layers are given differs between processes; what follows from it must not."""
+    cfg = config(folder, tmp_path / "out", **STEADY, steps=3, look_every=1, revive_until=0.9)
+    first, second = torchrun(cfg, tmp_path)
+    assert same(first, second)
+    rows = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    assert rows[0]["revived"] > 0
+    assert any("centre" in state for state in first["optimisers"][0]["state"].values())
+
+
 def test_a_batch_that_cannot_be_shared(folder: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert entry.main(arguments(config(folder, tmp_path, batch=4))) == 2

@@ -177,7 +177,7 @@ OPTIONAL = (
     "pyarrow",
     "ray",
     "aecodec.cli.batch",
-    "aecodec.cli.many.drive",
+    "aecodec.cli.many",
     "aecodec.metrics",
 )
 

@@ -15,11 +15,9 @@ import pytest
 from PIL import Image
 from synthetic import smooth
 
-from aecodec import raster
 from aecodec.cli.many import journal, records
 from aecodec.cli.many.records import Records
-from aecodec.codec import Codec
-from aecodec.errors import CorruptError, InputError, UsageError
+from aecodec.errors import InputError, UsageError
 
 FAST = ("-q", "5", "--device", "cpu", "--jobs", "1")
 
@@ -137,72 +135,6 @@ def test_there_and_back_and_at_another_quality(cli, tree, tmp_path):
     inside = cli("batch", "transcode", out, out / "less", *FAST)
     assert inside.code == 0 and "2 of 2 done" in inside.err
     assert "0 of 2 done, 2 skipped" in cli("batch", "transcode", out, out / "less", *FAST).err
-
-
-def test_large_pictures_are_what_single_commands_make(cli, tree, tmp_path, monkeypatch):
-    monkeypatch.setattr(raster, "TILE", 30)
-    out, back, runtime = tmp_path / "out", tmp_path / "back", ("--device", "cpu", "--threads", "1")
-    assert cli("batch", "encode", tree, out, *FAST).code == 3
-    assert cli("encode", tree / "a.png", tmp_path / "a.aec", "-q", "5", *runtime).code == 0
-    assert (tmp_path / "a.aec").read_bytes() == (out / "a.aec").read_bytes()
-    streamed, stream = [], Codec.stream
-
-    def remember(self, data):
-        streamed.append(data)
-        return stream(self, data)
-
-    monkeypatch.setattr(Codec, "stream", remember)
-    assert cli("batch", "decode", out, back, "--device", "cpu").code == 0 and len(streamed) == 2
-    assert cli("decode", tmp_path / "a.aec", tmp_path / "a.png", *runtime).code == 0 and len(streamed) == 3
-    assert (tmp_path / "a.png").read_bytes() == (back / "a.png").read_bytes()
-
-
-def test_damage_that_is_found_behind_the_last_row(cli, tree, tmp_path, monkeypatch):
-    """Large pictures are decoded as they are written: nothing of this one may appear, from either command."""
-    monkeypatch.setattr(raster, "TILE", 30)
-    out, back = tmp_path / "out", tmp_path / "back"
-    cli("batch", "encode", tree, out, *FAST)
-    bad, stream = (out / "a.aec").read_bytes(), Codec.stream
-
-    def failing(rows):
-        yield from rows
-        raise CorruptError("symbols are left over")
-
-    def streamed(self, data):
-        blank, rows = stream(self, data)
-        return blank, failing(rows) if data == bad else rows
-
-    monkeypatch.setattr(Codec, "stream", streamed)
-    result = cli("batch", "decode", out, back, "--device", "cpu")
-    assert result.code == 5 and "1 of 2 done, 1 failed" in result.err
-    assert results(back) == ["deep/b.png"] and not (back / "_aecodec" / "tmp").exists()
-    [failure] = table(back, "failures")
-    assert failure["input"] == "a.aec" and failure["kind"] == "corrupt"
-    single = cli("decode", out / "a.aec", tmp_path / "a.png", "--device", "cpu")
-    assert single.code == 5 and failure["error"] in single.err and not (tmp_path / "a.png").exists()
-    assert failure["error"] == f"{str(out / 'a.aec')!r}: symbols are left over"
-
-
-def test_thumbnails(cli, tree, tmp_path):
-    plain, out, small = (tmp_path / name for name in ("plain", "out", "small"))
-    cli("batch", "encode", tree, plain, *FAST)
-    cli("batch", "encode", tree, out, *FAST, "--thumbnail")
-    assert (out / "a.aec").stat().st_size > (plain / "a.aec").stat().st_size
-    assert cli("batch", "decode", out, small, "--fit", "20", "--device", "cpu").code == 0
-    with Image.open(small / "deep" / "b.png") as image:
-        assert image.size == (20, 14)
-    result = cli("batch", "decode", out, small, "--fit", "30", "--device", "cpu")
-    assert result.code == 2 and "fit 20, now 30" in result.err
-
-
-def test_precision(cli, tree, tmp_path):
-    """It reaches the networks, and is among the settings of a run."""
-    out = tmp_path / "out"
-    assert cli("batch", "encode", tree, out, *FAST, "--precision", "fp16").code == 2  # not on a CPU
-    assert not (out / "a.aec").exists()
-    assert cli("batch", "encode", tree, out, *FAST, "--precision", "fp32").code == 3
-    result = cli("batch", "encode", tree, out, *FAST)
-    assert result.code == 2 and "precision 'fp32', now 'auto'" in result.err
 
 
 def test_names_that_would_meet(cli, tree, tmp_path):
@@ -332,7 +264,7 @@ def test_killed_in_the_middle(tree, tmp_path, cli):
     command = [sys.executable, "-m", "aecodec", "batch", "encode", tree, out, *FAST]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 60
-    while not (out / "a.aec").exists() or not table(out):
+    while not (out / "_aecodec" / "manifest.jsonl").exists() or not table(out):
         assert process.poll() is None and time.monotonic() < end
         time.sleep(0.02)
     (out / "_aecodec" / "tmp" / ".aecodec-x.tmp").write_bytes(
