@@ -19,7 +19,10 @@ REFUSED = {"EPS"}
 def open_image(stream: BinaryIO, where: str) -> ImageFile.ImageFile:
     """Image.open without Pillow's own size limit, which is global to the process; ours is checked next."""
     image = None
-    prefix = stream.read(16)
+    try:
+        prefix = stream.read(16)
+    except OSError as error:
+        raise InputError(f"{where}cannot read it: {error.strerror or error}") from None
     tried: set[str] = set()
     for find_plugins in (Image.preinit, Image.init):
         find_plugins()

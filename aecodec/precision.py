@@ -22,6 +22,10 @@ SATURATES, FAST = 0, 1
 
 def check(wanted: str, device: Device) -> None:
     """UsageError for what no machine can do."""
+    from aecodec.session import DEVICES
+
+    if device not in DEVICES:
+        raise UsageError(f"device {device!r} is unknown; use one of {', '.join(DEVICES)}")
     if wanted not in PRECISIONS:
         raise UsageError(f"precision {wanted!r} is unknown; use one of {', '.join(PRECISIONS)}")
     if wanted == "fp16" and device != "cuda":

@@ -201,9 +201,9 @@ def test_threads_are_bounded(cli, tree, tmp_path, monkeypatch):
     made = []
 
     class Recorded(Codec):
-        def __init__(self, model, device, threads, *rest, **named):
+        def __init__(self, model, device, threads, *rest, **options):
             made.append(threads)
-            super().__init__(model, device, 1, *rest, **named)
+            super().__init__(model, device, 1, *rest, **options)
 
     monkeypatch.setattr("aecodec.codec.Codec", Recorded)
     for cpus, jobs, expected in ((8, 3, 2), (2, 3, 1), (8, 1, None)):

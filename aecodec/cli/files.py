@@ -31,8 +31,9 @@ def read_input(name: str) -> bytes:
 
 def input_of(name: str) -> bytes | Path:
     """The contents, or the path of a file that can be read as it is needed."""
-    path = Path(remote.local_path(name))
-    return path if name != PIPE and not remote.is_url(name) and path.is_file() else read_input(name)
+    path = remote.local_path(name)
+    apart = name != PIPE and not remote.is_url(name) and os.path.isfile(path)
+    return Path(path) if apart else read_input(name)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from aecodec import api, container, describe, pillow_plugin, pixels, thumbnail
-from aecodec.cli import decode as decode_command
+from aecodec.cli import written
 from aecodec.codec import Codec
 from aecodec.errors import (
     AecodecError,
@@ -162,7 +162,7 @@ def and_convert(file: bytes, picture: Picture | None, error: type[AecodecError] 
     turned = upright(picture) if seed & 1 else picture
     form = ("PNG", "JPEG", "TIFF", "WEBP", "BMP")[(seed >> 1) % 5]
     try:
-        packed, _ = decode_command._pack(turned, form)
+        packed, _ = written.at_once(turned, form)
     except OutputError:  # modes and metadata that a format does not take
         return
     with Image.open(BytesIO(packed)) as image:
