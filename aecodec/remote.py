@@ -6,9 +6,10 @@ A name is a URL when it begins with a scheme and "://". Everything else is a pat
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 from aecodec.errors import AecodecError, InputError, OutputError, UsageError
 
@@ -55,16 +56,41 @@ def is_folder(url: str) -> bool:
         return bool(system.isdir(path))
 
 
-def walk(url: str) -> Iterator[tuple[str, str]]:
-    """The files below a folder, sorted: their URLs, and their paths relative to the folder."""
+def walk(url: str) -> Iterator[tuple[str, str, int | None]]:
+    """The files below a folder, sorted: their URLs, their paths relative to the folder, their sizes."""
     with _failing(f"cannot list {url!r}", InputError):
         system, path = _open(url)
-        found = sorted(str(name) for name in system.find(path))
+        found = system.find(path, detail=True)
     head, mark, rest = url.partition("::")  # zip://folder::s3://bucket/archive.zip
     head = head if head.endswith("://") else head.rstrip("/") + "/"
-    for name in found:
+    for name in sorted(map(str, found)):
         relative = name[len(path.rstrip("/")) :].lstrip("/")
-        yield f"{head}{relative}{mark}{rest}", relative
+        yield f"{head}{relative}{mark}{rest}", relative, found[name].get("size")
+
+
+@contextmanager
+def stream(url: str) -> Iterator[IO[bytes]]:
+    """The contents to be read a part at a time. InputError when they cannot be opened."""
+    with _failing(f"cannot read {url!r}", InputError):
+        system, path = _open(url)
+        opened = system.open(path, "rb")
+    with opened:
+        yield opened
+
+
+def upload(url: str, path: str) -> None:
+    """write(), of a file of this machine."""
+    with _failing(f"cannot write {url!r}", OutputError):
+        system, place = _open(url)
+        system.makedirs(system._parent(place), exist_ok=True)
+        with open(path, "rb") as source, system.transaction, system.open(place, "wb") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+
+
+def remove(url: str) -> None:
+    with _failing(f"cannot remove {url!r}", OutputError):
+        system, path = _open(url)
+        system.rm_file(path)
 
 
 def _open(url: str) -> tuple[Any, Any]:

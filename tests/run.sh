@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Everything that must hold, from nothing: a fresh virtual environment, lint and types, the C tests under
 # the sanitizers with warnings as errors, the Python tests.  Usage: bash tests/run.sh [pytest arguments]
+# AECODEC_TEST_EXTRAS=,ray brings Ray, a large wheel, for the tests that start a cluster; else they are skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -11,7 +12,7 @@ python3 -m venv "$work/venv"
 python -m pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
 python -m pip install -q --disable-pip-version-check -c constraints.txt cmake ninja scikit-build-core
 python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation \
-  -C build-dir="$work/extension" -C cmake.define.AECODEC_WERROR=ON -e '.[cpu,train,export,test,bench,dev]'
+  -C build-dir="$work/extension" -C cmake.define.AECODEC_WERROR=ON -e ".[cpu,train,export,test,bench,dev${AECODEC_TEST_EXTRAS:-}]"
 
 ruff check .
 mypy

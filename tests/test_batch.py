@@ -224,7 +224,7 @@ def test_umask_is_read_safely():
     try:
         found = set()
         workers = [
-            threading.Thread(target=lambda: found.update(files._mode("/no/such/file") for _ in range(2000)))
+            threading.Thread(target=lambda: found.update(files.mode_of("/no/such/file") for _ in range(2000)))
             for _ in range(4)
         ]
         for worker in workers:

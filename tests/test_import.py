@@ -67,7 +67,7 @@ LADDER: dict[str, set[str]] = {
     | {"datapath", "orientation", "preview", "rate_control", "region", "sections", "thumbnail"},
     "api": BASE | {"codec", "models", "pixels", "precision", "session", "source"},
     "pillow_plugin": BASE | {"api", "container", "exif", "pixels", "preview", "sections"},
-    "integrations": BASE | {"api", "container", "session"},
+    "integrations": BASE | {"api", "codec", "container", "precision", "session"},
     "latents": CODEC | {"api", "codec", "conceal", "decoding", "loaded", "windows"},
     "cli": CODEC
     | {
@@ -174,7 +174,10 @@ OPTIONAL = (
     "shtab",
     "webdataset",
     "concurrent.futures",
+    "pyarrow",
+    "ray",
     "aecodec.cli.batch",
+    "aecodec.cli.many",
     "aecodec.metrics",
 )
 

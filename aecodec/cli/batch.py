@@ -13,21 +13,19 @@ import os
 import signal
 import sys
 import threading
-import time
-import traceback
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from queue import SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from aecodec.cli import common, files
+from aecodec.cli.attempt import attempt
 from aecodec.cli.outcome import DONE, FAILED, SALVAGED, SKIPPED, Outcome
 from aecodec.cli.plan import Job, Plan
-from aecodec.errors import AecodecError, DeviceError, LimitError
+from aecodec.errors import DeviceError
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -36,6 +34,10 @@ Work: TypeAlias = Callable[["Codec", Job], Outcome]
 """Does one job; its errors become the outcome's."""
 Show: TypeAlias = Callable[[Outcome], "tuple[str, IO[str]] | None"]
 """How an outcome is told without --json: a line and where it goes."""
+Keep: TypeAlias = Callable[[Job, Outcome], None]
+"""What else is done with an outcome, as soon as it is there."""
+Engine: TypeAlias = Callable[[Sequence[Job]], Iterator[tuple[int, Outcome]]]
+"""Does jobs elsewhere -> the number of each and its outcome, as they come."""
 
 
 def show_problems(outcome: Outcome) -> tuple[str, IO[str]] | None:
@@ -49,11 +51,34 @@ THERE = "there already; --force replaces them"
 
 
 def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems, skipped: str = THERE) -> int:
-    """All jobs -> the exit code: that of the first input, in their order, that did not go well; else 0.
+    """All jobs whose results are not there -> the exit code: that of the first input, in their order, that
+    did not go well; else 0.
 
     skipped: why inputs may be skipped, in words.
     After Ctrl-C the pictures in progress are finished, the sum is told, and KeyboardInterrupt goes on."""
-    batch = _Batch(args, plan, work, show, skipped)
+
+    def unless_there(codec: Codec, job: Job) -> Outcome:
+        if job.target is not None and not args.force and files.is_finished(job.target):
+            return Outcome(job.source, job.target, SKIPPED)
+        if job.target is not None:
+            files.make_parent(job.target)
+            files.check_output(job.source, job.target, args.force)
+        return work(codec, job)
+
+    return run_all(args, plan, unless_there, show, skipped=skipped)
+
+
+def run_all(
+    args: Namespace,
+    plan: Plan,
+    work: Work,
+    show: Show = show_problems,
+    keep: Keep | None = None,
+    engine: Engine | None = None,
+    skipped: str = THERE,
+) -> int:
+    """run() without a look at what is there. engine: instead of threads of this process, and of `work`."""
+    batch = _Batch(args, plan, work, show, keep, engine, skipped)
     try:
         batch.work_through()
     finally:
@@ -62,8 +87,18 @@ def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems, ski
 
 
 class _Batch:
-    def __init__(self, args: Namespace, plan: Plan, work: Work, show: Show, skipped: str) -> None:
+    def __init__(
+        self,
+        args: Namespace,
+        plan: Plan,
+        work: Work,
+        show: Show,
+        keep: Keep | None,
+        engine: Engine | None,
+        skipped: str,
+    ) -> None:
         self._args, self._plan, self._work, self._show = args, plan, work, show
+        self._keep, self._engine, self._out = keep, engine, sys.stdout
         self._skipped = skipped
         self._workers = min(args.jobs, len(plan.jobs)) or 1
         self._threads: int | None = args.threads or _share(self._workers)
@@ -81,7 +116,12 @@ class _Batch:
             if bar is not None:
                 self._write = lambda text, stream: bar.write(text, file=stream)
             step = bar.update if bar is not None else int
-            if self._workers == 1:
+            if self._engine is not None:
+                for number, outcome in self._engine(self._plan.jobs):
+                    self._take(number, outcome)
+                    step(1)
+                    self._check_device()
+            elif self._workers == 1:
                 for number, job in enumerate(self._plan.jobs):
                     self._take(number, self._attempt(job))
                     step(1)
@@ -111,8 +151,10 @@ class _Batch:
         self._counts[outcome.status] += 1
         if outcome.exit_code:
             self._codes[number] = outcome.exit_code
+        if self._keep is not None:
+            self._keep(self._plan.jobs[number], outcome)
         if self._args.json:
-            self._write(outcome.as_json(), sys.stdout)
+            self._write(outcome.as_json(), self._out)
         elif told := self._show(outcome):
             self._write(*told)
 
@@ -122,27 +164,7 @@ class _Batch:
             raise DeviceError("stopped: the other inputs need the device, too")
 
     def _attempt(self, job: Job) -> Outcome:
-        began, failed = time.perf_counter(), Outcome(job.source, job.target, FAILED)
-        try:
-            if job.problem:
-                raise job.problem
-            if job.target is not None and not self._args.force and files.is_finished(job.target):
-                return Outcome(job.source, job.target, SKIPPED)
-            if job.target is not None:
-                files.make_parent(job.target)
-                files.check_output(job.source, job.target, self._args.force)
-            outcome = self._work(self._codec(), job)
-        except AecodecError as error:
-            outcome = replace(failed, error=str(error), exit_code=error.exit_code)
-        except MemoryError:
-            text = f"{job.source!r}: not enough memory for a picture of this size"
-            outcome = replace(failed, error=text, exit_code=LimitError.exit_code)
-        except Exception as error:
-            if common.debugging():
-                traceback.print_exc()
-            text = f"{job.source!r}: unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)"
-            outcome = replace(failed, error=text, exit_code=1)
-        return replace(outcome, seconds=time.perf_counter() - began)
+        return attempt(job, lambda: self._work(self._codec(), job))
 
     def _codec(self) -> Codec:
         if self._workers == 1 or self._threads == 1:
@@ -163,7 +185,8 @@ class _Batch:
 
     def sum_up(self) -> None:
         """On stderr: it is for people, --json has the rest."""
-        counts, total = self._counts, len(self._plan.jobs)
+        counts, total = self._counts, len(self._plan.jobs) + self._plan.finished
+        counts[SKIPPED] += self._plan.finished
         if total == counts[DONE] + counts[FAILED] == 1 and not self._plan.left_out:
             return  # nothing to add
         parts = [f"{counts[DONE]} of {total} done"]

@@ -14,8 +14,8 @@ from aecodec.errors import UsageError
 
 HELP = "a script that completes commands in a shell"
 SHELLS = ("bash", "zsh", "tcsh", "fish")
-FILES = {"names", "input", "a", "b", "output", "mask", "index", "picture", "between"}
-FOLDERS = {"out_dir", "model", "folder"}
+FILES = {"names", "input", "a", "b", "src", "output", "mask", "index", "picture", "between"}
+FOLDERS = {"out_dir", "model", "folder", "dst"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ import argparse
 import os
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aecodec.cli import common, files
@@ -30,14 +30,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", metavar="IN", nargs="+", help=".aec file, or - for stdin; the last is OUT, or - for stdout"
     )
-    parser.add_argument("--format", metavar="NAME", help="png (default), jpg, tif, webp, ...: OUT's format")
-    part = parser.add_mutually_exclusive_group()
+    part = add_picture(parser)
     part.add_argument(
         "--region",
         type=common.region,
         metavar="X,Y,W,H",
         help="a part only, in pixels; reads only what it needs",
     )
+    common.add_batch_arguments(parser)
+    common.add_metadata(parser)
+    common.add_runtime_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="replace results that exist")
+    parser.add_argument(
+        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
+    )
+
+
+def add_picture(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """What the picture is to be -> the group of options of which one at most can be given."""
+    parser.add_argument("--format", metavar="NAME", help="png (default), jpg, tif, webp, ...: OUT's format")
+    parser.add_argument(
+        "--apply-orientation", action="store_true", help="turn the picture upright as EXIF says"
+    )
+    part = parser.add_mutually_exclusive_group()
     part.add_argument(
         "--salvage",
         action="store_true",
@@ -56,16 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="at most N pixels wide and high, 8 bits, the fastest way: for thumbnails",
     )
-    parser.add_argument(
-        "--apply-orientation", action="store_true", help="turn the picture upright as EXIF says"
-    )
-    common.add_batch_arguments(parser)
-    common.add_metadata(parser)
-    common.add_runtime_arguments(parser)
-    parser.add_argument("--force", action="store_true", help="replace results that exist")
-    parser.add_argument(
-        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
-    )
+    return part
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,18 +103,51 @@ def _run_batch(args: argparse.Namespace) -> int:
 
 
 def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, form: str) -> Outcome:
-    from aecodec import container, thumbnail
-    from aecodec.cli import outcome, written
-    from aecodec.orientation import upright
-    from aecodec.parallel import cpus
-    from aecodec.raster import is_large
+    from aecodec.cli import outcome
     from aecodec.source import map_bytes
 
     apart = args.region and source != files.PIPE  # only the pages that the region needs are read
-    data = map_bytes(source) if apart else files.read_input(source)
-    lost: list[int] = []
+    decoded = decode(codec, args, map_bytes(source) if apart else files.read_input(source), source, form)
     with files.about(source):
-        if not (apart or args.fit) and args.scale == 1:
+        files.write_output(target, decoded.contents, args.force)
+    return outcome.Outcome(
+        source,
+        target,
+        outcome.SALVAGED if decoded.lost else outcome.DONE,
+        decoded.bytes,
+        decoded.bpp,
+        exit_code=SALVAGED if decoded.lost else 0,
+        notes=decoded.notes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    contents: files.Contents
+    """Of the picture's file. What writes it finds damaged symbols only then: use it below files.about."""
+    bytes: int
+    """Of the .aec file."""
+    bpp: float
+    """Of the .aec file, over the pixels of the whole picture."""
+    lost: bool
+    """Are parts missing?"""
+    notes: tuple[str, ...]
+
+
+def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, name: str, form: str) -> Decoded:
+    """An .aec file -> a picture's file in Pillow's format `form`. Errors begin with its name.
+
+    A large picture is not held: its rows are decoded as they are written, where `form` allows it."""
+    from aecodec import container, thumbnail
+    from aecodec.cli import written
+    from aecodec.orientation import upright
+    from aecodec.parallel import cpus
+    from aecodec.raster import is_large
+
+    contents: files.Contents
+    lost: list[int] = []
+    with files.about(name):
+        if not (args.region or args.fit) and args.scale == 1:
             codec.prepare(data)
         header = container.read_header(data, codec.limits)
         scale = _scale(args, data, codec)
@@ -132,19 +171,11 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
             picture = common.keep_metadata(picture, args.metadata)
             contents, notes = written.at_once(picture, form)
             notes = picture.notes + notes
-        files.write_output(target, contents, args.force)
     if lost:
         numbers = ", ".join(map(str, lost))
         notes += (f"groups {numbers} are lost, and filled from their surroundings",)
-    return outcome.Outcome(
-        source,
-        target,
-        outcome.SALVAGED if lost else outcome.DONE,
-        len(data),
-        8 * len(data) / (header.width * header.height),
-        exit_code=SALVAGED if lost else 0,
-        notes=notes,
-    )
+    bpp = 8 * len(data) / (header.width * header.height)
+    return Decoded(contents, len(data), bpp, bool(lost), notes)
 
 
 def _scale(args: argparse.Namespace, data: bytes | memoryview, codec: Codec) -> float:

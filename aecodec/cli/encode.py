@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 from aecodec.cli import common, files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aecodec.cli.outcome import Outcome
     from aecodec.cli.plan import Job
     from aecodec.codec import Codec
+    from aecodec.pixels import Picture
 
 HELP = "picture -> .aec"
 USAGE = "aecodec encode [options] IN OUT\n       aecodec encode [options] --out-dir DIR [-r] IN..."
@@ -29,6 +32,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", metavar="IN", nargs="+", help="picture, or - for stdin; the last is OUT, or - for stdout"
     )
+    add_coding(parser)
+    common.add_batch_arguments(parser)
+    common.add_metadata(parser)
+    common.add_runtime_arguments(parser)
+    parser.add_argument("--force", action="store_true", help="replace results that exist")
+    parser.add_argument(
+        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
+    )
+
+
+def add_coding(parser: argparse.ArgumentParser) -> None:
+    """Quality, transparency, targets."""
     parser.add_argument(
         "-q", "--quality", type=common.quality, default=60.0, metavar="0..100", help="quality (default 60)"
     )
@@ -45,17 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add the picture at 1/16, which file managers get without a network (0.01 bits a pixel)",
     )
-    _add_targets(parser)
-    common.add_batch_arguments(parser)
-    common.add_metadata(parser)
-    common.add_runtime_arguments(parser)
-    parser.add_argument("--force", action="store_true", help="replace results that exist")
-    parser.add_argument(
-        "--json", action="store_true", help="results as JSON, a line each (on stderr if OUT is -)"
-    )
-
-
-def _add_targets(parser: argparse.ArgumentParser) -> None:
     targets = parser.add_argument_group("targets", "instead of a quality; at most one of them")
     targets.add_argument(
         "--target-bpp", type=common.positive, metavar="BITS", help="bits a pixel, whole file"
@@ -78,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
     codec = Codec(args.model, args.device, args.threads, common.limits(args), precision=args.precision)
     codec.prepare()
-    encoded = _encode(codec, args, source)
+    encoded = encode(codec, args, files.input_of(source), source)
     files.write_output(target, encoded.data, args.force)
     if args.json:
         _print_json(target, encoded)
@@ -92,7 +96,7 @@ def _run_batch(args: argparse.Namespace) -> int:
     from aecodec.cli import batch, outcome, plan
 
     def work(codec: Codec, job: Job) -> Outcome:
-        encoded = _encode(codec, args, job.source)
+        encoded = encode(codec, args, files.input_of(job.source), job.source)
         files.write_output(str(job.target), encoded.data, args.force)
         size = len(encoded.data)
         bpp = 8 * size / encoded.pixels
@@ -114,7 +118,7 @@ def picture_suffixes() -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Encoded:
+class Encoded:
     data: bytes
     pixels: int
     input_bytes: int
@@ -124,15 +128,22 @@ class _Encoded:
     notes: tuple[str, ...]
 
 
-def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
+def encode(codec: Codec, args: argparse.Namespace, source: bytes | Path, name: str) -> Encoded:
+    """A picture's file, or its contents -> an .aec file. Errors begin with its name."""
     from aecodec import pixels
+
+    with files.about(name):
+        picture = pixels.open_picture(source, codec.limits, alpha=not args.no_alpha)
+    size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
+    return encode_picture(codec, args, picture, size)
+
+
+def encode_picture(codec: Codec, args: argparse.Namespace, picture: Picture, input_bytes: int) -> Encoded:
+    """A picture that has been read -> an .aec file."""
     from aecodec.raster import is_large
     from aecodec.rate_control import Target
 
-    source = files.input_of(name)
-    with files.about(name):
-        picture = pixels.open_picture(source, codec.limits, alpha=not args.no_alpha)
-        picture = common.keep_metadata(picture, args.metadata)
+    picture = common.keep_metadata(picture, args.metadata)
     height, width = picture.pixels.shape[:2]
     if is_large(width, height):
         common.return_memory()
@@ -146,11 +157,10 @@ def _encode(codec: Codec, args: argparse.Namespace, name: str) -> _Encoded:
         data = codec.encode_picture(picture, args.quality, args.alpha_quality, args.thumbnail)
         runs = 1
     seconds = time.perf_counter() - began
-    size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
-    return _Encoded(data, height * width, size, seconds, runs, notes)
+    return Encoded(data, height * width, input_bytes, seconds, runs, notes)
 
 
-def _print_json(output: str, encoded: _Encoded) -> None:
+def _print_json(output: str, encoded: Encoded) -> None:
     from aecodec.describe import info
 
     facts: dict[str, Any] = {"input_bytes": encoded.input_bytes, "seconds": round(encoded.seconds, 4)}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import IO, BinaryIO, TypeAlias
 
 from aecodec import remote
 from aecodec.errors import CorruptError, FormatError, InputError, LimitError, OutputError, UsageError
@@ -34,6 +34,22 @@ def input_of(name: str) -> bytes | Path:
     path = remote.local_path(name)
     apart = name != PIPE and not remote.is_url(name) and os.path.isfile(path)
     return Path(path) if apart else read_input(name)
+
+
+@contextmanager
+def opened(name: str) -> Iterator[IO[bytes]]:
+    """A file to be read a part at a time. InputError where it cannot be opened."""
+    name = remote.local_path(name)
+    if remote.is_url(name):
+        with remote.stream(name) as stream:
+            yield stream
+        return
+    try:
+        local = open(name, "rb")
+    except OSError as error:
+        raise InputError(f"cannot read {name!r}: {error.strerror or error}") from None
+    with local:
+        yield local
 
 
 @contextmanager
@@ -71,10 +87,11 @@ def check_output(source: str, target: str, force: bool) -> None:
         raise OutputError(f"{target!r} exists; use --force to replace it")
 
 
-def write_output(target: str, data: Contents, force: bool) -> None:
-    """All of data or nothing: written beside the target under another name, then renamed.
+def write_output(target: str, data: Contents, force: bool, spare: str | None = None) -> None:
+    """All of data or nothing: written under another name, then renamed.
 
-    What cannot be renamed (a pipe, a device, a URL) is begun when all of data is there."""
+    What cannot be renamed (a pipe, a device, a URL) is begun when all of data is there.
+    spare: the folder for what is not complete; None, or where it is on another disk: the target's."""
     if target == PIPE:
         with _complete(data) as stream:
             _write_pipe(stream)
@@ -91,11 +108,20 @@ def write_output(target: str, data: Contents, force: bool) -> None:
             with _complete(data) as whole, open(target, "wb") as stream:
                 shutil.copyfileobj(whole, stream)
         else:
-            _replace(os.path.realpath(target), data, force)
+            _replace(os.path.realpath(target), data, force, spare)
     except OSError as error:
         if error.errno == errno.EEXIST:
             raise OutputError(f"{target!r} exists; use --force to replace it") from None
         raise OutputError(f"cannot write {target!r}: {error.strerror or error}") from None
+
+
+def in_memory(data: Contents) -> bytes:
+    """All of it, where there is no file for it."""
+    if isinstance(data, bytes):
+        return data
+    stream = BytesIO()
+    data(stream)
+    return stream.getvalue()
 
 
 @contextmanager
@@ -150,7 +176,7 @@ def walk(name: str) -> Iterator[tuple[str, str, InputError | None]]:
     Links to folders are not followed. For a folder that cannot be listed: name, "", the reason."""
     top = remote.local_path(name)
     if remote.is_url(top):
-        yield from ((url, relative, None) for url, relative in remote.walk(top))
+        yield from ((url, relative, None) for url, relative, _ in remote.walk(top))
         return
     problems: list[OSError] = []
     for folder, folders, names in os.walk(top, onerror=problems.append):
@@ -166,10 +192,13 @@ def _is_regular(path: str) -> bool:
     return stat.S_ISREG(os.stat(path).st_mode)
 
 
-def _replace(path: str, data: Contents, force: bool) -> None:
+def _replace(path: str, data: Contents, force: bool, spare: str | None) -> None:
     import tempfile
 
-    handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=os.path.dirname(path))
+    folder = os.path.dirname(path)
+    if spare is not None and os.stat(spare).st_dev == os.stat(folder).st_dev:
+        folder = spare
+    handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=folder)
     try:
         with os.fdopen(handle, "wb") as stream:
             if isinstance(data, bytes):
@@ -178,7 +207,7 @@ def _replace(path: str, data: Contents, force: bool) -> None:
                 data(stream)
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(temporary, _mode(path))
+        os.chmod(temporary, mode_of(path))
         if not force:
             _link(temporary, path)
         else:
@@ -200,7 +229,7 @@ def _link(temporary: str, path: str) -> None:
         os.replace(temporary, path)
 
 
-def _mode(path: str) -> int:
+def mode_of(path: str) -> int:
     """Of the file that is replaced, or what open() would give a new one."""
     if os.path.exists(path):
         return stat.S_IMODE(os.stat(path).st_mode)

@@ -20,10 +20,12 @@ from typing import NoReturn
 from aecodec.cli import common
 from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
 
-CODEC = ("encode", "decode", "info", "verify", "compare")
+CODEC = ("encode", "decode", "batch", "info", "verify", "compare")
 LATENTS = ("features", "index", "search", "classify", "anomaly", "denoise", "inpaint", "sample")
 COMMANDS = (*CODEC, *LATENTS, "doctor", "completion", "train")
 """Their modules in aecodec.cli are loaded when they are needed."""
+MODULES = {"batch": "many"}
+"""Of commands whose modules have other names."""
 
 EPILOG = """\
 exit codes:
@@ -99,7 +101,7 @@ def build_parser(command_line: Sequence[str] = ()) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=CommandParser)
     for name in asked or COMMANDS:
-        module = import_module(f"aecodec.cli.{name}")
+        module = import_module(f"aecodec.cli.{MODULES.get(name, name)}")
         command = commands.add_parser(
             name,
             help=module.HELP,

@@ -27,10 +27,14 @@ class Outcome:
     error: str | None = None
     exit_code: int = 0
     notes: tuple[str, ...] = ()
+    rows: tuple[dict[str, Any], ...] = ()
+    """Of the tables that `batch` keeps; no field of --json."""
     found: Mapping[str, Any] = field(default_factory=dict)
     """What some commands tell beside these."""
 
     def as_json(self) -> str:
-        fields: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__ if name != "found"}
+        fields: dict[str, Any] = {
+            name: getattr(self, name) for name in self.__slots__ if name not in ("rows", "found")
+        }
         fields |= self.found
         return json.dumps(fields | {"seconds": round(self.seconds, 4), "notes": list(self.notes)})

@@ -20,6 +20,8 @@ class Job:
     """None: nothing is written."""
     problem: AecodecError | None = None
     """Why there is nothing to do: a folder that cannot be listed, say."""
+    replace: bool = False
+    """May the result take the place of a file that is there? Only `batch` asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class Plan:
     jobs: list[Job]
     left_out: int = 0
     """Files in the folders whose suffixes say that they are no inputs."""
+    finished: int = 0
+    """Inputs that are no jobs because their results are there."""
 
 
 def make(
@@ -48,7 +52,7 @@ def make(
         if name == files.PIPE and folder is not None:
             raise UsageError("'-' has no name that its result could have; use IN OUT without --out-dir")
         if name == files.PIPE or not files.is_folder(name):
-            jobs.append(Job(name, _target(folder, _base(name), suffix)))
+            jobs.append(Job(name, target_of(folder, base(name), suffix)))
         elif not recursive:
             jobs.append(Job(name, problem=InputError(f"{name!r} is a folder; use -r to take what is in it")))
         else:
@@ -57,18 +61,19 @@ def make(
                 if problem is None and os.path.splitext(relative)[1].lower() not in wanted:
                     left_out += 1
                 else:
-                    jobs.append(Job(path, None if problem else _target(folder, relative, suffix), problem))
-    _check(jobs)
+                    jobs.append(Job(path, None if problem else target_of(folder, relative, suffix), problem))
+    check(jobs)
     return Plan(jobs, left_out)
 
 
-def _base(name: str) -> str:
+def base(name: str) -> str:
     """The last part of a path, or of a URL without what it is chained to."""
     parts = name.partition("::")[0].rsplit("/", 1) if remote.is_url(name) else [os.path.basename(name)]
     return parts[-1]
 
 
-def _target(folder: str | None, relative: str, suffix: str) -> str | None:
+def target_of(folder: str | None, relative: str, suffix: str) -> str | None:
+    """folder/relative with another suffix."""
     if folder is None:
         return None
     name = os.path.splitext(relative)[0] + suffix
@@ -80,7 +85,8 @@ def _key(name: str) -> str:
     return name if remote.is_url(name) else os.path.normcase(os.path.realpath(name))
 
 
-def _check(jobs: list[Job]) -> None:
+def check(jobs: Sequence[Job]) -> None:
+    """UsageError when two inputs have one result, or a result would replace an input."""
     sources = {_key(job.source): job.source for job in jobs}
     taken: dict[str, str] = {}
     for job in jobs:

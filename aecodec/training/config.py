@@ -46,6 +46,7 @@ class Config(ObjectiveSettings):
     steps: int = 10000
     # Above 0: the schedule runs by training time, not by steps, and ends after this many minutes.
     minutes: float = 0.0
+    # Of all processes together, as is final_batch.
     batch: int = 8
     crop: int = 256
     final_crop: int = 256

@@ -1,6 +1,7 @@
 """Training pictures: folders or .tar shards -> uint8 tensors resident on the device -> random crops.
 
-Crops are a function of (seed, step, rank) alone, so a resumed run sees what it would have seen."""
+The crops of a step are a function of (seed, step) alone, so a resumed run sees what it would have seen, and
+several processes see together what one would."""
 
 from __future__ import annotations
 
@@ -57,30 +58,38 @@ def load_pictures(sources: list[str], limit: int = 0) -> list[Tensor]:
 class Crops:
     """Random flipped and transposed crops, pictures drawn in proportion to their area."""
 
-    def __init__(self, pictures: list[Tensor], device: torch.device, seed: int, rank: int = 0):
+    def __init__(
+        self, pictures: list[Tensor], device: torch.device, seed: int, rank: int = 0, world: int = 1
+    ):
         self.pictures = [p.to(device) for p in pictures]
         area = torch.tensor([float(p.shape[1] * p.shape[2]) for p in pictures], dtype=torch.float64)
         self.weights = area / area.sum()
-        self.seed, self.rank = seed, rank
+        self.seed, self.rank, self.world = seed, rank, world
 
     def batch(self, step: int, size: int, count: int) -> Tensor:
-        """uint8 [count, 3, size, size]."""
-        rng = np.random.default_rng((self.seed, step, self.rank))
+        """This process's share of the step's `count` crops: uint8 [count / world, 3, size, size]."""
+        rng = np.random.default_rng((self.seed, step, 0))
         chosen = rng.choice(len(self.pictures), count, p=self.weights.numpy())
-        return torch.stack([self._crop(self.pictures[i], size, rng) for i in chosen])
+        places = [self._place(self.pictures[i], size, rng) for i in chosen]
+        own = list(zip(chosen, places, strict=True))[self.rank :: self.world]
+        return torch.stack([self._crop(self.pictures[i], size, *place) for i, place in own])
 
     @staticmethod
-    def _crop(picture: Tensor, size: int, rng: np.random.Generator) -> Tensor:
+    def _place(picture: Tensor, size: int, rng: np.random.Generator) -> tuple[int, int, bool, bool]:
+        """Top, left, flipped?, transposed?"""
+        height, width = (-(-size // side) * side if side < size else side for side in picture.shape[1:])
+        top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
+        return int(top), int(left), bool(rng.random() < 0.5), bool(rng.random() < 0.5)
+
+    @staticmethod
+    def _crop(picture: Tensor, size: int, top: int, left: int, flipped: bool, transposed: bool) -> Tensor:
         _, height, width = picture.shape
         if height < size or width < size:
-            repeat = (1, -(-size // height), -(-size // width))
-            picture = picture.repeat(repeat)
-            _, height, width = picture.shape
-        top, left = rng.integers(height - size + 1), rng.integers(width - size + 1)
+            picture = picture.repeat(1, -(-size // height), -(-size // width))
         crop = picture[:, top : top + size, left : left + size]
-        if rng.random() < 0.5:
+        if flipped:
             crop = crop.flip(2)
-        if rng.random() < 0.5:
+        if transposed:
             crop = crop.transpose(1, 2)
         return crop
 

@@ -69,6 +69,9 @@ class Trainer:
         self.objective = codec_objective(cfg, seams=cfg.seam > 0)
         self.corruption = corruption_of(cfg)
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        for name, count in (("batch", cfg.batch), ("final_batch", cfg.final_batch)):
+            if count % self.world:
+                raise ValueError(f"setting {name!r}: {count} cannot be shared by {self.world} processes")
         device = cfg.device
         if self.world > 1:
             dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
@@ -84,7 +87,7 @@ class Trainer:
         pictures = load_pictures(cfg.data)
         held_out = min(cfg.validation, len(pictures) - 1)
         self.validation = pictures[:held_out]
-        self.crops = Crops(pictures[held_out:], self.device, cfg.seed, self.rank)
+        self.crops = Crops(pictures[held_out:], self.device, cfg.seed, self.rank, self.world)
         self.model = CodecModel(
             size_of(cfg.size, cfg.shape),
             cfg.activation,
@@ -200,9 +203,9 @@ class Trainer:
             for module in (self.model.g_a, self.model.h_a, self.model.gain, self.model.hyper_gain):
                 module.requires_grad_(not frozen)
         # Noise too is a function of the step alone, so that a resumed run repeats it.
-        torch.manual_seed(cfg.seed * 1_000_003 + self.step * self.world + self.rank)
+        torch.manual_seed(cfg.seed * 1_000_003 + self.step)
         x = self.crops.batch(self.step, crop, batch).float().div_(255)
-        level = random_levels(batch).to(self.device)
+        level = self._own_levels(batch).to(self.device)
         lmbda = lambda_of(level.float(), cfg.lambda_low, cfg.lambda_high)
         given = x if self.corruption is None else self.corruption(x)
         with self.autocast():
@@ -270,6 +273,21 @@ class Trainer:
             for value in (*self.model.state_dict().values(), *self.ema.weights.values()):
                 dist.broadcast(value, 0)
 
+    def _own_levels(self, batch: int) -> Tensor:
+        """This process's share of the step's levels, as of its crops; from then on its noise is its own."""
+        level = random_levels(batch)[self.rank :: self.world]
+        if self.rank:
+            torch.manual_seed((self.cfg.seed * 1_000_003 + self.step) ^ (self.rank << 40))
+        return level
+
+    def _averaged(self, values: dict[str, float]) -> dict[str, float]:
+        """Over the processes, each of which has seen other pictures at other levels."""
+        if self.world == 1:
+            return values
+        shared = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
+        dist.all_reduce(shared)
+        return dict(zip(values, (shared / self.world).tolist(), strict=True))
+
     def _share_gradients(self) -> None:
         if self.world == 1:
             return
@@ -309,8 +327,11 @@ class Trainer:
             sums["bpp"] += float(bpp.mean())
             sums["psnr"] += float((10 * torch.log10(255**2 / mse)).mean())
             count += 1
+            if self.step % cfg.log_every == 0 or self.done() >= 1:
+                means = self._averaged({k: v / count for k, v in sums.items()})
+                sums, count = dict.fromkeys(sums, 0.0), 0
             if log and (self.step % cfg.log_every == 0 or self.done() >= 1):
-                row = {k: round(v / count, 5) for k, v in sums.items()}
+                row = {k: round(v, 5) for k, v in means.items()}
                 left = self.elapsed * (1 / max(self.done(), 1e-9) - 1)
                 row |= {"step": self.step, "seconds": round(self.elapsed, 1)}
                 if cfg.look_every:
@@ -321,7 +342,6 @@ class Trainer:
                     for key in sums:
                         board.add_scalar(key, row[key], self.step)
                 _progress(row, self.done(), left)
-                sums, count = dict.fromkeys(sums, 0.0), 0
             if self.rank == 0 and (self.step % cfg.evaluate_every == 0 or self.done() >= 1):
                 self._evaluate(log)
             if time.monotonic() - saved > 60 * cfg.save_minutes:

@@ -22,6 +22,10 @@ EXAMPLES = (
         "A folder of them, four at a time; a second run goes on where the first was stopped",
         ["aecodec encode -r photos --out-dir coded --jobs 4 --json > log.jsonl"],
     ),
+    (
+        "A collection at a URL, on a Ray cluster; the tables are in DST/_aecodec",
+        ["aecodec batch encode s3://bucket/photos s3://bucket/coded --engine ray --address HOST:6379"],
+    ),
     ("A file of at most 40,000 bytes", ["aecodec encode in.png out.aec --max-size 40k"]),
     ("What of a damaged file is whole", ["aecodec decode bad.aec back.png --salvage"]),
     ("Names that begin with a dash", ["aecodec encode -q 60 -- -in.png -out.aec"]),

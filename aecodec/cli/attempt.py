@@ -1,0 +1,41 @@
+"""One job of many, tried: whatever goes wrong with it becomes its outcome and stops nothing else."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+
+from aecodec.cli import common
+from aecodec.cli.outcome import FAILED, Outcome
+from aecodec.cli.plan import Job
+from aecodec.errors import AecodecError, LimitError
+
+
+def attempt(job: Job, do: Callable[[], Outcome]) -> Outcome:
+    """What do() gives, with the time it took; or, where it or the job's own problem is an error, that."""
+    began = time.perf_counter()
+    try:
+        if job.problem:
+            raise job.problem
+        outcome = do()
+    except Exception as error:
+        outcome = failure(job, error)
+    return replace(outcome, seconds=time.perf_counter() - began)
+
+
+def failure(job: Job, error: Exception) -> Outcome:
+    text, exit_code = explain(job.source, error)
+    return Outcome(job.source, job.target, FAILED, error=text, exit_code=exit_code)
+
+
+def explain(name: str, error: Exception) -> tuple[str, int]:
+    """An error that the input `name` caused -> what to say, the exit code."""
+    if isinstance(error, AecodecError):
+        return str(error), error.exit_code
+    if isinstance(error, MemoryError):
+        return f"{name!r}: not enough memory for a picture of this size", LimitError.exit_code
+    if common.debugging():
+        traceback.print_exception(error)
+    return f"{name!r}: unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)", 1

@@ -1,0 +1,139 @@
+"""A run over a collection: what is missing is planned, done by an engine, and written down as it comes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from typing import IO
+
+from aecodec import remote
+from aecodec.cli import batch, decode, encode
+from aecodec.cli.common import limits
+from aecodec.cli.many import collection
+from aecodec.cli.many.records import Records, Row
+from aecodec.cli.many.work import Task, failure_row
+from aecodec.cli.outcome import FAILED, Outcome
+from aecodec.cli.plan import Job, Plan
+
+TOLD = 10
+"""Failures that are told on stderr; all are in the table."""
+OPTIONS = {
+    "encode": (
+        "quality",
+        "alpha_quality",
+        "no_alpha",
+        "target_bpp",
+        "target_size",
+        "target_psnr",
+        "max_size",
+        "thumbnail",
+    ),
+    "decode": ("scale", "fit", "salvage", "apply_orientation"),
+}
+"""What decides about the bytes of results, beside what all actions share."""
+
+
+def run(args: Namespace) -> int:
+    args.src, args.dst = remote.local_path(args.src), remote.local_path(args.dst)
+    if args.num_gpus and args.device == "auto":
+        args.device = "cuda"  # a GPU that was taken from the cluster must not be left idle unnoticed
+    args.threads = args.threads or 1  # the same sums in the same order, whatever the engine
+    suffix, form = ".aec", ""
+    if args.action == "decode":
+        suffix = "." + (args.format or "png").lower().removeprefix(".")
+        form = decode.format_of("", suffix)
+    wanted = encode.picture_suffixes() if args.action == "encode" else {".aec"}
+    items = list(collection.listing(args.src, without=args.dst))
+    kind = collection.kind_of(items, wanted, args.kind)
+    every, left_out = collection.jobs(items, kind, wanted, suffix, args)
+    if kind == "parquet" or args.parquet_tables:
+        from aecodec.cli.many import tables
+
+        tables.pyarrow()
+    settings = _settings(args, kind, suffix)
+    records = Records(args.dst)
+    try:
+        records.check_settings(settings, args.force)
+        records.load()
+        plan, names = collection.outstanding(every, items, records, args, left_out)
+        del items, every
+        task = Task(_plain(args), kind, suffix, form, records.spare, frozenset(wanted))
+        return _run(args, plan, names, records, task)
+    finally:
+        records.close(args.parquet_tables)
+
+
+def _run(args: Namespace, plan: Plan, names: dict[str, str], records: Records, task: Task) -> int:
+    told = 0
+
+    def keep(job: Job, outcome: Outcome) -> None:
+        unit = names[job.source]
+        records.add(unit, _rows(unit, args.dst, job, outcome))
+
+    def show(outcome: Outcome) -> tuple[str, IO[str]] | None:
+        nonlocal told
+        if not outcome.exit_code:
+            return None
+        told += 1
+        if told > TOLD:
+            return None
+        text, stream = batch.show_problems(outcome) or ("", sys.stderr)
+        return text + ("\naecodec: further failures are in the table only" if told == TOLD else ""), stream
+
+    engine = None
+    if args.engine == "ray":
+        from aecodec.cli.many.on_ray import RayEngine
+
+        engine = RayEngine(task, args)
+    else:
+        args.jobs = args.jobs or _cpus()
+    try:
+        return batch.run_all(args, plan, task, show, keep, engine)
+    finally:
+        if records.failed:
+            count = sum(map(len, records.failed.values()))
+            print(f"aecodec: failures, {count}: {records.failures}", file=sys.stderr)
+
+
+def _rows(unit: str, dst: str, job: Job, outcome: Outcome) -> list[Row]:
+    """The outcome of a unit -> its rows of the tables."""
+    if outcome.status == FAILED:
+        failed = failure_row(str(outcome.error), outcome.exit_code, outcome.seconds)
+        return [{"input": unit, "shard": None} | failed]
+    target = str(job.target)[len(dst.rstrip("/")) :].lstrip("/" + os.sep).replace(os.sep, "/")
+    rows: list[Row] = []
+    for facts in outcome.rows:
+        picture = facts.get("picture")
+        head = {"input": unit, "output": target, "shard": None}
+        if picture is not None:
+            head = {"input": f"{unit}#{picture}", "output": target, "shard": unit}
+        rows.append(head | {key: value for key, value in facts.items() if key != "picture"})
+    return rows
+
+
+def _settings(args: Namespace, kind: str, suffix: str) -> Row:
+    """What decides about the results' bytes: a run that differs in it must not go on with another's."""
+    names = OPTIONS["decode" if args.action == "decode" else "encode"]
+    found: Row = {"action": args.action, "kind": kind, "suffix": suffix}
+    found |= {name: getattr(args, name) for name in names}
+    found |= {"metadata": sorted(args.metadata), "full_names": args.full_names, "precision": args.precision}
+    if kind == "parquet":
+        found |= {"column": args.column, "output_column": args.output_column}
+    if kind == "webdataset":
+        found |= {"members": args.members}
+    if args.action != "decode":
+        from aecodec.codec import Codec
+
+        bundle = Codec(args.model, args.device, limits=limits(args), precision=args.precision).bundle
+        found |= {"model": bundle.name, "model_id": bundle.model_id.hex()}
+    return found
+
+
+def _plain(args: Namespace) -> Namespace:
+    """What can be sent to other processes."""
+    return Namespace(**{key: value for key, value in vars(args).items() if not callable(value)})
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,90 @@
+"""A text file of JSON lines that grows during a run and survives its end, whenever that comes.
+
+On this machine's disks lines are appended. Object stores cannot append: there lines go to small files beside
+it, NAME.part00001 and so on, which close() joins into one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from aecodec import remote
+from aecodec.cli import files
+from aecodec.errors import OutputError
+
+PART_LINES, PART_SECONDS = 1000, 10.0
+
+
+class Journal:
+    """name: path or URL of the file; its folder must be there."""
+
+    def __init__(self, name: str) -> None:
+        self.name = remote.local_path(name)
+        self._waiting: list[str] = []
+        self._written = time.monotonic()
+        self._parts = list(_parts(self.name)) if remote.is_url(self.name) else []
+        self._stream: IO[bytes] | None = None
+
+    def lines(self) -> Iterator[str]:
+        """What is there. The last line may be torn where a machine stopped."""
+        if remote.is_url(self.name):
+            for name in [self.name] * remote.exists(self.name) + self._parts:
+                yield from remote.read(name).decode("utf-8", "replace").splitlines()
+        elif files.is_finished(self.name):
+            with open(self.name, encoding="utf-8", errors="replace") as stream:
+                yield from (line.rstrip("\n") for line in stream)
+
+    def append(self, lines: Iterable[str]) -> None:
+        """Lines that belong together; they are on the disk before the next call."""
+        text = [line + "\n" for line in lines]
+        if not remote.is_url(self.name):
+            try:
+                if self._stream is None:
+                    self._stream = open(self.name, "ab")
+                self._stream.write("".join(text).encode())
+                self._stream.flush()
+            except OSError as error:
+                raise OutputError(f"cannot write {self.name!r}: {error.strerror or error}") from None
+            return
+        self._waiting += text
+        if len(self._waiting) >= PART_LINES or time.monotonic() - self._written >= PART_SECONDS:
+            self._flush()
+
+    def replace(self, lines: Iterable[str]) -> None:
+        """All lines anew, or none."""
+        self._close_stream()
+        files.write_output(self.name, "".join(line + "\n" for line in lines).encode(), force=True)
+        for part in self._parts:
+            remote.remove(part)
+        self._parts, self._waiting = [], []
+
+    def close(self) -> None:
+        self._close_stream()
+        if remote.is_url(self.name):
+            self._flush()
+            if self._parts:
+                self.replace(list(self.lines()))
+
+    def _flush(self) -> None:
+        self._written = time.monotonic()
+        if self._waiting:
+            last = int(self._parts[-1].rpartition(".part")[2]) if self._parts else 0
+            part = f"{self.name}.part{last + 1:05}"
+            remote.write(part, "".join(self._waiting).encode())
+            self._parts.append(part)
+            self._waiting = []
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _parts(name: str) -> Iterator[str]:
+    folder, _, base = name.rpartition("/")
+    if remote.is_folder(folder):
+        for url, relative, _ in remote.walk(folder):
+            if relative.startswith(base + ".part"):
+                yield url

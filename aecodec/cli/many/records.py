@@ -1,0 +1,199 @@
+"""What a collection's runs remember, in DST/_aecodec: settings, manifest, failures.
+
+A *unit* is what is written at once: a file, or a shard with all its pictures. The manifest has a row for each
+picture that has a result, and the row of a shard behind those of its pictures; so a unit's rows are complete
+exactly when its last one is there, and a run that was killed leaves none that are believed wrongly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+from aecodec import remote
+from aecodec.cli import files
+from aecodec.cli.many.journal import Journal
+from aecodec.errors import InputError, UsageError
+
+FOLDER = "_aecodec"
+Row: TypeAlias = dict[str, Any]
+
+
+class Done(NamedTuple):
+    """A unit in the manifest."""
+
+    input_bytes: int
+    output_bytes: int
+    sha256: str
+    failed: int
+    """Pictures of a shard that have no result."""
+
+
+class Records:
+    """The tables of one DST. Only one run at a time may write them, which a lock ensures on this machine."""
+
+    def __init__(self, dst: str) -> None:
+        self.folder = join(dst, FOLDER)
+        self.spare: str | None = None
+        """The folder for files that are not complete; None at URLs."""
+        self.done: dict[str, Done] = {}
+        self.failed: dict[str, list[Row]] = {}
+        self._lock: Any = None
+        if not remote.is_url(remote.local_path(self.folder)):
+            self.spare = os.path.join(remote.local_path(self.folder), "tmp")
+            files.make_parent(os.path.join(self.spare, "any"))
+            self._lock = _lock(Path(self.spare).parent / "lock")
+            self.sweep()
+        self._manifest = Journal(join(self.folder, "manifest.jsonl"))
+        self._failures = Journal(join(self.folder, "failures.jsonl"))
+        self._untidy = self._loaded = False
+        """Has the manifest rows that hold no more?"""
+
+    # -- what is there ---------------------------------------------------------------------------
+
+    def check_settings(self, settings: Row, force: bool) -> None:
+        """UsageError when what is there was made in another way; with force it is forgotten."""
+        name = join(self.folder, "settings.json")
+        if files.is_finished(name) and not force:
+            before = json.loads(files.read_input(name))
+            changed = [key for key in settings if settings[key] != before.get(key)]
+            if changed:
+                told = ", ".join(f"{key} {before.get(key)!r}, now {settings[key]!r}" for key in changed)
+                raise UsageError(
+                    f"what is in {self.folder!r} was made with {told}; "
+                    "take another DST, or --force to do everything again"
+                )
+        files.write_output(name, (json.dumps(settings, indent=1) + "\n").encode(), force=True)
+        if force:
+            self._manifest.replace([])
+
+    def load(self) -> None:
+        """InputError where a row cannot be read, except a last one that was torn."""
+        torn, complete = 0, True
+        for number, line in enumerate(self._manifest.lines(), 1):
+            if torn:
+                raise InputError(f"{self._manifest.name!r}, line {torn}: no JSON; mend or remove the line")
+            try:
+                row = json.loads(line)
+            except ValueError:
+                torn = number
+                continue
+            complete = row["shard"] is None
+            if complete:
+                self._untidy |= row["input"] in self.done
+                self.done[row["input"]] = _done(row)
+        if torn or not complete:
+            self._untidy = True
+            self._tidy()
+        for line in self._failures.lines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                continue  # torn; its input is tried again
+            unit = row["shard"] or row["input"]
+            if unit not in self.done or self.done[unit].failed:
+                self.failed.setdefault(unit, []).append(row)
+        self._loaded = True
+
+    # -- what happens ----------------------------------------------------------------------------
+
+    def add(self, unit: str, rows: Iterable[Row]) -> None:
+        """The rows of a unit that was tried; those with an "error" are failures. Older ones are forgotten."""
+        good = [row for row in rows if "error" not in row]
+        bad = [row for row in rows if "error" in row]
+        if good and good[-1]["shard"] is None:
+            self._untidy |= unit in self.done
+            self.done[unit] = _done(good[-1])
+            self._manifest.append(json.dumps(row) for row in good)
+        self.failed.pop(unit, None)
+        if bad:
+            self.failed[unit] = bad
+            self._failures.append(json.dumps(row) for row in bad)
+
+    def forget(self, unit: str) -> None:
+        """Its result is gone or is not what it was."""
+        self.done.pop(unit, None)
+        self._untidy = True
+
+    def close(self, parquet: bool = False) -> None:
+        """Tables without rows that hold no more; as Parquet, too, where that is asked for."""
+        try:
+            if self._loaded:
+                if self._untidy:
+                    self._tidy()
+                self._manifest.close()
+                self._failures.replace(json.dumps(row) for rows in self.failed.values() for row in rows)
+                if parquet:
+                    self._write_parquet()
+        finally:
+            if self.spare is not None:
+                self.sweep()
+                with suppress(OSError):  # a worker of a run that was killed may still write there
+                    os.rmdir(self.spare)
+            if self._lock is not None:
+                self._lock.close()
+
+    def _write_parquet(self) -> None:
+        from aecodec.cli.many import tables
+
+        for journal in (self._manifest, self._failures):
+            rows = map(json.loads, journal.lines())
+            tables.write_rows(journal.name.removesuffix("jsonl") + "parquet", rows)
+
+    def sweep(self) -> None:
+        """What workers that were killed have left."""
+        if self.spare is not None:
+            for path in Path(self.spare).iterdir():
+                path.unlink(missing_ok=True)
+
+    @property
+    def failures(self) -> str:
+        return self._failures.name
+
+    def _tidy(self) -> None:
+        """The last rows of each unit only."""
+        last = {unit: number for number, (unit, _) in enumerate(self._blocks())}
+        kept = (n for n in enumerate(self._blocks()) if last[n[1][0]] == n[0] and n[1][0] in self.done)
+        self._manifest.replace([line for _, (_, block) in kept for line in block])
+        self._untidy = False
+
+    def _blocks(self) -> Iterator[tuple[str, list[str]]]:
+        """The units of the manifest and their lines; those that are not complete are left out."""
+        block: list[str] = []
+        for line in self._manifest.lines():
+            try:
+                row = json.loads(line)
+            except ValueError:
+                return
+            block.append(line)
+            if row["shard"] is None:
+                own = (text for text in block[:-1] if json.loads(text)["shard"] == row["input"])
+                yield row["input"], [*own, line]
+                block = []
+
+
+def join(folder: str, name: str) -> str:
+    return f"{folder.rstrip('/')}/{name}" if remote.is_url(folder) else os.path.join(folder, name)
+
+
+def _done(row: Row) -> Done:
+    return Done(row["input_bytes"], row["output_bytes"], row["sha256"], row.get("failed", 0))
+
+
+def _lock(path: Path) -> Any:
+    """The system lets go of it when this process ends, however it does."""
+    stream = path.open("w")
+    try:
+        import fcntl
+
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:
+        pass  # Windows
+    except OSError:
+        stream.close()
+        raise UsageError(f"another run is writing to {str(path.parent.parent)!r}; wait for its end") from None
+    return stream

@@ -1,0 +1,111 @@
+"""WebDataset: a tar file of samples -> a tar file of the same samples with other pictures in them.
+
+Members whose names are equal up to the first dot are a sample. Of these the pictures are coded, and get
+another suffix; all other members stay as they are. A sample whose picture fails is left out: a training loop
+expects whole ones.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import time
+from collections.abc import Iterator
+from itertools import groupby
+from typing import IO, TYPE_CHECKING, TypeAlias
+
+from aecodec.cli import files
+from aecodec.cli.many.work import Task, failure_row, shard_outcome
+from aecodec.errors import InputError
+
+if TYPE_CHECKING:
+    from aecodec.cli.many.records import Row
+    from aecodec.cli.outcome import Outcome
+    from aecodec.cli.plan import Job
+    from aecodec.codec import Codec
+
+Member: TypeAlias = tuple[tarfile.TarInfo, bytes]
+_NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)")
+"""Key, extension: up to the first dot of the last part, and behind it."""
+
+
+def code_shard(task: Task, codec: Codec, job: Job) -> Outcome:
+    """InputError where the file is no tar file or is cut; pictures fail one by one."""
+    began = time.perf_counter()
+    rows: list[Row] = []
+    with files.opened(job.source) as stream, task.new_shard(job) as shard:
+        with tarfile.open(fileobj=shard.stream, mode="w", format=tarfile.PAX_FORMAT) as out:
+            for _, members in groupby(_members(job.source, stream), key=lambda member: _key(member[0].name)):
+                results, own = _code_sample(task, codec, job.source, list(members))
+                for info, data in results:
+                    out.addfile(info, io.BytesIO(data))
+                rows += own
+        stream.seek(0, io.SEEK_END)
+        size = stream.tell()
+    return shard_outcome(job, rows, shard, size, time.perf_counter() - began)
+
+
+def _members(name: str, stream: IO[bytes]) -> Iterator[Member]:
+    try:
+        with tarfile.open(fileobj=stream, mode="r:") as tar:
+            for info in tar:
+                if info.isfile():
+                    opened = tar.extractfile(info)
+                    assert opened is not None
+                    yield info, opened.read()
+                tar.members.clear()  # type: ignore[attr-defined]  # it would remember all headers
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise InputError(f"{name!r}: cannot be read as tar file: {error}") from None
+
+
+def _code_sample(
+    task: Task, codec: Codec, shard: str, members: list[Member]
+) -> tuple[list[Member], list[Row]]:
+    """-> the members of the result, none where a picture failed; the rows of its pictures."""
+    results: list[Member] = []
+    rows: list[Row] = []
+    for info, source in members:
+        if not _is_picture(task, info.name):
+            results.append((info, source))
+            continue
+        data, row = task.picture(codec, shard, info.name, source)
+        rows.append(row)
+        if data is not None:
+            info.name = _renamed(info.name, task.suffix)
+            info.size = len(data)
+            info.pax_headers = {k: v for k, v in info.pax_headers.items() if k not in ("path", "size")}
+            results.append((info, data))
+    names = [info.name for info, _ in results]
+    problem = next((f"two members would be {n!r}" for n in names if names.count(n) > 1), None)
+    problem = problem or next((f"{r['picture']!r} failed" for r in rows if "error" in r), None)
+    if problem is None:
+        return results, rows
+    whole = [row for row in rows if "error" not in row]
+    told = (f"{shard + '#' + row['picture']!r}: the sample is left out: {problem}" for row in whole)
+    lost = [
+        failure_row(t, InputError.exit_code, r["seconds"]) | {"picture": r["picture"]}
+        for t, r in zip(told, whole, strict=True)
+    ]
+    return [], [row for row in rows if "error" in row] + lost
+
+
+def _key(name: str) -> str:
+    match = _NAME.fullmatch(name)
+    return match[1] if match else name
+
+
+def _is_picture(task: Task, name: str) -> bool:
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return False
+    extension = match[2].lower()
+    if task.args.members:
+        return extension in task.args.members.lower().split(",")
+    if task.args.action == "encode":  # 1.seg.png is more likely a mask than a photograph
+        return f".{extension}" in task.wanted
+    return extension.rpartition(".")[2] == "aec"
+
+
+def _renamed(name: str, suffix: str) -> str:
+    return name.rpartition(".")[0] + suffix
