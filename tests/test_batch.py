@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -310,14 +309,12 @@ def waiting(tmp_path):
     processes = []
 
     def start(jobs):
-        command = [*COMMAND, "encode", "-r", tmp_path / "in", "--out-dir", tmp_path / "out", *FAST]
-        process = subprocess.Popen([*command, "--jobs", jobs], stderr=subprocess.PIPE, text=True)
+        command = [*COMMAND, "encode", "-r", tmp_path / "in", "--out-dir", tmp_path / "out", *FAST, "--json"]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([*command, "--jobs", jobs], text=True, **pipes)
         processes.append(process)
-        expected = tmp_path / "out" / ("c.aec" if jobs == "2" else "a.aec")
-        end = time.monotonic() + 60
-        while not expected.exists():
-            assert process.poll() is None and time.monotonic() < end
-            time.sleep(0.02)
+        for _ in range(int(jobs)):  # a file that is there may not be counted yet
+            assert json.loads(process.stdout.readline())["status"] == "done"
         return process
 
     yield start
