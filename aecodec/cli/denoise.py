@@ -48,7 +48,11 @@ def run(args: argparse.Namespace) -> int:
     from aecodec.latents import denoise
 
     codec = denoise.make_codec(
-        args.model, device=args.device, threads=args.threads, limits=common.limits(args)
+        args.model,
+        device=args.device,
+        threads=args.threads,
+        limits=common.limits(args),
+        precision=args.precision,
     )
     picture = common.keep_metadata(common.read_any(source, args), args.metadata)
     began = time.perf_counter()
