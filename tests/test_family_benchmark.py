@@ -117,6 +117,14 @@ def test_noise_and_holes_are_as_asked() -> None:
     )
 
 
+def test_non_local_means_keeps_what_grey_pictures_show() -> None:
+    from sklearn.datasets import load_digits
+
+    x = np.kron(load_digits().images[:2] / 16, np.ones((4, 4)))[:, None].astype(np.float32)
+    given = denoising.noisy(x, 25)
+    assert np.square(denoising.non_local_means(given, 25, 0.8) - x).mean() < 0.7 * np.square(given - x).mean()
+
+
 def test_filters_denoise() -> None:
     pytest.importorskip("skimage")
     x = np.zeros((2, 1, 24, 24), np.float32)
