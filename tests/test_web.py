@@ -68,7 +68,7 @@ def chrome(node: str) -> str:
 
 @pytest.fixture(scope="module")
 def codec() -> Codec:
-    return Codec(device="cpu", threads=1)
+    return Codec(device="cpu", precision="fp32", threads=1)
 
 
 def photograph(width: int, height: int, left: int = 0) -> np.ndarray:
@@ -180,7 +180,7 @@ def test_native_files_decode_to_the_same_symbols(codec: Codec, written: Path, an
 def test_files_of_the_browser_decode_natively(codec: Codec, written: Path, answered: Path) -> None:
     pictures = list(browser_pictures())
     assert len(pictures) >= 20
-    plain = Codec(device="cpu", threads=1, pixel_blocks=False)  # web/ writes none
+    plain = Codec(device="cpu", precision="fp32", threads=1, pixel_blocks=False)  # web/ writes none
     for name, image, quality in pictures:
         data = (answered / f"{name}.aec").read_bytes()
         codec.verify(data)  # the checksum of the symbols that are decoded here is the one written there

@@ -4,6 +4,7 @@
  *
  * The parsing itself is in the C core; this module gives it names, limits and messages. */
 import { CorruptError, LimitError } from "./errors.js";
+import { FREE_PIXELS } from "./limits.js";
 import { findGroups, blockSizes, packSizes } from "./group_data.js";
 import { concat } from "./source.js";
 
@@ -122,6 +123,18 @@ function sectionsAt(core, at, size, limits, salvage = false) {
   });
 }
 
+/** Decoding takes time for each pixel: a file that asks for much of it must be long, too. */
+function checkWork(header, size, { maxPixelsPerByte }) {
+  const { width, height } = header;
+  const [h, w] = latentSize(header);
+  const pixels = 256 * h * w; // padded, as they are coded
+  if (pixels > FREE_PIXELS && pixels > maxPixelsPerByte * size)
+    throw new LimitError(
+      `${size} bytes stand for ${width} x ${height} pixels; the limit is ${maxPixelsPerByte} pixels a byte ` +
+        "(pass a larger limit to accept it)",
+    );
+}
+
 /**
  * Takes a file apart and verifies every checksum. Pixels and symbols are not touched.
  * @param {import("./core.js").Core} core
@@ -139,6 +152,7 @@ export function readFile(core, data, limits) {
       const better = error instanceof CorruptError && explain(core, at, data.length, header, limits);
       throw better ? new CorruptError(better) : error;
     }
+    checkWork(header, data.length, limits);
     const where = Object.fromEntries(list.map((section) => [section.tag, section]));
     checkFlags(header, where);
     const parts = findGroups(core, at, where, header);

@@ -21,6 +21,8 @@ export interface Limits {
   maxGroups: number;
   /** Bytes of one metadata section after inflation. */
   maxMetadata: number;
+  /** Pixels that one byte of a file may stand for, in pictures of more than 2^20. */
+  maxPixelsPerByte: number;
 }
 
 export interface ModelProgress {

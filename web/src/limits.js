@@ -12,4 +12,9 @@ export const DEFAULT_LIMITS = Object.freeze({
   maxGroups: 2 ** 16,
   /** Bytes of one metadata section (ICC, EXIF, XMP) after inflation. */
   maxMetadata: 2 ** 26,
+  /** Pixels that one byte of a file may stand for, in pictures above FREE_PIXELS. */
+  maxPixelsPerByte: 2 ** 13,
 });
+
+/** A picture of so few pixels, padding included, may have any number for each byte of its file. */
+export const FREE_PIXELS = 2 ** 20;
