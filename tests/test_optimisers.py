@@ -59,6 +59,18 @@ def test_dense_layers(setting, dense, scales):
     assert {"g_a", "g_s"} <= inside
 
 
+def test_centres_are_kept_for_own_weights_alone():
+    """A layer that Adam has, or that is frozen, must not enter Muon's state: it could not be saved."""
+    model = CodecModel(SIZES["tiny"])
+    model.g_s.requires_grad_(False)
+    muon = make_optimisers(model, Config(dense_layers="transforms"))[0]
+    layers = (model.g_a.blocks[0].expand, model.context.blocks[0].expand, model.g_s.blocks[0].expand)
+    for layer in layers:
+        muon.centre(layer.weight, torch.ones(layer.in_channels))
+    assert [layer.weight in muon.state for layer in layers] == [True, False, False]
+    assert len(muon.state_dict()["state"]) == 1
+
+
 def test_every_weight_has_one_optimiser():
     for name in ("muon", "soap", "adam"):
         model = CodecModel(SIZES["tiny"])

@@ -120,7 +120,10 @@ def make_optimisers(model: nn.Module, cfg: Config) -> list[torch.optim.Optimizer
         return [adam]
     if cfg.optimiser == "soap":
         return [Soap(matrices, lr=cfg.soap_lr, weight_decay=cfg.weight_decay), adam]
+    taken = set(matrices)
     biases: dict[Tensor, Tensor] = {
-        m.weight: m.bias for m in model.modules() if isinstance(m, nn.Conv2d) and m.bias is not None
+        m.weight: m.bias
+        for m in model.modules()
+        if isinstance(m, nn.Conv2d) and m.bias is not None and m.weight in taken
     }
     return [Muon(matrices, cfg.muon_lr, cfg.muon_momentum, cfg.weight_decay, biases), adam]
