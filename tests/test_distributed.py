@@ -31,7 +31,7 @@ class Kept(train.Trainer):
         super().run()
         state = {"model": self.model.state_dict(), "ema": self.ema.weights}
         state |= {"optimisers": [o.state_dict() for o in self.optimisers]}
-        torch.save(state, self.out / f"rank-{self.rank}.pt")
+        torch.save(state, self.out / f"rank-{self.processes.rank}.pt")
 
 entry.Trainer = Kept
 sys.exit(entry.main(sys.argv[1:]))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from .checkpoint import warm_start
@@ -28,6 +26,7 @@ from .layers import ACTIVATIONS, LEVELS
 from .model import SIZES, CodecModel, lambda_of, size_of
 from .objectives import Forward, codec_objective, corruption_of
 from .optim import Muon, make_optimisers
+from .processes import Processes, process_count
 
 ENCODER = ("g_a", "h_a", "hyper_gain")
 """Modules that only an encoder has.  `gain` is none of them: the decoder undoes it."""
@@ -68,16 +67,8 @@ class Trainer:
         self._check()
         self.objective = codec_objective(cfg, seams=cfg.seam > 0)
         self.corruption = corruption_of(cfg)
-        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        for name, count in (("batch", cfg.batch), ("final_batch", cfg.final_batch)):
-            if count % self.world:
-                raise ValueError(f"setting {name!r}: {count} cannot be shared by {self.world} processes")
-        device = cfg.device
-        if self.world > 1:
-            dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
-            if device.startswith("cuda"):
-                device = f"cuda:{os.environ.get('LOCAL_RANK', 0)}"
-        self.device = torch.device(device)
+        self.processes = Processes(cfg.device)
+        self.device = self.processes.device
         if cfg.threads:
             torch.set_num_threads(cfg.threads)
         torch.manual_seed(cfg.seed)
@@ -87,7 +78,9 @@ class Trainer:
         pictures = load_pictures(cfg.data)
         held_out = min(cfg.validation, len(pictures) - 1)
         self.validation = pictures[:held_out]
-        self.crops = Crops(pictures[held_out:], self.device, cfg.seed, self.rank, self.world)
+        self.crops = Crops(
+            pictures[held_out:], self.device, cfg.seed, self.processes.rank, self.processes.world
+        )
         self.model = CodecModel(
             size_of(cfg.size, cfg.shape),
             cfg.activation,
@@ -128,6 +121,9 @@ class Trainer:
             if value not in known:
                 names = ", ".join(name or "nothing" for name in known)
                 raise ValueError(f"setting {key!r}: {value!r} is unknown; known: {names}")
+        for name, size in (("batch", cfg.batch), ("final_batch", cfg.final_batch)):
+            if size % process_count():
+                raise ValueError(f"setting {name!r}: {size} cannot be shared by {process_count()} processes")
         if cfg.train_only and not cfg.init:
             raise ValueError("setting 'train_only' wants 'init', the weights whose other parts are kept")
         if cfg.train_only and cfg.freeze_encoder_from < 1:
@@ -138,7 +134,7 @@ class Trainer:
     # -- checkpoints -----------------------------------------------------------------------------
 
     def save(self) -> None:
-        if self.rank:
+        if self.processes.rank:
             return
         state = {
             "model": self.model.state_dict(),
@@ -215,7 +211,7 @@ class Trainer:
         passed = Forward(given, x, output.x_hat, output.y_hat, self._encode(level), bits=bits, seam=seam)
         loss = self.objective(passed, lmbda, self._share(lmbda, given, x))  # type: ignore[arg-type]
         loss.total.backward()
-        self._share_gradients()
+        self.processes.mean_gradients(self.model)
         self.dormant.watch()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         if torch.isfinite(norm):
@@ -256,80 +252,43 @@ class Trainer:
                 if isinstance(optimiser, Muon):
                     for name, values in inputs.items():
                         weight = self.model.get_parameter(f"{name}.weight")
-                        optimiser.centre(weight, self._mean(values.mean(1)))
+                        optimiser.centre(weight, self.processes.mean(values.mean(1)))
         if self.done() < self.cfg.revive_until:
             torch.manual_seed(self.step)
             self.revived = self.dormant.revive(inputs, self.ema.weights, self.optimisers)
-            self._share_weights()
-
-    def _mean(self, value: Tensor) -> Tensor:
-        if self.world > 1:
-            dist.all_reduce(value)
-            value /= self.world
-        return value
-
-    def _share_weights(self) -> None:
-        if self.world > 1:
-            for value in (*self.model.state_dict().values(), *self.ema.weights.values()):
-                dist.broadcast(value, 0)
+            self.processes.follow_first((*self.model.state_dict().values(), *self.ema.weights.values()))
 
     def _own_levels(self, batch: int) -> Tensor:
         """This process's share of the step's levels, as of its crops; from then on its noise is its own."""
-        level = random_levels(batch)[self.rank :: self.world]
-        if self.rank:
-            torch.manual_seed((self.cfg.seed * 1_000_003 + self.step) ^ (self.rank << 40))
+        level = random_levels(batch)[self.processes.rank :: self.processes.world]
+        if self.processes.rank:
+            torch.manual_seed((self.cfg.seed * 1_000_003 + self.step) ^ (self.processes.rank << 40))
         return level
-
-    def _averaged(self, values: dict[str, float]) -> dict[str, float]:
-        """Over the processes, each of which has seen other pictures at other levels."""
-        if self.world == 1:
-            return values
-        shared = torch.tensor(list(values.values()), dtype=torch.float64, device=self.device)
-        dist.all_reduce(shared)
-        return dict(zip(values, (shared / self.world).tolist(), strict=True))
-
-    def _share_gradients(self) -> None:
-        if self.world == 1:
-            return
-        grads = [p.grad for p in self.model.parameters() if p.grad is not None]
-        flat = torch.cat([g.flatten() for g in grads])
-        dist.all_reduce(flat)
-        flat /= self.world
-        for g, part in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
-            g.copy_(part.view_as(g))
-
-    def _agreed(self, seconds: float) -> float:
-        """The first process's clock: all must follow one schedule and stop after the same step."""
-        if self.world == 1:
-            return seconds
-        shared = torch.tensor([seconds], dtype=torch.float64, device=self.device)
-        dist.broadcast(shared, 0)
-        return float(shared)
 
     # -- the loop --------------------------------------------------------------------------------
 
     def run(self) -> None:
         cfg = self.cfg
-        log = (self.out / "log.jsonl").open("a", encoding="utf-8") if self.rank == 0 else None
+        log = (self.out / "log.jsonl").open("a", encoding="utf-8") if self.processes.rank == 0 else None
         board = None
-        if cfg.tensorboard and self.rank == 0:
+        if cfg.tensorboard and self.processes.rank == 0:
             from torch.utils.tensorboard import SummaryWriter
 
             board = SummaryWriter(self.out)
         started = saved = time.monotonic()
         sums = {"loss": 0.0, "bpp": 0.0, "psnr": 0.0}
-        count = 0
+        steps = 0
         while self.done() < 1:
             before = time.monotonic()
             loss, bpp, mse = self.train_step()
-            self.elapsed = self._agreed(self.elapsed + time.monotonic() - before)
+            self.elapsed = self.processes.clock(self.elapsed + time.monotonic() - before)
             sums["loss"] += loss
             sums["bpp"] += float(bpp.mean())
             sums["psnr"] += float((10 * torch.log10(255**2 / mse)).mean())
-            count += 1
+            steps += 1
             if self.step % cfg.log_every == 0 or self.done() >= 1:
-                means = self._averaged({k: v / count for k, v in sums.items()})
-                sums, count = dict.fromkeys(sums, 0.0), 0
+                means = self.processes.mean_values({k: v / steps for k, v in sums.items()})
+                sums, steps = dict.fromkeys(sums, 0.0), 0
             if log and (self.step % cfg.log_every == 0 or self.done() >= 1):
                 row = {k: round(v, 5) for k, v in means.items()}
                 left = self.elapsed * (1 / max(self.done(), 1e-9) - 1)
@@ -342,19 +301,17 @@ class Trainer:
                     for key in sums:
                         board.add_scalar(key, row[key], self.step)
                 _progress(row, self.done(), left)
-            if self.rank == 0 and (self.step % cfg.evaluate_every == 0 or self.done() >= 1):
+            if self.processes.rank == 0 and (self.step % cfg.evaluate_every == 0 or self.done() >= 1):
                 self._evaluate(log)
             if time.monotonic() - saved > 60 * cfg.save_minutes:
                 self.save()
                 saved = time.monotonic()
-            if cfg.stop_minutes and self._agreed(time.monotonic() - started) > 60 * cfg.stop_minutes:
+            if cfg.stop_minutes and self.processes.clock(time.monotonic() - started) > 60 * cfg.stop_minutes:
                 break
         self.save()
         if log:
             log.close()
-        if self.world > 1:
-            dist.barrier()  # gloo's threads abort a process whose peer has left before it
-            dist.destroy_process_group()
+        self.processes.end()
 
     def _evaluate(self, log: Any) -> None:
         if not self.validation:
