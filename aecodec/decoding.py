@@ -20,7 +20,7 @@ from aecodec.container import Header
 from aecodec.entropy import GroupReader
 from aecodec.errors import CorruptError
 from aecodec.loaded import BATCH, Z_MAX, Model, level_of, quality_of
-from aecodec.networks import Float, Group, Groups, valid
+from aecodec.networks import Float, Group, Groups
 from aecodec.parallel import Workers, ahead, workers, worth
 from aecodec.region import Plan
 from aecodec.rolling import Rows
@@ -58,7 +58,7 @@ def bands(
     the last band, unless `checked` is False: CorruptError. The others have symbols None.
     salvage: groups that cannot be decoded have symbols None, too, instead of raising CorruptError.
     """
-    groups = Groups(header.latent_size, header.group_edge, model.bundle.group)
+    groups = Groups(header.latent_size, header.group_edge)
     height, width = (side // 4 for side in header.latent_size)
     halo, crc, lost = model.networks.halo("synthesis"), 0, 0
     size = 1 if salvage else BATCH  # one that fails must not take others with it
@@ -68,7 +68,7 @@ def bands(
         for band in groups.bands(windows.band_height(height, width, halo, *limits)):
             found: dict[int, tuple[entropy.Symbols, entropy.Symbols]] = {}
             own = [number for number in band if number in wanted]
-            for batch in (own[i : i + size] for i in range(0, len(own), size)):
+            for batch in groups.batches(own, size):
                 try:
                     decoded = _decode_groups(model, header, groups, batch, payloads, pool)
                 except CorruptError:
@@ -76,8 +76,9 @@ def bands(
                         raise
                     continue
                 found |= zip(batch, decoded, strict=True)
-            for z, y in found.values():
-                crc = entropy.symbols_crc(crc, z, y)
+            for number in own:
+                if number in found:
+                    crc = entropy.symbols_crc(crc, *found[number])
             lost += len(band) - len(found)
             top, bottom = groups.all[band[0]].top // 4, groups.bottom(band[-1])
             yield Band([groups.all[n] for n in band], [found.get(n) for n in band], top, bottom)
@@ -118,19 +119,17 @@ def decode_first(model: Model, header: Header, payloads: list[memoryview]) -> tu
     The second half, to which most of the scale networks' work belongs, is not read, so that the checksum of
     the symbols cannot be verified; those of all bytes have been when the file was taken apart."""
     networks, level = model.networks, level_of(header)
-    groups = Groups(header.latent_size, header.group_edge, model.bundle.group)
-    (h, w), number = header.latent_size, 0
+    groups = Groups(header.latent_size, header.group_edge)
+    h, w = header.latent_size
     symbols = np.zeros((1, model.bundle.n, h, w), np.float32)  # [1, N, h, w]
     z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)  # [1, Z, h/4, w/4]
-    for batch in groups.batches(BATCH):
-        numbers = range(number, number + len(batch))
-        readers = [_reader(model, header, g, payloads[n]) for g, n in zip(batch, numbers, strict=True)]
+    for numbers in groups.batches(range(len(groups.all)), BATCH):
+        readers = [_reader(model, header, groups.all[n], payloads[n]) for n in numbers]
         z = [_checked_z(r.z(), n) for r, n in zip(readers, numbers, strict=True)]  # [Z, vh/4, vw/4] each
-        index, _ = networks.scales_first(groups.pad(z, of_z=True), groups.mask(batch), level)  # [G, N, e, e]
-        for group, reader, of_z, part in zip(batch, readers, z, index, strict=True):
-            groups.cut(symbols[0], group)[:] = reader.first(valid(part, group))  # [N, vh, vw]
-            groups.cut(z_hat[0], group, of_z=True)[:] = of_z
-        number += len(batch)
+        index, _ = networks.scales_first(np.stack(z).astype(np.float32), level)  # [G, N, vh, vw]
+        for number, reader, of_z, part in zip(numbers, readers, z, index, strict=True):
+            groups.cut(symbols[0], groups.all[number])[:] = reader.first(part)  # [N, vh, vw]
+            groups.cut(z_hat[0], groups.all[number], of_z=True)[:] = of_z
     return symbols, z_hat
 
 
@@ -224,21 +223,17 @@ def _decode_groups(
     payloads: list[memoryview],
     pool: Workers,
 ) -> list[tuple[entropy.Symbols, entropy.Symbols]]:
-    """The symbols of some groups: z [Z, vh/4, vw/4] and y [N, vh, vw] of each."""
+    """The symbols of some groups of one shape: z [Z, vh/4, vw/4] and y [N, vh, vw] of each."""
     networks, level = model.networks, level_of(header)
-    batch = [groups.all[number] for number in numbers]
-    readers = [_reader(model, header, g, payloads[n]) for g, n in zip(batch, numbers, strict=True)]
+    readers = [_reader(model, header, groups.all[n], payloads[n]) for n in numbers]
     z = [_checked_z(r.z(), n) for r, n in zip(readers, numbers, strict=True)]  # [Z, vh/4, vw/4] each
-    z_batch, mask = groups.pad(z, of_z=True), groups.mask(batch)  # [G, Z, e/4, e/4], [G, 1, e/4, e/4]
-    index, features = networks.scales_first(z_batch, mask, level)  # [G, N, e, e], [G, S, e, e]
-    members = list(zip(readers, index, batch, strict=True))
-    first = pool.map(lambda m: m[0].first(valid(m[1], m[2])), members)  # [N, vh, vw] each
-    index = networks.scales_second(features, groups.pad(first), mask, level)  # [G, N, e, e]
-    members = list(zip(readers, index, batch, strict=True))
-    second = pool.map(lambda m: m[0].second(valid(m[1], m[2])), members)  # [N, vh, vw] each
+    index, features = networks.scales_first(np.stack(z).astype(np.float32), level)  # index [G, N, vh, vw]
+    first = pool.map(lambda m: m[0].first(m[1]), list(zip(readers, index, strict=True)))  # [N, vh, vw] each
+    index = networks.scales_second(features, np.stack(first), level)
+    second = pool.map(lambda m: m[0].second(m[1]), list(zip(readers, index, strict=True)))
     for reader in readers:
         reader.finish()
-    return [(z[i], first[i] + second[i]) for i in range(len(batch))]  # the halves do not overlap
+    return [(z[i], first[i] + second[i]) for i in range(len(numbers))]  # the halves do not overlap
 
 
 def _reader(model: Model, header: Header, group: Group, payload: memoryview) -> GroupReader:

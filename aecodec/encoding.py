@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from aecodec import blocks, entropy, pixels, windows
 from aecodec.container import Header
 from aecodec.loaded import BATCH, SYMBOL_MAX, Model, level_of, quality_of
-from aecodec.networks import Float, Group, Groups, Index, valid
+from aecodec.networks import Float, Group, Groups, Index
 from aecodec.parallel import Workers, workers, worth
 from aecodec.raster import Raster
 from aecodec.rolling import Rows
+from aecodec.scale_networks import Features
 from aecodec.windows import Span
 
 WIDEST = 2560
@@ -54,13 +55,13 @@ class _Encoder:
     ) -> None:
         self._model, self._header, self._raster, self._flat, self._pool = model, header, raster, flat, pool
         self._quality, self._level = quality_of(header), level_of(header)
-        self._grid = Groups(header.latent_size, header.group_edge, model.bundle.group)
+        self._grid = Groups(header.latent_size, header.group_edge)
         self._height, self._width = (side // 4 for side in header.latent_size)
         n, z = model.bundle.n, model.bundle.z
         self._y = Rows(n, 4, self._width, np.float32)  # [N, h, w]
         self._z = Rows(z, 1, self._width, np.float32)  # [Z, h/4, w/4]
         self._index = Rows(n, 4, self._width, np.uint8)  # [N, h, w], of the first half
-        self._features: dict[int, Float] = {}  # [S, e, e] of each group
+        self._features: dict[int, Features] = {}  # of each group
 
     def groups(self) -> Iterator[Coded]:
         """Every group, in raster order."""
@@ -91,13 +92,12 @@ class _Encoder:
         for column, (y, z_hat) in networks.analysis_band(self._x, rows, self._width, self._quality):
             new_y[:, :, column.inner(4)] = y[0]
             new_z[:, :, column.inner(1)] = z_hat[0]
-        for numbers in _batches(band):
-            batch = [grid.all[n] for n in numbers]
-            z_batch = grid.pad([self._z.group(g) for g in batch], of_z=True)  # [G, Z, e/4, e/4]
-            index, features = networks.scales_first(z_batch, grid.mask(batch), self._level)
-            for number, group, part, found in zip(numbers, batch, index, features, strict=True):
-                self._index.group(group)[:] = valid(part, group)  # [N, vh, vw]
-                self._features[number] = found  # [S, e, e]
+        for numbers in grid.batches(band, BATCH):
+            z_batch = np.stack([self._z.group(grid.all[n]) for n in numbers])  # [G, Z, vh/4, vw/4]
+            index, features = networks.scales_first(z_batch, self._level)
+            for number, part, found in zip(numbers, index, features, strict=True):
+                self._index.group(grid.all[number])[:] = part  # [N, vh, vw]
+                self._features[number] = found
 
     def _x(self, rows: Span, columns: Span) -> list[Float]:
         """[1, 3, H, W] of a window."""
@@ -109,7 +109,7 @@ class _Encoder:
             blocks.flatten(found, self._flat[rows.outer(1), columns.outer(1)])
         return [found]
 
-    def _code(self, numbers: range) -> Iterator[Callable[[], Coded]]:
+    def _code(self, numbers: range) -> list[Callable[[], Coded]]:
         """The groups, whole rows of them, on their way to the coder."""
         networks, grid, n = self._model.networks, self._grid, self._model.bundle.n
         top, bottom = grid.all[numbers[0]].top // 4, grid.bottom(numbers[-1])
@@ -118,21 +118,22 @@ class _Encoder:
         rows = windows.span(top, bottom, networks.halo("context"), self._height)
         for column, parts in networks.context_band(self._latents, rows, self._width, self._quality):
             first[:, :, column.inner(4)], residual[:, :, column.inner(4)] = (part[0] for part in parts)
-        for some in _batches(numbers):
-            batch = [grid.all[number] for number in some]
-            places = [_below(group, 4 * top) for group in batch]
-            features = np.stack([self._features.pop(number) for number in some])  # [G, S, e, e]
-            first_batch = grid.pad([grid.cut(first, place) for place in places])  # [G, N, e, e]
-            index = networks.scales_second(features, first_batch, grid.mask(batch), self._level)
-            for group, place, part in zip(batch, places, index, strict=True):
-                yield self._pool.submit(
+        coming = {}
+        for some in grid.batches(numbers, BATCH):
+            places = [_below(grid.all[number], 4 * top) for number in some]
+            features = np.stack([self._features.pop(number) for number in some])
+            first_batch = np.stack([grid.cut(first, place) for place in places])  # [G, N, vh, vw]
+            index = networks.scales_second(features, first_batch, self._level)
+            for number, place, part in zip(some, places, index, strict=True):
+                coming[number] = self._pool.submit(
                     self._coded,
-                    self._z.group(group).astype(np.int16),  # [Z, vh/4, vw/4]
+                    self._z.group(grid.all[number]).astype(np.int16),  # [Z, vh/4, vw/4]
                     grid.cut(first, place).copy(),  # [N, vh, vw]
-                    self._index.group(group).copy(),  # [N, vh, vw]
+                    self._index.group(grid.all[number]).copy(),  # [N, vh, vw]
                     grid.cut(residual, place).copy(),  # [N, vh, vw]
-                    valid(part, group),  # [N, vh, vw]
+                    part,  # [N, vh, vw]
                 )
+        return [coming[number] for number in numbers]
 
     def _latents(self, rows: Span, columns: Span) -> list[NDArray[Any]]:
         """y [1, N, h, w], z_hat [1, Z, h/4, w/4] and index_first [1, N, h, w] of a window."""
@@ -148,11 +149,6 @@ class _Encoder:
         z_row = tables.z_row[self._header.level]  # [Z]
         payload = entropy.encode_group(tables, z, z_row, first, i_first, second, i_second)
         return payload, z, first + second
-
-
-def _batches(numbers: range) -> list[range]:
-    """Groups that go through the scale networks together; bounds the memory they take."""
-    return [numbers[i : i + BATCH] for i in range(0, len(numbers), BATCH)]
 
 
 def _below(group: Group, top: int) -> Group:

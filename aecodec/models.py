@@ -24,6 +24,7 @@ PACKAGED = Path(__file__).parent / "bundles"
 FORMAT = 1
 SCALES = 64
 WINDOWED = ("analysis", "context", "synthesis")
+SCALE_NETWORKS = ("scales_first", "scales_second")
 GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
 PREVIEWS = (8, 16)
 """Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
@@ -32,6 +33,15 @@ ENCODER_ONLY = "analysis.onnx"
 EXACT = ("tables.bin", "scales_first.onnx", "scales_second.onnx")
 """The files that decide which symbols a file has."""
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
+
+
+@dataclass(frozen=True, slots=True)
+class ExactForm:
+    """A scale network in bytes instead of float32."""
+
+    file: str
+    answer: int
+    """What scale_networks.known_answer() finds in the form in float32."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,10 @@ class Bundle:
     """What a squared error cost at level 0 and at level 63, in bits, when the model was trained."""
     previews: tuple[int, ...]
     """Divisors of the pictures that the bundle has a small graph for."""
+    s: int
+    """Channels of the scale networks' features; 0 where `exact` has none."""
+    exact: dict[str, ExactForm]
+    """The scale networks that the bundle has in bytes, too."""
     precisions: dict[str, dict[str, str]]
     """{"int8": {graph: file}}: the graphs that the bundle has in another precision than float32, too."""
     manifest: dict[str, Any] = field(repr=False, compare=False)
@@ -132,6 +146,8 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         halo={name: int(manifest["halo"][name]) for name in WINDOWED},
         lambdas=_lambdas(manifest),
         previews=tuple(divisor for divisor in PREVIEWS if f"preview_{divisor}.onnx" in hashes),
+        s=int(manifest.get("S", 0)),
+        exact=_exact(manifest, hashes),
         precisions=_precisions(manifest, hashes),
         manifest=manifest,
         base=base,
@@ -147,6 +163,19 @@ def _base(folder: Path, manifest: dict[str, Any]) -> Path | None:
     if any("analysis" in graphs for graphs in manifest.get("precisions", {}).values()):
         raise ValueError("precisions: the base's analysis is another encoder")
     return folder.parent / str(name)
+
+
+def _exact(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, ExactForm]:
+    found = {
+        str(graph): ExactForm(str(form["file"]), int(form["answer"], 16))
+        for graph, form in manifest.get("exact", {}).items()
+    }
+    files = {form.file for form in found.values()}
+    if unknown := sorted(({*found} - {*SCALE_NETWORKS}) | (files - {*hashes})):
+        raise ValueError(f"exact: {', '.join(unknown)}")
+    if found and int(manifest["S"]) < 1:
+        raise ValueError("S: the channels of the scale networks' features expected")
+    return found
 
 
 def _precisions(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, dict[str, str]]:

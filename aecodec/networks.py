@@ -1,33 +1,33 @@
 """The five graphs of a model as callables, and pictures cut into groups for the two exact ones.
 
     analysis        x [1, 3, H, W], quality            -> y [1, N, h, w], z_hat [1, Z, h/4, w/4]
-    scales_first    z_hat [G, Z, e/4, e/4], mask, level -> index_first [G, N, e, e], features [G, S, e, e]
-    context         y, z_hat, quality, index_first      -> symbols_first, residual_second [1, N, h, w]
-    scales_second   features, symbols_first, mask, level -> index_second [G, N, e, e]
+    scales_first    z_hat [G, Z, a, b], level          -> index_first [G, N, 4a, 4b], features
+    context         y, z_hat, quality, index_first     -> symbols_first, residual_second [1, N, h, w]
+    scales_second   features, symbols_first, level     -> index_second [G, N, 4a, 4b]
     synthesis       symbols [1, N, h, w], z_hat, quality -> x_hat [1, 3, H, W]
-    preview_8, _16  the same                            -> x_hat at 1/8, 1/16 (not in every bundle)
+    preview_8, _16  the same                           -> x_hat at 1/8, 1/16 (not in every bundle)
 
-h = H/16; e: side of a group (32); G: groups run together. analysis, context and synthesis are ordinary
-float networks, which see a large picture in windows; the scale networks are integers held in float32 and
-see one group each.
+h = H/16; G: groups run together, of one shape. analysis, context and synthesis are ordinary float networks,
+which see a large picture in windows; the scale networks are exact and see one group each (scale_networks.py).
 """
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import windows
-from aecodec.errors import AecodecError, DeviceError
-from aecodec.models import Bundle
+from aecodec import scale_networks, windows
+from aecodec.errors import AecodecError
+from aecodec.models import SCALE_NETWORKS, Bundle
 from aecodec.parallel import cpus
 from aecodec.precision import Precision, choose
+from aecodec.scale_networks import Features, Form, Level, Symbols
 from aecodec.session import Device, Session, open_session
 from aecodec.windows import Cut, Span
 
@@ -35,10 +35,6 @@ Float = NDArray[np.float32]
 Windows = Iterator[tuple[Span, list[Float]]]
 """Columns of a window in a band, and a network's results there."""
 Index = NDArray[np.uint8]
-
-EXACT = ("scales_first", "scales_second")
-"""They decide how bytes are read. They run on the CPU on every device: a GPU library may pick an
-algorithm (Winograd, FFT, reduced precision) that is not exact."""
 
 ENCODED = 768
 """Blocks of a window in the encoder, which has less memory left: beside it stands the picture."""
@@ -73,6 +69,7 @@ class Networks:
         self.largest = largest
         self.threads = cpus() if threads is None else max(1, threads)
         self._sessions: dict[str, Session] = {}
+        self._exact: dict[str, Form] = {}
         self._lock = threading.Lock()
 
     def prepare(self, graphs: Sequence[str]) -> None:
@@ -81,9 +78,9 @@ class Networks:
         def work() -> None:
             with contextlib.suppress(AecodecError):
                 for graph in graphs:
-                    self.session(graph)
+                    self.exact(graph) if graph in SCALE_NETWORKS else self.session(graph)
 
-        if not all(graph in self._sessions for graph in graphs):
+        if not all(graph in self._sessions or graph in self._exact for graph in graphs):
             threading.Thread(target=work, name="aecodec-prepare").start()
 
     def session(self, graph: str) -> Session:
@@ -91,13 +88,24 @@ class Networks:
             return self._sessions[graph]
         with self._lock:
             if graph not in self._sessions:
-                device: Device = "cpu" if graph in EXACT else self._device
                 precision = choose(self._precision, self._bundle, self._device)
-                if precision == "int8":
-                    device = "cpu"
+                device: Device = "cpu" if precision == "int8" else self._device
                 data = self._bundle.read(self._bundle.file_of(graph, precision))
                 self._sessions[graph] = open_session(data, device, self._threads, self._optimise)
             return self._sessions[graph]
+
+    def exact(self, graph: str) -> Form:
+        """One of the scale networks. They decide how bytes are read, and run on the CPU on every device:
+        a GPU library may pick an algorithm (Winograd, FFT, reduced precision) that is not exact."""
+        if graph in self._exact:
+            return self._exact[graph]
+        with self._lock:
+            if graph not in self._exact:
+                self._exact[graph] = scale_networks.load(self._bundle, graph, self._open_exact)
+            return self._exact[graph]
+
+    def _open_exact(self, data: bytes) -> Session:
+        return open_session(data, "cpu", self._threads, self._optimise)
 
     def derived(self, key: str, graph: str, change: Callable[[bytes], bytes]) -> Session:
         """A session for what `change` makes of one of the graphs; made once for each key."""
@@ -108,11 +116,7 @@ class Networks:
             return self._sessions[key]
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> list[Any]:
-        session = self.session(graph)
-        try:
-            return session.run(None, inputs)
-        except Exception as error:  # onnxruntime raises its own types, which differ between versions
-            raise DeviceError(f"graph {graph} of model {self._bundle.name!r} failed: {error}") from None
+        return scale_networks.runner(self.session(graph), self._bundle.name, graph)(**inputs)
 
     def _bands(
         self, name: str, call: windows.Network, cut: Cut, rows: Span, width: int, most: int = windows.LARGEST
@@ -141,9 +145,8 @@ class Networks:
     def _analysis(self, quality: Float) -> windows.Network:
         return lambda x: self._run("analysis", x=x, quality=quality)
 
-    def scales_first(self, z_hat: Float, mask: Float, level: NDArray[np.int64]) -> tuple[Index, Float]:
-        index_first, features = self._run("scales_first", z_hat=z_hat, mask=mask, level=level)
-        return index_first, features
+    def scales_first(self, z_hat: Float, level: Level) -> tuple[Index, Features]:
+        return self.exact("scales_first").first(z_hat, level)
 
     def context(self, y: Float, z_hat: Float, quality: Float, index_first: Index) -> tuple[Float, Float]:
         inputs: list[NDArray[Any]] = [y, z_hat, index_first]
@@ -157,12 +160,8 @@ class Networks:
     def _context(self, quality: Float) -> windows.Network:
         return lambda y, z, i: self._run("context", y=y, z_hat=z, quality=quality, index_first=i)
 
-    def scales_second(
-        self, features: Float, symbols_first: Float, mask: Float, level: NDArray[np.int64]
-    ) -> Index:
-        inputs = {"features": features, "symbols_first": symbols_first, "mask": mask}
-        index: Index = self._run("scales_second", **inputs, level=level)[0]
-        return index
+    def scales_second(self, features: Features, symbols_first: Symbols, level: Level) -> Index:
+        return self.exact("scales_second").second(features, symbols_first, level)
 
     def synthesis(self, symbols: Float, z_hat: Float, quality: Float) -> Float:
         (x_hat,) = self._whole("synthesis", self._synthesis("synthesis", quality), [symbols, z_hat], [4, 1])
@@ -211,13 +210,10 @@ class Group:
 
 
 class Groups:
-    """The latents of one picture as groups of edge x edge, in raster order.
+    """The latents of one picture as groups of edge x edge, in raster order."""
 
-    side: e of the scale networks, at least edge; smaller groups are padded to it as those at a border are.
-    """
-
-    def __init__(self, latent_size: tuple[int, int], edge: int, side: int | None = None) -> None:
-        self.latent_size, self.edge, self.side = latent_size, edge, side or edge
+    def __init__(self, latent_size: tuple[int, int], edge: int) -> None:
+        self.latent_size, self.edge = latent_size, edge
         height, width = latent_size
         self.all = [
             Group(top, left, min(edge, height - top), min(edge, width - left))
@@ -240,29 +236,15 @@ class Groups:
         """Where the row of this group ends, in blocks of 64 pixels."""
         return (self.all[number].top + self.all[number].height) // 4
 
-    def batches(self, size: int) -> list[list[Group]]:
-        """Groups that go through the scale networks together; bounds the memory they take."""
-        return [self.all[i : i + size] for i in range(0, len(self.all), size)]
+    def batches(self, numbers: Iterable[int], size: int) -> list[list[int]]:
+        """Groups of one shape that go through the scale networks together; `size` bounds their memory.
 
-    def mask(self, batch: Sequence[Group]) -> Float:
-        """-> [G, 1, e/4, e/4], 1 inside the picture."""
-        side = self.side // 4
-        mask = np.zeros((len(batch), 1, side, side), np.float32)
-        for g, group in enumerate(batch):
-            mask[g, :, : group.height // 4, : group.width // 4] = 1
-        return mask
-
-    def stack(self, a: Float, batch: Sequence[Group], of_z: bool = False) -> Float:
-        """[C, h, w] -> [G, C, e, e], zero outside the picture; z: [C, h/4, w/4] -> [G, C, e/4, e/4]."""
-        return self.pad([self.cut(a, group, of_z) for group in batch], of_z)
-
-    def pad(self, parts: Sequence[NDArray[Any]], of_z: bool = False) -> Float:
-        """Valid parts [C, vh, vw] -> [G, C, e, e], zero outside."""
-        side = self.side // 4 if of_z else self.side
-        out = np.zeros((len(parts), parts[0].shape[0], side, side), np.float32)
-        for g, part in enumerate(parts):
-            out[g, :, : part.shape[1], : part.shape[2]] = part
-        return out
+        Those of a row come together but for the last, which may be narrower."""
+        shapes: dict[tuple[int, int], list[int]] = {}
+        for number in numbers:
+            group = self.all[number]
+            shapes.setdefault((group.height, group.width), []).append(number)
+        return [same[i : i + size] for same in shapes.values() for i in range(0, len(same), size)]
 
     @staticmethod
     def cut(a: NDArray[Any], group: Group, of_z: bool = False) -> NDArray[Any]:
@@ -270,8 +252,3 @@ class Groups:
         k = 4 if of_z else 1
         bottom, right = group.top + group.height, group.left + group.width
         return a[:, group.top // k : bottom // k, group.left // k : right // k]
-
-
-def valid(index: Index, group: Group) -> Index:
-    """[N, e, e] -> [N, vh, vw]: what is inside the picture."""
-    return np.ascontiguousarray(index[:, : group.height, : group.width])

@@ -5,13 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
 
-from aecodec.models import EXACT
+from aecodec.models import EXACT, SCALE_NETWORKS, load
+from aecodec.scale_networks import known_answer
+from aecodec.scale_networks import load as load_scale_network
+from aecodec.session import Session, open_session
 from aecodec.training.checkpoint import load_model
 from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SKIP, CodecModel
@@ -58,10 +62,11 @@ def write_bundle(
     folder: Path,
     int8: Mapping[str, onnx.ModelProto] | None = None,
     identity: Identity | None = None,
+    exact: Mapping[str, onnx.ModelProto] | None = None,
 ) -> dict[str, Any]:
     """Write all files of the bundle; returns the manifest.  ValueError when the 2^24 bound can be broken.
 
-    int8: graphs of the same names in 8 bits. They are no part of the model's id.
+    int8, exact: float graphs in 8 bits, scale networks in bytes, by name. They are no part of the model's id.
     identity: that of a bundle of the same weights, whose id this one keeps: the files that were made with it
     stay readable. ValueError when its tables or scale networks are others."""
     graphs = all_graphs(model, cfg["activation"]) | preview_graphs(model, cfg["activation"])
@@ -74,7 +79,8 @@ def write_bundle(
         raise ValueError(f"{', '.join(other)}: not those of the bundle whose id is to be kept")
     identity = identity or fresh
     precisions = {"int8": {graph: f"{graph}.int8.onnx" for graph in int8}} if int8 else {}
-    contents |= {f"{graph}.int8.onnx": made.SerializeToString() for graph, made in (int8 or {}).items()}
+    more = {**(int8 or {}), **(exact or {})}
+    contents |= {f"{graph}.int8.onnx": made.SerializeToString() for graph, made in more.items()}
     files = {}
     for file, data in contents.items():
         (folder / file).write_bytes(data)
@@ -92,6 +98,8 @@ def write_bundle(
         "halo": halo(model.size),
         "dead_zone": [round(v, 5) for v in offsets.tolist()],
         "kmac_per_pixel": kmac_per_pixel(graphs),
+        "S": model.size.scale_width,
+        "exact": {},
         "precisions": precisions,
         "opset": OPSET,
         "onnx": onnx.__version__,
@@ -102,5 +110,28 @@ def write_bundle(
         "identity": dict(sorted(identity.items())),
         "files": files,
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    _write(manifest, folder)
+    if exact:
+        manifest["exact"] = {
+            graph: {"file": f"{graph}.int8.onnx", "answer": f"{answer:08x}"}
+            for graph, answer in known_answers(folder).items()
+        }
+        _write(manifest, folder)
     return manifest
+
+
+def _write(manifest: dict[str, Any], folder: Path) -> None:
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+
+def known_answers(folder: Path) -> dict[str, int]:
+    """What the scale networks of a bundle give for known groups, in the form in float32."""
+    bundle = replace(load(folder), exact={})
+
+    def open_graph(data: bytes) -> Session:
+        return open_session(data, "cpu")
+
+    return {
+        graph: known_answer(bundle, graph, load_scale_network(bundle, graph, open_graph))
+        for graph in SCALE_NETWORKS
+    }

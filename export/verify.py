@@ -13,6 +13,8 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
+from aecodec.models import SCALE_NETWORKS, load
+from aecodec.scale_networks import InBytes, runner
 from aecodec.training.entropy_model import INDEX_COUNT
 from aecodec.training.layers import checkerboard
 from aecodec.training.model import CodecModel
@@ -104,6 +106,31 @@ def check_exact(model: CodecModel, folder: Path, say: Callable[[str], None], rou
                 compared += i1.size + i2.size
     settings = len(first_sessions)
     say(f"exact networks: {compared} indices equal under {settings} settings, torch and int64 numpy")
+    return compared
+
+
+def check_exact_int8(model: CodecModel, folder: Path, say: Callable[[str], None], rounds: int = 2) -> int:
+    """The scale networks in bytes, if the bundle has them, as check_exact does; groups are not padded."""
+    bundle = load(folder)
+    if not bundle.exact:
+        return 0
+    rng = np.random.default_rng(8)
+    paths = [folder / bundle.exact[graph].file for graph in SCALE_NETWORKS]
+    found = [[(n, s) for n, s in sessions(path) if n.startswith("CPU")] for path in paths]
+    compared = 0
+    for _ in range(rounds):
+        for z_hat, symbols, level, a, b in _inputs(model, rng):
+            half = checkerboard(model.size.n, 4 * a, 4 * b, torch.device("cpu"))[0].numpy()
+            want_1, features = reference.first(model, z_hat.astype(np.int64), level)
+            want_2 = reference.second(model, features, symbols.astype(np.int64), level)
+            wants = (want_1 * half, features, want_2 * (1 - half))
+            for (name, s1), (_, s2) in zip(*found, strict=True):
+                first, second = (InBytes(runner(s, bundle.name, "of bytes")) for s in (s1, s2))
+                i1, f1 = first.first(z_hat[None].astype(np.float32), np.array([level]))
+                i2 = second.second(f1, symbols[None].astype(np.int16), np.array([level]))
+                _same(f"bytes, {name}", (i1[0], f1[0].transpose(2, 0, 1), i2[0]), wants)
+                compared += i1.size + i2.size
+    say(f"exact networks in bytes: {compared} indices equal under {len(found[0])} settings and int64 numpy")
     return compared
 
 

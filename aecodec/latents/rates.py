@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from aecodec.entropy import ROW, CodingTables
 from aecodec.latents.reading import Latents
-from aecodec.loaded import BATCH
-from aecodec.networks import Groups, valid
+from aecodec.loaded import BATCH, level_of
+from aecodec.networks import Groups
 
 Float = NDArray[np.float32]
 TOTAL = 1 << 15
@@ -23,19 +23,20 @@ ESCAPE = ROW - 1
 def indices(latents: Latents) -> NDArray[np.uint8]:
     """[N, h, w]: the table row of each symbol of y, by the scale networks again."""
     networks, header = latents.model.networks, latents.header
-    level = np.array([header.level], np.int64)
-    groups = Groups(header.latent_size, header.group_edge, latents.model.bundle.group)
+    groups = Groups(header.latent_size, header.group_edge)
     out = np.zeros(latents.symbols.shape[1:], np.uint8)
     channels = np.arange(len(out))[:, None, None] < len(out) // 2
-    for batch in groups.batches(BATCH):
-        mask = groups.mask(batch)
-        first, features = networks.scales_first(groups.stack(latents.z_hat[0], batch, of_z=True), mask, level)
-        symbols = groups.stack(latents.symbols[0], batch)  # [G, N, e, e]
+    for numbers in groups.batches(range(len(groups.all)), BATCH):
+        batch = [groups.all[number] for number in numbers]
+        z_hat = np.stack([groups.cut(latents.z_hat[0], group, of_z=True) for group in batch])
+        first, features = networks.scales_first(z_hat, level_of(header))
+        symbols = np.stack([groups.cut(latents.symbols[0], group) for group in batch])  # [G, N, vh, vw]
         rows, columns = (np.arange(side) for side in symbols.shape[2:])
         even = np.add.outer(rows, columns) % 2 == 0
-        second = networks.scales_second(features, symbols * np.where(channels, even, ~even), mask, level)
+        half = (symbols * np.where(channels, even, ~even)).astype(np.int16)
+        second = networks.scales_second(features, half, level_of(header))
         for group, index in zip(batch, first + second, strict=True):  # 0 where the other half is
-            groups.cut(out, group)[:] = valid(index, group)
+            groups.cut(out, group)[:] = index
     return out
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from aecodec import _core, container, entropy
 from aecodec.codec import Codec
 from aecodec.container import Header
-from aecodec.networks import Group, Groups, valid
+from aecodec.networks import Group, Groups
 
 TINY = Path(__file__).parents[1] / "data" / "bundles" / "tiny"
 
@@ -42,7 +42,7 @@ def _walk(
 
     -> for each group: symbols and indices in coding order, and the array the symbols CRC covers."""
     model = codec._model_of(header)
-    groups = Groups(header.latent_size, header.group_edge, model.bundle.group)
+    groups = Groups(header.latent_size, header.group_edge)
     level = np.array([header.level])
     found = []
     for number, group in enumerate(groups.all):
@@ -51,12 +51,10 @@ def _walk(
             (model.bundle.z, group.height // 4, group.width // 4),
         )
         z = read(number, group, 0, np.ascontiguousarray(z_index))
-        mask = groups.mask([group])
-        index, features = model.networks.scales_first(groups.pad([z], of_z=True), mask, level)
-        first_index = valid(index[0], group)
+        index, features = model.networks.scales_first(z[None].astype(np.float32), level)
+        first_index = index[0]
         first = read(number, group, 1, first_index)
-        index = model.networks.scales_second(features, groups.pad([first]), mask, level)
-        second_index = valid(index[0], group)
+        second_index = model.networks.scales_second(features, first[None], level)[0]
         second = read(number, group, 2, second_index)
         symbols = np.concatenate([a.ravel() for a in (z, first, second)]).astype(np.int16)
         indices = np.concatenate([a.ravel() for a in (z_index, first_index, second_index)]).astype(np.uint8)
