@@ -100,7 +100,7 @@ def speed(pictures: Sequence[Pixels], quality: float, threads: int) -> dict[str,
 
         ways: dict[str, Callable[[list[str]], object]] = {
             "index from latents": lambda some: index.build(some, folder, codec),
-            "index --quick": lambda some: index.build(some, folder, codec, quick=True),
+            "index --verify": lambda some: index.build(some, folder, codec, verify=True),
             "decode and pool": by_pixels,
         }
         for way in ways.values():

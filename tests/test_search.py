@@ -59,20 +59,22 @@ def test_search_finds_the_picture_at_another_quality(cli, album, tmp_path, pictu
     assert text[0] == "1.0000" and text[1].endswith("00.aec")
 
 
-def test_quick_gives_the_same_vectors(cli, album, tmp_path, codec, pictures, monkeypatch):
-    """Without the second half of the symbols; a broken byte is still found."""
-    made = [tmp_path / name for name in ("whole.npz", "quick.npz")]
-    assert cli("index", album, "-o", made[0], "--device", "cpu").code == 0
+def test_half_of_the_latents_gives_the_same_vectors(cli, album, tmp_path, codec, pictures, monkeypatch):
+    """The second half is not read, unless it is asked for; a broken byte is found all the same."""
+    made = [tmp_path / name for name in ("whole.npz", "half.npz")]
+    assert cli("index", album, "-o", made[0], "--device", "cpu", "--verify").code == 0
     with monkeypatch.context() as patch:
         patch.setattr(networks.Networks, "scales_second", None)
-        assert cli("index", album, "-o", made[1], "--device", "cpu", "--quick").code == 0
-    whole, quick = (index.load(path) for path in made)
-    assert whole.paths == quick.paths
-    np.testing.assert_array_equal(whole.vectors(), quick.vectors())
+        assert cli("index", album, "-o", made[1], "--device", "cpu").code == 0
+        refused = cli("index", album, "-o", tmp_path / "none.npz", "--device", "cpu", "--verify")
+        assert refused.code != 0
+    whole, half = (index.load(path) for path in made)
+    assert whole.paths == half.paths
+    np.testing.assert_array_equal(whole.vectors(), half.vectors())
     damaged = bytearray(pictures[1][0])
     damaged[-5] ^= 16
     with pytest.raises(CorruptError):
-        index.vector_of(bytes(damaged), codec, quick=True)
+        index.vector_of(bytes(damaged), codec)
 
 
 def test_update_reads_only_what_changed(cli, album, tmp_path, pictures, monkeypatch):

@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_jobs(parser)
     common.add_runtime_arguments(parser)
     parser.add_argument(
-        "--quick",
+        "--verify",
         action="store_true",
-        help="read half of the latents, to the same end; the checksum of the symbols is not verified",
+        help="read all of the latents and verify their checksum, not only that of the bytes",
     )
     parser.add_argument("--rebuild", action="store_true", help="read everything again")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each file")
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             seen.add(entry.path)
             return outcome.Outcome(job.source, None, outcome.SKIPPED)
         with files.about(job.source):
-            vector, model_id = index.vector_of(job.source, codec, args.quick)
+            vector, model_id = index.vector_of(job.source, codec, args.verify)
         made.add(entry, vector, model_id)
         seen.add(entry.path)
         return outcome.Outcome(job.source, None, bytes=entry.size)

@@ -159,20 +159,20 @@ def entry_of(path: str, folder: str) -> Entry:
     return Entry(relative.replace(os.sep, "/"), facts.st_size, facts.st_mtime_ns)
 
 
-def vector_of(source: Source, codec: Codec, quick: bool = False) -> tuple[Float, bytes]:
+def vector_of(source: Source, codec: Codec, verify: bool = False) -> tuple[Float, bytes]:
     """An .aec file -> its vector, its model's id. Raises what decode() does.
 
-    quick: reads half of the latents, which is all that the vector needs; the checksum of the symbols is not
-    verified then, only those of the bytes."""
-    latents = (read_first if quick else read_file)(source, codec)
+    Half of the latents are read, which is all that the vector needs. The checksums of all bytes are verified;
+    that of the symbols, which needs both halves, where `verify` says so. The vector is the same."""
+    latents = (read_file if verify else read_first)(source, codec)
     return vectors.pooled(latents), latents.header.model_id
 
 
-def build(paths: Sequence[str], folder: str, codec: Codec, quick: bool = False) -> Index:
-    """Files -> their index, paths relative to `folder`; quick: see vector_of. Raises what decode() does."""
+def build(paths: Sequence[str], folder: str, codec: Codec, verify: bool = False) -> Index:
+    """Files -> their index, paths relative to `folder`; verify: see vector_of. Raises what decode() does."""
     index = Index()
     for path in paths:
-        index.add(entry_of(path, folder), *vector_of(path, codec, quick))
+        index.add(entry_of(path, folder), *vector_of(path, codec, verify))
     return index
 
 
