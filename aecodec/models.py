@@ -183,8 +183,9 @@ def _precisions(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, d
         str(precision): {str(graph): str(file) for graph, file in graphs.items()}
         for precision, graphs in manifest.get("precisions", {}).items()
     }
+    known = {*WINDOWED, *(f"preview_{divisor}" for divisor in PREVIEWS)}
     for graphs in found.values():
-        if unknown := sorted(({*graphs} - {*WINDOWED}) | ({*graphs.values()} - {*hashes})):
+        if unknown := sorted(({*graphs} - known) | ({*graphs.values()} - {*hashes})):
             raise ValueError(f"precisions: {', '.join(unknown)}")
     return found
 

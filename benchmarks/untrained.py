@@ -44,6 +44,7 @@ def write(size: str, image: Image.Image, folder: Path) -> None:
     from aecodec.training.model import SIZES as MODELS
     from aecodec.training.model import CodecModel
     from export.bundle import write_bundle
+    from export.exact_int8 import exact_graphs
     from export.int8 import int8_graphs
     from export.tables import fit_tables
 
@@ -52,7 +53,8 @@ def write(size: str, image: Image.Image, folder: Path) -> None:
     crop = torch.from_numpy(pictures.pixels(image)[:256, :256].copy()).permute(2, 0, 1)
     cfg: dict[str, Any] = {**vars(Config(size=size)), "step": 0}
     int8 = int8_graphs(model, "relu", [crop], CROPS)
-    write_bundle(model, cfg, fit_tables(model, [crop], crop=256), f"{size}-random", folder, int8)
+    tables = fit_tables(model, [crop], crop=256)
+    write_bundle(model, cfg, tables, f"{size}-random", folder, int8, exact=exact_graphs(model))
 
 
 def measure(

@@ -18,13 +18,14 @@ from .builder import Array, to_numpy
 from .calibration import Range, by_channel, collect, levelled, of_all
 from .graphs import F32, finish_analysis, latents, patch_rows
 from .int8_builder import Int8Builder
+from .previews_int8 import preview_graphs
 from .prune import blocks_of
+from .trunk import Samples, Trunk, plain, rounded_by_channel, twice_as_fine
 
 NHWC = (1, 1, 1, -1)
 MIDDLE = 128.0
 PIXELS = np.array([c * 4 + i * 2 + j for i in range(2) for c in range(3) for j in range(2)])
 """The 12 values of 2 x 2 pixels, (c, i, j) -> (i, c, j): pairs of columns that belong together."""
-Samples = dict[str, Array]
 
 
 def int8_graphs(
@@ -36,7 +37,8 @@ def int8_graphs(
     if activation != "relu":
         return {}
     samples = collect(model, watched(model), pictures, crops)
-    return {"analysis": analysis(model, samples), "synthesis": synthesis(model, samples)}
+    found = {"analysis": analysis(model, samples), "synthesis": synthesis(model, samples)}
+    return found | preview_graphs(model, samples)
 
 
 def watched(m: CodecModel) -> dict[str, nn.Module]:
@@ -45,6 +47,8 @@ def watched(m: CodecModel) -> dict[str, nn.Module]:
     layers["g_s.control"] = m.g_s.refine.control  # which the head reads, too
     layers |= {"g_s.sense": m.g_s.refine.sense, "g_s.correct": m.g_s.refine.correct}
     layers |= {f"{name}:out": layers[name] for name in ("g_s.control", "g_s.sense", "g_s.correct")}
+    layers |= {"h_s.up2": m.h_s.up2, "h_s.head": m.h_s.head}
+    layers |= {"context.patch": m.context.patch, "context.head": m.context.head}
     if m.g_s.lapped is not None:
         layers["g_s.lapped"] = m.g_s.lapped
     for name, stage in _stages(m).items():
@@ -58,74 +62,25 @@ def watched(m: CodecModel) -> dict[str, nn.Module]:
 
 def _stages(m: CodecModel) -> dict[str, nn.Module]:
     owners = {"g_a": m.g_a, "g_s": m.g_s}
-    return {f"{n}.{part}": getattr(o, part) for n, o in owners.items() for part in ("blocks", "deep")}
-
-
-def _plain(layer: nn.Conv2d, scale: float = 1.0) -> tuple[Array, Array]:
-    """Weight [O, I] and bias [O] of a 1x1 convolution, float64."""
-    weight = to_numpy(layer.weight)[:, :, 0, 0].astype(np.float64) * scale
-    return weight, np.zeros(len(weight)) if layer.bias is None else to_numpy(layer.bias) * scale
-
-
-class _Trunk:
-    """A chain of blocks on a float trunk that is kept divided by `level` [C]: all channels have one reach,
-    and one scale serves them all where a branch rounds them."""
-
-    def __init__(self, g: Int8Builder, name: str, stage: nn.Module, samples: Samples, *ends: str):
-        """ends: names of the layers behind the chain that read the trunk."""
-        self.g, self.name, self.blocks, self.samples = g, name, blocks_of(stage), samples
-        seen = [samples[f"{name}.{i}.{kind}"] for i, kind in self._branches()]
-        self.level = levelled(*seen, *(samples[end] for end in ends))
-
-    def _branches(self) -> list[tuple[int, str]]:
-        kinds = ("mix_in", "expand")
-        return [(i, k) for i, b in enumerate(self.blocks) for k in kinds if getattr(b, k) is not None]
-
-    def rounded(self, x: str, reader: str) -> tuple[str, Range]:
-        """The trunk as q for one of its readers."""
-        given = of_all(self.samples[reader] / self.level[:, None])
-        return self.g.quantise(x, given), Range(given.scale * self.level, given.zero)
-
-    def adding(self, weight: Array, bias: Array) -> tuple[Array, Array]:
-        """A layer that gives the trunk, or a part of it."""
-        return weight / self.level[:, None], bias / self.level
-
-    def run(self, x: str) -> str:
-        for number, block in enumerate(self.blocks):
-            site = f"{self.name}.{number}"
-            if block.mix_in is not None:
-                hidden = by_channel(self.samples[f"{site}.spatial"], 0.0)
-                mixed = by_channel(self.samples[f"{site}.mix_out"])
-                q, seen = self.rounded(x, f"{site}.mix_in")
-                q = self.g.pointwise(q, *_plain(block.mix_in), seen, hidden)
-                q = self.g.depthwise3(q, block.spatial, hidden, mixed)
-                x = self.g.op("Add", x, self.g.to_float(q, *self.adding(*_plain(block.mix_out)), mixed))
-            if block.expand is not None:
-                hidden = by_channel(self.samples[f"{site}.contract"], 0.0)
-                q, seen = self.rounded(x, f"{site}.expand")
-                q = self.g.pointwise(q, *_plain(block.expand), seen, hidden)
-                x = self.g.op("Add", x, self.g.to_float(q, *self.adding(*_plain(block.contract)), hidden))
-            constant = getattr(block, "constant", None)
-            if constant is not None and constant.any():
-                x = self.g.op("Add", x, self.g.const(to_numpy(constant) / self.level))
-        return x
+    found = {f"{n}.{part}": getattr(o, part) for n, o in owners.items() for part in ("blocks", "deep")}
+    return found | {"h_s.blocks2": m.h_s.blocks2, "context.blocks": m.context.blocks}
 
 
 def analysis(m: CodecModel, samples: Samples) -> onnx.ModelProto:
     g = Int8Builder("analysis")
     x = g.input("x", F32, [1, 3, "H", "W"])
     quality = g.input("quality", F32, [1])
-    trunk = _Trunk(g, "g_a.blocks", m.g_a.blocks, samples)
-    deep = _Trunk(g, "g_a.deep", m.g_a.deep, samples)
+    trunk = Trunk(g, "g_a.blocks", m.g_a.blocks, samples)
+    deep = Trunk(g, "g_a.deep", m.g_a.deep, samples)
     c = len(trunk.level)
     h = g.patches(x, _divided(m.g_a.patch, trunk.level), 8, offset=-0.5)  # NCHW: C, H/8
     h = trunk.run(g.to_nhwc(h))  # H/8, W/8, C
     gain = g.op("Mul", g.by_quality(quality, m.g_a.gain, NHWC), g.const(trunk.level))
     h = g.gather(g.op("Mul", h, gain), 2, c)  # H/16, W/16, 4 C
-    weight, bias = deep.adding(*_plain(m.g_a.down))
+    weight, bias = deep.adding(*plain(m.g_a.down))
     weight = weight.reshape(-1, c, 4).transpose(0, 2, 1).reshape(len(weight), -1)  # (c, i, j) -> (i, j, c)
     h = deep.run(g.linear(h, weight, bias))  # H/16, W/16, 2 C
-    weight, bias = _plain(m.g_a.head.conv, m.g_a.head.scale)
+    weight, bias = plain(m.g_a.head.conv, m.g_a.head.scale)
     y = g.to_nchw(g.linear(h, weight * deep.level, bias))  # NCHW: N, H/16
     if m.g_a.shortcut is not None:
         y = g.op("Add", y, g.patches(x, m.g_a.shortcut.conv, 16, m.g_a.shortcut.scale, offset=-0.5))
@@ -146,17 +101,13 @@ def synthesis(m: CodecModel, samples: Samples) -> onnx.ModelProto:
     g = Int8Builder("synthesis")
     y_hat, quality = latents(g, m, "relu")  # NCHW: N, H/16
     y_hat = g.to_nhwc(y_hat)
-    deep = _Trunk(g, "g_s.deep", m.g_s.deep, samples, "g_s.up")
-    trunk = _Trunk(g, "g_s.blocks", m.g_s.blocks, samples, "g_s.control")
-    c = len(trunk.level)
+    deep = Trunk(g, "g_s.deep", m.g_s.deep, samples, "g_s.up")
+    trunk = Trunk(g, "g_s.blocks", m.g_s.blocks, samples, "g_s.control")
 
-    reach = levelled(samples["g_s.patch"])
-    given = of_all(samples["g_s.patch"] / reach[:, None])
-    q = g.quantise(g.op("Mul", y_hat, g.const(1 / reach)), given)
-    h = g.to_float(q, *deep.adding(*_plain(m.g_s.patch)), Range(given.scale * reach, given.zero))
+    q, seen = rounded_by_channel(g, y_hat, samples["g_s.patch"])
+    h = g.to_float(q, *deep.adding(*plain(m.g_s.patch)), seen)
     q, seen = deep.rounded(deep.run(h), "g_s.up")  # H/16, W/16, 2 C
-    places = np.arange(4 * c).reshape(c, 4).T.ravel()  # (c, i, j) -> (i, j, c)
-    h = g.spread(g.to_float(q, *(part[places] for part in _plain(m.g_s.up)), seen), 2, c)
+    h = twice_as_fine(g, q, m.g_s.up, None, seen)
     gain = g.op("Mul", g.by_quality(quality, m.g_s.gain, NHWC), g.const(1 / trunk.level))
     h = trunk.run(g.op("Mul", h, gain))  # H/8, W/8, C
 
@@ -220,7 +171,7 @@ def _refined(
     in_hidden = Range(sensed.scale * hidden.scale, sensed.zero)
     a = g.conv3(g.quantise(picture, given), sense, np.zeros(width), given, in_hidden)
     in_hidden = Range(steered.scale * hidden.scale, steered.zero).repeated(16)
-    b = g.spread(g.pointwise(features, *_plain(refine.control), seen, in_hidden), 4, width)
+    b = g.spread(g.pointwise(features, *plain(refine.control), seen, in_hidden), 4, width)
     q = g.add_relu(a, sensed, b, steered)  # H/2, W/2, 16
 
     # 16 rows, the last 4 empty: with 12 the kernel takes five times as long

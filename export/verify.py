@@ -21,6 +21,7 @@ from aecodec.training.model import CodecModel
 
 from . import reference
 from .graphs import GROUP
+from .previews import SCALES
 
 Array = np.ndarray
 PIXEL_TOLERANCE = 0.5 / 255
@@ -141,6 +142,10 @@ def _same(name: str, found: tuple[Array, ...], wanted: tuple[Array, ...]) -> Non
             raise ValueError(f"{name}: {what}{list(at)} is {got[at]:g}, int64 says {want[at]:g}")
 
 
+def open_cpu(folder: Path, name: str) -> ort.InferenceSession:
+    return ort.InferenceSession(str(folder / f"{name}.onnx"), providers=["CPUExecutionProvider"])
+
+
 def check_int8(folder: Path, picture: Array, say: Callable[[str], None]) -> None:
     """The 8-bit graphs of a bundle, if it has any, against its float ones; picture as for check_floats.
 
@@ -148,9 +153,7 @@ def check_int8(folder: Path, picture: Array, say: Callable[[str], None]) -> None
     if not (folder / "synthesis.int8.onnx").exists():
         return
     names = ("analysis", "context", "synthesis", "analysis.int8", "synthesis.int8")
-    run = {
-        n: ort.InferenceSession(str(folder / f"{n}.onnx"), providers=["CPUExecutionProvider"]) for n in names
-    }
+    run = {name: open_cpu(folder, name) for name in names}
     for level in (0.0, 20.4, 63.0):
         quality = np.array([level], np.float32)
         y, z_hat = run["analysis"].run(None, {"x": picture, "quality": quality})
@@ -162,6 +165,11 @@ def check_int8(folder: Path, picture: Array, say: Callable[[str], None]) -> None
         feed = {"symbols": np.where(half, first, np.rint(second)), "z_hat": z_hat, "quality": quality}
         x_hat, x_hat_int8 = (run[n].run(None, feed)[0] for n in ("synthesis", "synthesis.int8"))
         latents, pixels = np.sqrt(np.square(y_int8 - y).mean()), np.abs(x_hat_int8 - x_hat).mean()
+        for divisor in SCALES if (folder / "preview_16.int8.onnx").exists() else ():
+            of_both = [f"preview_{divisor}", f"preview_{divisor}.int8"]
+            small, small_int8 = (open_cpu(folder, name).run(None, feed)[0] for name in of_both)
+            if np.abs(small_int8 - small).mean() > INT8_TOLERANCE:
+                raise ValueError(f"level {level}: preview_{divisor} in int8 is too far from the float one")
         say(f"level {level}: int8 moves y by {latents:.4f} steps (rms), pixels by {pixels * 255:.3f} / 255")
         if pixels > INT8_TOLERANCE:
             raise ValueError(f"level {level}: the int8 graphs are too far from the float ones")
@@ -169,10 +177,7 @@ def check_int8(folder: Path, picture: Array, say: Callable[[str], None]) -> None
 
 def check_floats(model: CodecModel, folder: Path, picture: Array, say: Callable[[str], None]) -> None:
     """y, z_hat and x_hat against torch; picture float32 [1, 3, H, W] with sides multiples of 64."""
-    run = {
-        n: ort.InferenceSession(str(folder / f"{n}.onnx"), providers=["CPUExecutionProvider"])
-        for n in ("analysis", "synthesis")
-    }
+    run = {name: open_cpu(folder, name) for name in ("analysis", "synthesis")}
     for level in (0.0, 20.4, 63.0):
         quality = np.array([level], np.float32)
         y, z_hat = run["analysis"].run(None, {"x": picture, "quality": quality})

@@ -202,6 +202,10 @@ def test_int8_graphs_are_near_the_float_ones(
     (x_hat,), (x_hat8,) = run(onnx.load(folder / "synthesis.onnx"), feed), run(made["synthesis"], feed)
     assert x_hat8.shape == x_hat.shape == x.shape
     assert 0 < np.abs(x_hat8 - x_hat).mean() < 1.5 / 255
+    for name in ("preview_8", "preview_16"):
+        (small,), (small8,) = run(onnx.load(folder / f"{name}.onnx"), feed), run(made[name], feed)
+        assert small8.shape == small.shape
+        assert 0 < np.abs(small8 - small).mean() < 0.05 * small.std()
 
 
 def test_the_graphs_run_as_they_are_written(made: dict[str, onnx.ModelProto], tmp_path: Path) -> None:
@@ -214,10 +218,12 @@ def test_the_graphs_run_as_they_are_written(made: dict[str, onnx.ModelProto], tm
         ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
         nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
         count = {kind: sum(node.op_type == kind for node in nodes) for kind in {n.op_type for n in nodes}}
-        blocks = 2  # of the tiny model: each has four 8-bit 1x1 layers and a depthwise one
-        extra = {"analysis": 0, "synthesis": 3}[name]  # the refinement: sense, control, correct
+        preview = name.startswith("preview")
+        blocks = 3 if preview else 2  # of the tiny model: each has four 8-bit 1x1 layers and a depthwise one
+        extra = 3 if name == "synthesis" else 0  # the refinement: sense, control, correct
         assert count["QLinearConv"] == 3 * blocks + extra
-        assert count["MatMulIntegerToFloat"] == 2 * blocks + {"analysis": 0, "synthesis": 4}[name]
+        others = 5 if preview else {"analysis": 0, "synthesis": 4}[name]  # to the trunks, means, pixels
+        assert count["MatMulIntegerToFloat"] == 2 * blocks + others
         read = {i: node.op_type for node in nodes for i in node.input}
         for node in nodes:
             if node.op_type == "QuantizeLinear":
@@ -278,7 +284,7 @@ def test_a_model_exported_anew_keeps_its_id(
     prune(narrow, pictures(), crops=2, side=64)
     write_bundle(narrow, cfg, tables, "again", tmp_path / "again", made, identity)
     again, before = models.load(tmp_path / "again"), models.load(folder)
-    assert again.model_id == before.model_id and again.precisions["int8"].keys() == {"analysis", "synthesis"}
+    assert again.model_id == before.model_id and again.precisions["int8"].keys() == made.keys()
     assert again.file_of("synthesis", "int8") == "synthesis.int8.onnx"
     assert again.file_of("context", "int8") == "context.onnx"
     with pytest.raises(ValueError, match="tables.bin: not those of the bundle"):
