@@ -72,7 +72,7 @@ def distance(metric: str, original: metrics.Pixels, decoded: metrics.Pixels) -> 
     """None where the picture is too small for the metric."""
     smallest: dict[str, tuple[int, Callable[[metrics.Pixels, metrics.Pixels], float]]] = {
         "psnr": (1, metrics.psnr),
-        "ms-ssim": (metrics.MS_SSIM_SIDE, metrics.ms_ssim),
+        "ms-ssim": (metrics.SHORTEST_SIDE, metrics.ms_ssim),
         "ssimulacra2": (perceptual.SIDE, perceptual.ssimulacra2),
     }
     side, measure_it = smallest[metric]
