@@ -128,7 +128,7 @@ def known_answer(bundle: Bundle, graph: str, form: Form) -> int:
     level = np.array([37], np.int64)
     if graph == "scales_first":
         z_hat = _drawn(bundle.z * height * width, 255).reshape(1, -1, height, width) - 127
-        found = form.first(z_hat.astype(np.float32), level)
+        found: tuple[Index, ...] = form.first(z_hat.astype(np.float32), level)
     else:
         positions = 16 * height * width
         features = _drawn(bundle.s * positions, 128).reshape(1, 4 * height, 4 * width, -1)

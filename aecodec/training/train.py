@@ -6,8 +6,6 @@ it was."""
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -27,6 +25,7 @@ from .model import SIZES, CodecModel, lambda_of, size_of
 from .objectives import Forward, codec_objective, corruption_of
 from .optim import Muon, make_optimisers
 from .processes import Processes, process_count
+from .report import Report
 
 ENCODER = ("g_a", "h_a", "hyper_gain")
 """Modules that only an encoder has.  `gain` is none of them: the decoder undoes it."""
@@ -269,75 +268,36 @@ class Trainer:
 
     def run(self) -> None:
         cfg = self.cfg
-        log = (self.out / "log.jsonl").open("a", encoding="utf-8") if self.processes.rank == 0 else None
-        board = None
-        if cfg.tensorboard and self.processes.rank == 0:
-            from torch.utils.tensorboard import SummaryWriter
-
-            board = SummaryWriter(self.out)
+        report = Report(self.out, self.processes, cfg.tensorboard)
         started = saved = time.monotonic()
-        sums = {"loss": 0.0, "bpp": 0.0, "psnr": 0.0}
-        steps = 0
         while self.done() < 1:
             before = time.monotonic()
-            loss, bpp, mse = self.train_step()
+            report.add(*self.train_step())
             self.elapsed = self.processes.clock(self.elapsed + time.monotonic() - before)
-            sums["loss"] += loss
-            sums["bpp"] += float(bpp.mean())
-            sums["psnr"] += float((10 * torch.log10(255**2 / mse)).mean())
-            steps += 1
             if self.step % cfg.log_every == 0 or self.done() >= 1:
-                means = self.processes.mean_values({k: v / steps for k, v in sums.items()})
-                sums, steps = dict.fromkeys(sums, 0.0), 0
-            if log and (self.step % cfg.log_every == 0 or self.done() >= 1):
-                row = {k: round(v, 5) for k, v in means.items()}
-                left = self.elapsed * (1 / max(self.done(), 1e-9) - 1)
-                row |= {"step": self.step, "seconds": round(self.elapsed, 1)}
-                if cfg.look_every:
-                    row["revived"] = self.revived[0]
-                log.write(json.dumps(row) + "\n")
-                log.flush()
-                if board:
-                    for key in sums:
-                        board.add_scalar(key, row[key], self.step)
-                _progress(row, self.done(), left)
+                more = {"revived": self.revived[0]} if cfg.look_every else {}
+                report.line(self.step, self.elapsed, self.done(), **more)
             if self.processes.rank == 0 and (self.step % cfg.evaluate_every == 0 or self.done() >= 1):
-                self._evaluate(log)
+                self._evaluate(report)
             if time.monotonic() - saved > 60 * cfg.save_minutes:
                 self.save()
                 saved = time.monotonic()
             if cfg.stop_minutes and self.processes.clock(time.monotonic() - started) > 60 * cfg.stop_minutes:
                 break
         self.save()
-        if log:
-            log.close()
+        report.close()
         self.processes.end()
 
-    def _evaluate(self, log: Any) -> None:
+    def _evaluate(self, report: Report) -> None:
+        """The averaged weights on the pictures that are held out."""
         if not self.validation:
             return
         kept = {k: v.clone() for k, v in self.model.state_dict().items()}
         self.model.load_state_dict(self.ema.weights)
         found = {"validation": evaluate(self.model, self.validation, self.device, self.cfg)}
         if self.cfg.noise_validation:
-            found["noisy"] = evaluate(
-                self.model, self.validation, self.device, self.cfg, self.cfg.noise_validation
-            )
+            noise = self.cfg.noise_validation
+            found["noisy"] = evaluate(self.model, self.validation, self.device, self.cfg, noise)
         save_samples(self.model, self.validation[:2], self.device, self.out / f"samples-{self.step:07d}.png")
         self.model.load_state_dict(kept)
-        if log:
-            log.write(json.dumps({"step": self.step, **found}) + "\n")
-            log.flush()
-            for name, rows in found.items():
-                text = "  ".join(f"q{r['level']:.0f} {r['bpp']:.3f}bpp {r['psnr']:.2f}dB" for r in rows)
-                mean = math.fsum(r["loss"] for r in rows) / len(rows)
-                print(f"\nstep {self.step}, {name}: {text}  mean loss {mean:.4f}", flush=True)
-
-
-def _progress(row: dict[str, float], share: float, left: float) -> None:
-    bar = "#" * int(20 * share)
-    print(
-        f"[{bar:<20}] step {row['step']:.0f} loss {row['loss']:.4f} bpp {row['bpp']:.3f} "
-        f"psnr {row['psnr']:.2f} {left / 60:.0f} min left",
-        flush=True,
-    )
+        report.evaluation(self.step, found)
