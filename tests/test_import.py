@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import aecodec
-from aecodec import session
+from aecodec import _core, session
 from aecodec.errors import DeviceError
 
 PACKAGE = Path(aecodec.__file__).parent
@@ -32,8 +32,9 @@ LADDER: dict[str, set[str]] = {
     "group_data": BASE | {"_core"},
     "container": BASE | {"_core", "group_data"},
     "entropy": BASE | {"_core"},
-    "models": BASE,
-    "describe": BASE | {"_core", "container", "models", "source"},
+    "model_folders": set(),
+    "models": BASE | {"model_folders"},
+    "describe": BASE | {"_core", "container", "model_folders", "source"},
     "exif": set(),
     "modes": BASE | {"exif"},
     "parallel": set(),
@@ -48,7 +49,8 @@ LADDER: dict[str, set[str]] = {
     "session": BASE,
     "precision": BASE | {"_core", "models", "session"},
     "windows": set(),
-    "networks": BASE | {"models", "parallel", "precision", "session", "windows"},
+    "scale_networks": BASE | {"_core", "models", "session"},
+    "networks": BASE | {"models", "parallel", "precision", "scale_networks", "session", "windows"},
     "rolling": {"networks"},
     "loaded": {"container", "entropy", "models", "networks"},
     "rate_control": BASE,
@@ -57,7 +59,7 @@ LADDER: dict[str, set[str]] = {
     "block_choice": {"blocks", "networks", "raster"},
     "metrics": BASE,
     "region": BASE | {"container", "windows"},
-    "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "windows"},
+    "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "scale_networks", "windows"},
     "decoding": CODEC | {"loaded", "parallel", "region", "rolling", "windows"},
     "datapath": CODEC
     | {"block_choice", "blocks", "conceal", "decoding", "encoding", "loaded", "raster", "region", "sections"},
@@ -95,6 +97,7 @@ HEAVY = {
         *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
         *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec", "png", "raster"),
         *("rolling", "loaded", "encoding", "decoding", "block_choice", "latents", "thumbnail"),
+        "scale_networks",
     },
     "PIL": {
         *("modes", "deep", "alpha", "pixels", "png", "raster", "blocks", "codec", "api", "pillow_plugin"),
@@ -196,6 +199,32 @@ def test_commands_load_only_what_they_use(command, city_file, tmp_path):
     )
     used = {"encode": {"concurrent.futures"}, "info": set()}[command]
     assert set(run.stdout.split("\n")[-2].split()) <= used
+
+
+STANDARD = (
+    *("argparse", "gettext", "locale", "shutil"),  # argparse itself
+    *("__future__", "importlib", "json", "math", "mmap", "signal", "threading", "typing", "zlib"),
+)
+"""Of the standard library, with what they load, `aecodec info` needs this."""
+OWN = {
+    *("_core", "container", "describe", "errors", "group_data", "limits", "model_folders", "precision"),
+    *("remote", "source", "cli", "cli.common", "cli.files", "cli.info", "cli.main"),
+}
+
+
+def test_info_loads_nothing_that_it_does_not_need(city_file, tmp_path):
+    (tmp_path / "a.aec").write_bytes(city_file)
+    core = str(Path(_core.__file__).parent)  # in a checkout it lies elsewhere
+    code = (
+        f"import sys, {', '.join(STANDARD)}\n"
+        "before = set(sys.modules)\n"
+        f"sys.path.insert(0, {str(PACKAGE.parent)!r}); import aecodec; aecodec.__path__.append({core!r})\n"
+        "from aecodec.cli.main import main; assert main(['info', 'a.aec', '--json']) == 0\n"
+        "print(*(name for name in sys.modules if name not in before and not name.startswith('encodings.')))"
+    )
+    alone = [sys.executable, "-S", "-c", code]  # -S: without a checkout's import hook, which loads more
+    run = subprocess.run(alone, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert set(run.stdout.split("\n")[-2].split()) == {"aecodec", *(f"aecodec.{name}" for name in OWN)}
 
 
 def test_codec_loads_no_torch():
