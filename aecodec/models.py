@@ -2,7 +2,7 @@
 
 A bundle is a folder with manifest.json, tables.bin and five graphs. One with a base, another encoder for the
 decoder of the bundle in a folder beside it, has one graph and takes the rest from there. Files are verified
-against the manifest's hashes when they are read. model_folders.py finds the folders. No numpy, no onnxruntime.
+against the manifest's hashes when they are read. model_folders.py finds the folders. No numpy.
 """
 
 from __future__ import annotations

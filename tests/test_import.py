@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
@@ -182,13 +183,16 @@ OPTIONAL = (
     "aecodec.cli.batch",
     "aecodec.cli.many",
     "aecodec.metrics",
+    "importlib.metadata",
+    "PIL.PdfImagePlugin",
 )
 
 
 @pytest.mark.parametrize("command", ["encode", "info"])
 def test_commands_load_only_what_they_use(command, city_file, tmp_path):
     (tmp_path / "a.aec").write_bytes(city_file)
-    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    with Image.open(Path(__file__).parent / "data" / "city.jpg") as photograph:
+        photograph.save(tmp_path / "a.png")  # drawn pictures need WebP, too
     names = {"encode": ["a.png", "out.aec", "--device=cpu"], "info": ["a.aec"]}[command]
     code = (
         f"import sys; from aecodec.cli.main import main; assert main({[command, *names]!r}) == 0\n"
@@ -248,10 +252,19 @@ def test_without_onnxruntime(monkeypatch):
         session.runtime()
     for extra in ("cpu", "cuda"):
         assert f"pip install 'aecodec[{extra}]'" in str(caught.value)
-
-
-def test_both_wheels_are_warned_about(monkeypatch):
-    monkeypatch.setattr(session, "_ort", None)
     monkeypatch.setattr(session, "wheels", lambda: {"onnxruntime": "1", "onnxruntime-gpu": "1"})
+    with pytest.raises(DeviceError, match="pip uninstall -y onnxruntime onnxruntime-gpu"):
+        session.runtime()
+
+
+def test_both_wheels_are_warned_about(monkeypatch, tmp_path):
+    package = session.runtime()
+    monkeypatch.setattr(session, "_ort", None)
+    monkeypatch.setattr(package, "__path__", [str(tmp_path / "onnxruntime")])
+    (tmp_path / "onnxruntime-1.30.0.dist-info").mkdir()
+    with warnings.catch_warnings(action="error"):  # one of them is fine
+        session.runtime()
+    monkeypatch.setattr(session, "_ort", None)
+    (tmp_path / "onnxruntime_gpu-1.30.0.dist-info").mkdir()
     with pytest.warns(RuntimeWarning, match="pip uninstall -y onnxruntime onnxruntime-gpu"):
         session.runtime()
