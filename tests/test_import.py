@@ -192,7 +192,7 @@ OPTIONAL = (
 def test_commands_load_only_what_they_use(command, city_file, tmp_path):
     (tmp_path / "a.aec").write_bytes(city_file)
     with Image.open(Path(__file__).parent / "data" / "city.jpg") as photograph:
-        photograph.save(tmp_path / "a.png")  # drawn pictures need WebP, too
+        photograph.save(tmp_path / "a.png")
     names = {"encode": ["a.png", "out.aec", "--device=cpu"], "info": ["a.aec"]}[command]
     code = (
         f"import sys; from aecodec.cli.main import main; assert main({[command, *names]!r}) == 0\n"
