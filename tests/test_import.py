@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 import warnings
@@ -229,6 +230,25 @@ def test_info_loads_nothing_that_it_does_not_need(city_file, tmp_path):
     alone = [sys.executable, "-S", "-c", code]  # -S: without a checkout's import hook, which loads more
     run = subprocess.run(alone, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert set(run.stdout.split("\n")[-2].split()) == {"aecodec", *(f"aecodec.{name}" for name in OWN)}
+
+
+@pytest.mark.parametrize("own", [None, "2"])
+def test_no_thread_for_matrices_unless_it_is_asked_for(own, tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    variables = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    code = (
+        "import os; from aecodec.cli.main import main; main(['encode', 'a.png', 'out.aec', '--device=cpu'])\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=variables | ({"OPENBLAS_NUM_THREADS": own} if own else {}),
+    )
+    assert run.stdout.split()[-1] == (own or "1")
 
 
 def test_codec_loads_no_torch():

@@ -217,6 +217,13 @@ def debugging() -> bool:
     return os.environ.get("AECODEC_DEBUG", "") not in ("", "0")
 
 
+def one_thread_for_matrices() -> None:
+    """Before numpy is imported: its OpenBLAS would start a thread for each CPU, which look for work in a loop
+    at first, and coding pictures has none for them."""
+    if "numpy" not in sys.modules:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def return_memory() -> None:
     """Blocks of a megabyte and more go back to the system when they are freed, as they do at first; glibc
     would soon keep those of up to 32 MB, in heaps of each thread. For large pictures: it costs time."""
