@@ -126,10 +126,9 @@ def known_answer(bundle: Bundle, graph: str, form: Form) -> int:
     """CRC-32C of what a network gives for a small group with values of all sizes."""
     height, width = PROBE
     level = np.array([37], np.int64)
-    found: tuple[NDArray[np.uint8], ...]
     if graph == "scales_first":
         z_hat = _drawn(bundle.z * height * width, 255).reshape(1, -1, height, width) - 127
-        found = form.first(z_hat.astype(np.float32), level)
+        found: tuple[Index, ...] = form.first(z_hat.astype(np.float32), level)
     else:
         positions = 16 * height * width
         features = _drawn(bundle.s * positions, 128).reshape(1, 4 * height, 4 * width, -1)

@@ -39,6 +39,8 @@ def main(begin: float, arguments: list[str]) -> int:
         at = time.monotonic()
         for name in names:
             import_module(name)
+        if label == "command line imported":
+            sys.modules["aecodec.cli.common"].one_thread_for_matrices()  # as the command does before numpy
         parts[label] = time.monotonic() - at
 
     from aecodec import container, entropy, models, networks, pixels
