@@ -189,7 +189,13 @@ def beside(blocks: list[Pixels]) -> Pixels:
     return np.concatenate([np.concatenate(blocks[i : i + wide], 1) for i in range(0, len(blocks), wide)])
 
 
+def _know_webp() -> None:
+    """Pillow would load all its plugins to find this one."""
+    from PIL import WebPImagePlugin  # noqa: F401
+
+
 def webp(pixels: Pixels, effort: int = 60, method: int = 4) -> bytes:
+    _know_webp()
     out = BytesIO()
     rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
     Image.fromarray(rgb).save(out, "WEBP", lossless=True, quality=effort, method=method)
@@ -204,6 +210,7 @@ def _read_webp(data: bytes | memoryview, size: tuple[int, int], number: int) -> 
         )
     if bytes(data[12:16]) != b"VP8L":
         raise CorruptError(f"group {number}: its pixel blocks are no lossless WebP")
+    _know_webp()
     try:
         with Image.open(BytesIO(data), formats=["WEBP"]) as image:
             if image.size != size or image.mode != "RGB":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from aecodec import _core, group_data
 from aecodec.errors import CorruptError, FormatError, LimitError, UsageError, from_core
@@ -28,8 +28,7 @@ FLAG_ALPHA = 1
 _U32 = (1 << 32) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The fixed header. Sizes are the stored picture's, before its orientation is applied."""
 
     width: int
@@ -75,8 +74,7 @@ class Header:
         return rows * columns
 
 
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """A file taken apart. Views point into the caller's data; nothing is copied."""
 
     header: Header
@@ -226,7 +224,7 @@ def write_file(
     has_alpha and has_icc of the header are set from the sections. UsageError when something does not
     fit the format.
     """
-    header = replace(header, has_alpha=any(t in sections for t in ALPHA_TAGS), has_icc="iCCP" in sections)
+    header = header._replace(has_alpha=any(t in sections for t in ALPHA_TAGS), has_icc="iCCP" in sections)
     if len(groups) != header.n_groups:
         raise UsageError(f"{header.n_groups} groups are needed, {len(groups)} were given")
     if any(blocks) and len(blocks) != len(groups):

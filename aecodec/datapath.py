@@ -13,7 +13,6 @@ machine reads the same symbols; the float networks only decide how the picture l
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,19 +56,19 @@ def encode(
         model_id=model.bundle.model_id,
         orientation=picture.orientation,
     )
-    header = replace(header, group_edge=choose_edge(header.latent_size, model.bundle.group))
+    header = header._replace(group_edge=choose_edge(header.latent_size, model.bundle.group))
     if kept:
         mask = blocks.mask_of(kept.blocks, Groups(header.latent_size, header.group_edge).all)  # [H/64, W/64]
         payloads, crc = encode_symbols(model, header, raster, mask)
         same = [bytes(payload) for payload in kept.blocks]
-        return container.write_file(replace(header, symbols_crc=crc), extras, payloads, same)
+        return container.write_file(header._replace(symbols_crc=crc), extras, payloads, same)
     payloads, crc = encode_symbols(model, header, raster)
     coded = []
     steps = _pixel_blocks(model, header, raster, payloads) if pixel_blocks else None  # [H/64, W/64]
     if steps is not None and steps.any():
         payloads, crc = encode_symbols(model, header, raster, steps > 0)
         coded = blocks.pack(raster, steps, Groups(header.latent_size, header.group_edge).all)
-    return container.write_file(replace(header, symbols_crc=crc), extras, payloads, coded)
+    return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
 
 
 def _pixel_blocks(model: Model, header: Header, raster: Raster, payloads: list[bytes]) -> blocks.Steps | None:

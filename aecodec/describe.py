@@ -8,21 +8,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from aecodec import _core, container, models
-from aecodec.errors import ModelError
+from aecodec import _core, container, model_folders
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.source import Source, read_bytes
 
 LEVELS_PER_QUALITY = 0.63
 """Quality 0..100 of the public interface -> level 0..63 of the file."""
-
-
-def model_name(model_id: bytes) -> str | None:
-    """The installed model's name, or None."""
-    try:
-        return models.find_id(model_id).name
-    except ModelError:
-        return None
 
 
 def info(source: Source, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
@@ -49,7 +40,7 @@ def info(source: Source, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
         "quality": round(header.quality / 256 / LEVELS_PER_QUALITY, 2),
         "level": header.quality / 256,
         "model_id": header.model_id.hex(),
-        "model_name": model_name(header.model_id),
+        "model_name": model_folders.name_of(header.model_id),
         "group_edge": header.group_edge,
         "group_grid": list(header.group_grid),
         "groups": [

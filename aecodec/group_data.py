@@ -6,14 +6,13 @@ See docs/format.md, section 4.  Sections have been found, and their checksums ve
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aecodec import _core
 from aecodec.errors import CorruptError
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """Where a section's payload lies in the file."""
 
     tag: str
@@ -21,8 +20,7 @@ class Section:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A group's payload: symbols, and then its pixel blocks if it has any."""
 
     begin: int

@@ -5,11 +5,10 @@ Imported by the container and by everything that reads a file; imports nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Upper bounds, all inclusive. The defaults are part of docs/format.md."""
 
     max_pixels: int = 1 << 28

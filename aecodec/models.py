@@ -1,9 +1,8 @@
 """Model bundles on disk: name, path or model id -> Bundle.
 
 A bundle is a folder with manifest.json, tables.bin and five graphs. One with a base, another encoder for the
-decoder of the bundle in a folder beside it, has one graph and takes the rest from there. Places, in order:
-the folders in AECODEC_MODEL_PATH (each a bundle or a folder of bundles), then the bundles of this package.
-Files are verified against the manifest's hashes when they are read. No numpy, no onnxruntime here.
+decoder of the bundle in a folder beside it, has one graph and takes the rest from there. Files are verified
+against the manifest's hashes when they are read. model_folders.py finds the folders. No numpy.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aecodec import model_folders
 from aecodec.errors import ModelError
+from aecodec.model_folders import PATH_VARIABLE as PATH_VARIABLE
 
-PATH_VARIABLE = "AECODEC_MODEL_PATH"
-PACKAGED = Path(__file__).parent / "bundles"
 FORMAT = 1
 SCALES = 64
 WINDOWED = ("analysis", "context", "synthesis")
@@ -204,16 +203,6 @@ def _lambdas(manifest: dict[str, Any]) -> tuple[float, float]:
     return low, high
 
 
-def _folders() -> Iterator[Path]:
-    """Every folder that may be a bundle."""
-    places = [Path(p) for p in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if p]
-    for place in [*places, PACKAGED]:
-        if (place / "manifest.json").is_file():
-            yield place
-        elif place.is_dir():
-            yield from (f for f in sorted(place.iterdir()) if (f / "manifest.json").is_file())
-
-
 def installed() -> list[Bundle]:
     """All valid bundles; damaged ones are left out (`problems` lists them)."""
     return [bundle for bundle, _ in _scan() if bundle]
@@ -225,7 +214,7 @@ def problems() -> list[str]:
 
 
 def _scan() -> Iterator[tuple[Bundle | None, str]]:
-    for folder in _folders():
+    for folder in model_folders.folders():
         try:
             yield load(folder), ""
         except ModelError as error:
@@ -239,7 +228,7 @@ def _names(bundles: list[Bundle]) -> str:
 def default_name() -> str:
     """The model that encodes when none is asked for: bundles/default.txt."""
     try:
-        name = (PACKAGED / "default.txt").read_text("utf-8").strip()
+        name = Path(model_folders.PACKAGED, "default.txt").read_text("utf-8").strip()
     except OSError:
         name = ""
     bundles = installed()

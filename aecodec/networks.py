@@ -28,7 +28,7 @@ from aecodec.models import SCALE_NETWORKS, Bundle
 from aecodec.parallel import cpus
 from aecodec.precision import Precision, choose
 from aecodec.scale_networks import Features, Form, Level, Symbols
-from aecodec.session import Device, Session, open_session
+from aecodec.session import Device, Session, open_session, runtime
 from aecodec.windows import Cut, Span
 
 Float = NDArray[np.float32]
@@ -73,7 +73,9 @@ class Networks:
         self._lock = threading.Lock()
 
     def prepare(self, graphs: Sequence[str]) -> None:
-        """Makes sessions in a thread, while the caller does something else. Errors come when one is used."""
+        """Makes sessions in a thread, while the caller does something else. Errors come when one is used.
+
+        onnxruntime itself is imported before: it holds the interpreter's lock, and nothing runs beside it."""
 
         def work() -> None:
             with contextlib.suppress(AecodecError):
@@ -81,6 +83,8 @@ class Networks:
                     self.exact(graph) if graph in SCALE_NETWORKS else self.session(graph)
 
         if not all(graph in self._sessions or graph in self._exact for graph in graphs):
+            with contextlib.suppress(AecodecError):
+                runtime()
             threading.Thread(target=work, name="aecodec-prepare").start()
 
     def session(self, graph: str) -> Session:

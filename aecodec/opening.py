@@ -18,21 +18,19 @@ REFUSED = {"EPS"}
 
 def open_image(stream: BinaryIO, where: str) -> ImageFile.ImageFile:
     """Image.open without Pillow's own size limit, which is global to the process; ours is checked next."""
-    image = None
     try:
         prefix = stream.read(16)
     except OSError as error:
         raise InputError(f"{where}cannot read it: {error.strerror or error}") from None
     tried: set[str] = set()
-    for find_plugins in (Image.preinit, Image.init):
+    for find_plugins in (Image.preinit, Image.init):  # a few plugins, then all, which takes longer
         find_plugins()
         for name in [n for n in Image.ID if n not in tried | REFUSED]:
             tried.add(name)
-            image = image or _try_format(name, stream, prefix)
-    if image is None:
-        size = stream.seek(0, os.SEEK_END)
-        raise InputError(f"{where}no picture that Pillow can read ({size} bytes); try PNG")
-    return image
+            if image := _try_format(name, stream, prefix):
+                return image
+    size = stream.seek(0, os.SEEK_END)
+    raise InputError(f"{where}no picture that Pillow can read ({size} bytes); try PNG")
 
 
 def _try_format(name: str, stream: BinaryIO, prefix: bytes) -> ImageFile.ImageFile | None:

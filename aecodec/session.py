@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,9 @@ BOTH_WHEELS = (
 
 FIRST_REGION = 512 << 20
 """Bytes that the shared arena asks for at first; what is not used of them takes no memory."""
+
+SPIN = 1000
+"""Microseconds that a session's thread waits for work before it sleeps; older versions do not know it."""
 
 _lock = threading.Lock()
 _ort: Any = None
@@ -54,17 +58,29 @@ def wheels() -> dict[str, str]:
     return found
 
 
+def _overwritten(ort: Any) -> bool:
+    """Did both wheels write the package's folder? From the names beside it: importlib.metadata takes as long
+    to load as onnxruntime itself."""
+    names: set[str] = set()
+    for folder in getattr(ort, "__path__", ()):
+        with contextlib.suppress(OSError):  # in an archive
+            names.update(os.listdir(os.path.dirname(folder)))
+    installed = {name.partition("-")[0] for name in names if name.endswith(".dist-info")}
+    return {wheel.replace("-", "_") for wheel in WHEELS} <= installed
+
+
 def runtime() -> Any:
     """The onnxruntime module, made quiet. DeviceError with both pip lines when it is not there."""
     global _ort
     with _lock:
         if _ort is None:
-            if len(wheels()) > 1:
-                warnings.warn(BOTH_WHEELS, RuntimeWarning, stacklevel=2)
             try:
                 import onnxruntime
             except ImportError as error:
-                raise DeviceError(f"onnxruntime cannot be imported ({error}); run: {INSTALL}") from None
+                advice = BOTH_WHEELS if len(wheels()) > 1 else f"run: {INSTALL}"
+                raise DeviceError(f"onnxruntime cannot be imported ({error}); {advice}") from None
+            if _overwritten(onnxruntime):
+                warnings.warn(BOTH_WHEELS, RuntimeWarning, stacklevel=2)
             if not hasattr(onnxruntime, "InferenceSession"):
                 raise DeviceError(f"onnxruntime is broken: {BOTH_WHEELS}")
             onnxruntime.set_default_logger_severity(4)
@@ -113,6 +129,8 @@ def _options(ort: Any, threads: int | None, optimise: bool) -> Any:
         options.enable_mem_pattern = False  # it asks for each run's memory as one more block
     # Each session has its own threads: without this the last graph's spin while the next one runs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    # And without this they spin for milliseconds when they are made, beside what makes the next session.
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN))
     return options
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from aecodec import container, entropy, pixels
+from aecodec.models import SCALE_NETWORKS
 from aecodec.networks import Networks
 from benchmarks import entropy as entropy_benchmark
 from benchmarks.codecs import ImageCodec
@@ -30,6 +31,7 @@ def breakdown(codec: ImageCodec, image: Image.Image, quality: float, rounds: int
     for what, job in jobs.items():
         watch = Stopwatch()
         parts: list[tuple[Any, str, Label]] = [(Networks, "_run", lambda networks, graph: f"graph {graph}")]
+        parts += [(Networks, graph, f"graph {graph}") for graph in SCALE_NETWORKS]
         parts += [(entropy, "encode_group", "entropy coder")]
         parts += [(entropy.GroupReader, name, "entropy coder") for name in ("__init__", "_read", "finish")]
         parts += [(entropy, "symbols_crc", "symbol checksum")]

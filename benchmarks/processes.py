@@ -1,13 +1,16 @@
 """Whole processes, from start to exit: how long, and how much memory at their peak.
 
 aecodec by its own command, peers by benchmarks.one: both are Python, read a PNG to encode and write one when
-they decode. A Python that does nothing stands beside them.
+they decode. libavif's own programs are there, too, where they are installed: avifenc -s 6, at the quality
+that it takes by itself, and avifdec. A Python that does nothing stands beside them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +29,8 @@ class Usage(NamedTuple):
     seconds: float
     peak_bytes: int | None
     """Largest resident set; None where the system does not tell."""
+    cpu_seconds: float | None
+    """Of all threads, in the program and in the system."""
 
 
 def run(command: list[str], variables: dict[str, str] | None = None) -> Usage:
@@ -37,7 +42,7 @@ def run(command: list[str], variables: dict[str, str] | None = None) -> Usage:
         raise RuntimeError(
             f"{' '.join(command)}: exit status {found['status']}: {done.stderr.strip()[-500:]}"
         )
-    return Usage(found["seconds"], found["peak_bytes"])
+    return Usage(found["seconds"], found["peak_bytes"], found["cpu_seconds"])
 
 
 def commands(
@@ -55,6 +60,10 @@ def commands(
     }
     for what in ("encode", "decode"):
         found[f"aecodec {what} fp32"] = [*found[f"aecodec {what}"], "--precision", "fp32"]
+    if shutil.which("avifenc") and shutil.which("avifdec"):
+        file, jobs = str(folder / "out.avif"), ["-j", str(threads)]
+        found["avifenc -s 6"] = ["avifenc", "-s", "6", *jobs, source, file]
+        found["avifdec"] = ["avifdec", *jobs, file, back]
     for name, peer_quality in peers.items():
         one, file = [sys.executable, str(ONE)], str(folder / f"out.{name}")
         limits = ["--threads", str(threads)]
@@ -80,7 +89,7 @@ def measure(
     threads: int,
     rounds: int,
 ) -> dict[str, Any]:
-    """{command: {"ms", "ms_min", "ms_max", "peak_mb"}}: median time, largest memory of all rounds."""
+    """{command: {"ms", "ms_min", "ms_max", "cpu_ms", "peak_mb"}}: median times, largest memory."""
     # decode finds the model by the file's id, in the folders named here
     places = [str(models.find(model).path), os.environ.get(models.PATH_VARIABLE, "")]
     variables = {**os.environ, models.PATH_VARIABLE: os.pathsep.join(place for place in places if place)}
@@ -96,13 +105,24 @@ def measure(
         times = spread([u.seconds for u in found], 0)
         peaks = [u.peak_bytes for u in found if u.peak_bytes is not None]
         results[name] = {key: times[key] for key in ("ms", "ms_min", "ms_max")}
+        processor = [u.cpu_seconds for u in found if u.cpu_seconds is not None]
+        results[name]["cpu_ms"] = 1e3 * statistics.median(processor) if processor else None
         results[name]["peak_mb"] = max(peaks) / 1e6 if peaks else None
     return results
 
 
 def report(title: str, found: dict[str, Any]) -> None:
-    print(f"\nwhole processes, {title}: milliseconds, and megabytes of memory at the peak")
+    print(
+        f"\nwhole processes, {title}: milliseconds, of all threads together, megabytes of memory at the peak"
+    )
     for name, s in found.items():
         span = f"({s['ms_min']:.1f} .. {s['ms_max']:.1f})"
-        memory = "      -" if s["peak_mb"] is None else f"{s['peak_mb']:7.1f}"
-        print(f"  {name:20} {s['ms']:8.1f} {span:22} {memory}")
+        processor, memory = (
+            "       -" if s[key] is None else f"{s[key]:8.1f}" for key in ("cpu_ms", "peak_mb")
+        )
+        print(f"  {name:20} {s['ms']:8.1f} {span:22} {processor} {memory}")
+    if "avifenc -s 6" in found:
+        ours, theirs = found["aecodec encode"], found["avifenc -s 6"]
+        print(f"  aecodec encode's time / avifenc's: {ours['ms'] / theirs['ms']:.2f}", end="")
+        both = ours["cpu_ms"], theirs["cpu_ms"]
+        print(f"; processor time: {both[0] / both[1]:.2f}" if all(both) else "")

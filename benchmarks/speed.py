@@ -8,7 +8,8 @@ one run and in alternating rounds, each from a PIL image to bytes and from bytes
 quality at which its file is nearest to aecodec's in bytes. aecodec itself computes in the precision of
 `auto` and, where that is another, in fp32 beside it; graphs.py has each graph beside the machine's peak.
 --sizes: models that are not trained, for their speed alone (untrained.py). Whole processes: the aecodec
-command and, for the peers, benchmarks.one, with their peak memory. Learned codecs (one picture, random
+command and, for the peers, benchmarks.one, with their peak memory; avifenc where it is installed; the parts
+of one aecodec process (startup.py). Learned codecs (one picture, random
 weights): learned.py. Ratios are the other's time / aecodec's time: above 1, aecodec is faster. Run it on a
 machine that does nothing else.
 """
@@ -27,7 +28,7 @@ from PIL import Image
 if not __package__:  # started as a file
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from benchmarks import codecs, environment, graphs, learned, metrics, pictures, processes, untrained
+from benchmarks import codecs, environment, graphs, learned, metrics, pictures, processes, startup, untrained
 from benchmarks.breakdown import breakdown, entropy_only
 from benchmarks.codecs import ImageCodec
 from benchmarks.codecs.aecodec_codec import Aecodec
@@ -200,13 +201,16 @@ def main(arguments: list[str] | None = None) -> int:
         )
         save()
     if not options.skip_cold:
-        result["processes"] = {}
+        result["processes"], result["startup"] = {}, {}
         for title, image in zip(titles, todo, strict=True):
             used_up = processes.measure(
                 image, options.quality, options.model, peers, options.threads, COLD_ROUNDS
             )
             result["processes"][title] = used_up
             processes.report(title, used_up)
+            found = startup.parts(image, options.quality, options.model, options.threads, COLD_ROUNDS)
+            result["startup"][title] = found
+            startup.report(title, found)
             save()
     names = MODELS if options.learned is None and learned.has_torch() else options.learned or ()
     if options.learned is None and not names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -182,7 +181,7 @@ def test_pictures_of_16_bits_have_none(codec):
     deep = page().astype(np.uint16) * 257
     assert not any(container.read_file(codec.encode(deep, 40)).blocks)
     parsed = container.read_file(codec.encode(page(), 40))
-    wrong = replace(parsed.header, bit_depth=16)
+    wrong = parsed.header._replace(bit_depth=16)
     groups, coded = ([bytes(part) for part in parts] for parts in (parsed.groups, parsed.blocks))
     data = container.write_file(wrong, {}, groups, coded)
     for call in (codec.decode, codec.verify):

@@ -93,7 +93,7 @@ def test_doctor(cli, bundle):
 
 
 def test_doctor_without_models(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr("aecodec.models.PACKAGED", tmp_path)
+    monkeypatch.setattr("aecodec.model_folders.PACKAGED", tmp_path)
     monkeypatch.setenv("AECODEC_MODEL_PATH", "")
     result = cli("doctor")
     assert result.code == 7 and b"no default model" in result.out

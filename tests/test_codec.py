@@ -167,7 +167,7 @@ def test_models(bundle, city, city_file, tmp_path, monkeypatch):
     assert container.read_header(data).model_id == bundle.model_id
     with pytest.raises(ModelError, match=f"no model 'nope'; installed: .*{bundle.model_id.hex()}"):
         Codec("nope")
-    monkeypatch.setattr("aecodec.models.PACKAGED", tmp_path)
+    monkeypatch.setattr("aecodec.model_folders.PACKAGED", tmp_path)
     with pytest.raises(ModelError, match=f"needs model {bundle.model_id.hex()}.*installed: none"):
         Codec(device="cpu").decode(city_file)
     monkeypatch.setenv("AECODEC_MODEL_PATH", str(bundle.path.parent))

@@ -6,7 +6,6 @@ import math
 import subprocess
 import sys
 import zlib
-from dataclasses import fields, replace
 
 import pytest
 
@@ -45,7 +44,7 @@ GDAT = ("GDAT", b"".join(GROUPS))
 
 def test_round_trip(file: bytes) -> None:
     parsed = read_file(file)
-    assert parsed.header == replace(HEADER, has_alpha=True, has_icc=True)
+    assert parsed.header == HEADER._replace(has_alpha=True, has_icc=True)
     assert {tag: bytes(payload) for tag, payload in parsed.sections.items()} == METADATA
     assert [bytes(g) for g in parsed.groups] == GROUPS
     assert parsed.damaged == ()
@@ -70,7 +69,7 @@ def test_header_properties() -> None:
     assert HEADER.latent_size == (40, 72)
     assert HEADER.group_grid == (2, 3)
     assert HEADER.n_groups == 6
-    assert [replace(HEADER, quality=q).level for q in (0, 127, 128, 16128)] == [0, 0, 1, 63]
+    assert [HEADER._replace(quality=q).level for q in (0, 127, 128, 16128)] == [0, 0, 1, 63]
 
 
 def test_read_header_needs_41_bytes_only(file: bytes) -> None:
@@ -196,7 +195,7 @@ def test_trailing_bytes(file: bytes) -> None:
 def test_limits(file: bytes) -> None:
     assert read_file(file, Limits(max_pixels=1100 * 600, max_side=1100, max_sections=6, max_groups=6))
     huge = 1 << 80
-    assert read_file(file, Limits(*[huge] * len(fields(Limits))))
+    assert read_file(file, Limits(*[huge] * len(Limits._fields)))
     for limits in [
         Limits(max_pixels=1100 * 600 - 1),
         Limits(max_side=1099),
@@ -229,7 +228,7 @@ def test_pixels_per_byte() -> None:
     """The smallest group that can be written stands for 2^18 pixels: 18,000 a byte with its index."""
     head = write_file_header(width=2048, height=1024)
     groups = [b"\0\0\0\1\0"] * 8
-    data = write_file(replace(read_header(head), symbols_crc=0), {}, groups)
+    data = write_file(read_header(head)._replace(symbols_crc=0), {}, groups)
     most = 2048 * 1024 / len(data)
     assert read_file(data, Limits(max_pixels_per_byte=math.ceil(most))).groups == groups
     for options in ({}, {"salvage": True}, {"only": [1]}):
@@ -237,9 +236,9 @@ def test_pixels_per_byte() -> None:
             read_file(data, Limits(max_pixels_per_byte=math.floor(most)), **options)
     with pytest.raises(LimitError):
         read_file(data)
-    small = write_file(replace(read_header(head), width=1024), {}, groups[:4])
+    small = write_file(read_header(head)._replace(width=1024), {}, groups[:4])
     assert read_file(small, Limits(max_pixels_per_byte=1))  # 2^20 pixels are free
-    padded = write_file(replace(read_header(head), width=1025), {}, groups[:6])
+    padded = write_file(read_header(head)._replace(width=1025), {}, groups[:6])
     with pytest.raises(LimitError):
         read_file(padded, Limits(max_pixels_per_byte=1))
     with pytest.raises(CorruptError, match="cut short"):
@@ -257,14 +256,14 @@ def test_writer_refuses() -> None:
         (HEADER, {"GIDX": b""}, GROUPS),
         (HEADER, {"toolong": b""}, GROUPS),
         (HEADER, {"n te": b""}, GROUPS),
-        (replace(HEADER, channels=2), {}, GROUPS),
-        (replace(HEADER, quality=16129), {}, GROUPS),
-        (replace(HEADER, model_id=b"short"), {}, GROUPS),
-        (replace(HEADER, orientation=0), {}, GROUPS),
-        (replace(HEADER, bit_depth=8 + 256), {}, GROUPS),
-        (replace(HEADER, symbols_crc=1 << 32), {}, GROUPS),
-        (replace(HEADER, orientation=-1), {}, GROUPS),
-        (replace(HEADER, group_edge=30), {}, [b""] * replace(HEADER, group_edge=30).n_groups),
+        (HEADER._replace(channels=2), {}, GROUPS),
+        (HEADER._replace(quality=16129), {}, GROUPS),
+        (HEADER._replace(model_id=b"short"), {}, GROUPS),
+        (HEADER._replace(orientation=0), {}, GROUPS),
+        (HEADER._replace(bit_depth=8 + 256), {}, GROUPS),
+        (HEADER._replace(symbols_crc=1 << 32), {}, GROUPS),
+        (HEADER._replace(orientation=-1), {}, GROUPS),
+        (HEADER._replace(group_edge=30), {}, [b""] * HEADER._replace(group_edge=30).n_groups),
     ]:
         with pytest.raises(UsageError):
             write_file(header, sections, groups)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import random
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,7 +88,7 @@ def rebuilt(data, groups=None, sections=None):
 
 def with_header(data, **change):
     """The file with header fields replaced and the header's checksum right."""
-    return container._pack_header(replace(container.read_header(data), **change)) + data[HEADER:]
+    return container._pack_header(container.read_header(data)._replace(**change)) + data[HEADER:]
 
 
 def test_rebuilding_changes_nothing(rich):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 import aecodec
-from aecodec import session
+from aecodec import _core, session
 from aecodec.errors import DeviceError
 
 PACKAGE = Path(aecodec.__file__).parent
@@ -32,8 +34,9 @@ LADDER: dict[str, set[str]] = {
     "group_data": BASE | {"_core"},
     "container": BASE | {"_core", "group_data"},
     "entropy": BASE | {"_core"},
-    "models": BASE,
-    "describe": BASE | {"_core", "container", "models", "source"},
+    "model_folders": set(),
+    "models": BASE | {"model_folders"},
+    "describe": BASE | {"_core", "container", "model_folders", "source"},
     "exif": set(),
     "modes": BASE | {"exif"},
     "parallel": set(),
@@ -48,7 +51,8 @@ LADDER: dict[str, set[str]] = {
     "session": BASE,
     "precision": BASE | {"_core", "models", "session"},
     "windows": set(),
-    "networks": BASE | {"models", "parallel", "precision", "session", "windows"},
+    "scale_networks": BASE | {"_core", "models", "session"},
+    "networks": BASE | {"models", "parallel", "precision", "scale_networks", "session", "windows"},
     "rolling": {"networks"},
     "loaded": {"container", "entropy", "models", "networks"},
     "rate_control": BASE,
@@ -57,7 +61,7 @@ LADDER: dict[str, set[str]] = {
     "block_choice": {"blocks", "networks", "raster"},
     "metrics": BASE,
     "region": BASE | {"container", "windows"},
-    "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "windows"},
+    "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "scale_networks", "windows"},
     "decoding": CODEC | {"loaded", "parallel", "region", "rolling", "windows"},
     "datapath": CODEC
     | {"block_choice", "blocks", "conceal", "decoding", "encoding", "loaded", "raster", "region", "sections"},
@@ -95,6 +99,7 @@ HEAVY = {
         *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
         *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec", "png", "raster"),
         *("rolling", "loaded", "encoding", "decoding", "block_choice", "latents", "thumbnail"),
+        "scale_networks",
     },
     "PIL": {
         *("modes", "deep", "alpha", "pixels", "png", "raster", "blocks", "codec", "api", "pillow_plugin"),
@@ -179,13 +184,16 @@ OPTIONAL = (
     "aecodec.cli.batch",
     "aecodec.cli.many",
     "aecodec.metrics",
+    "importlib.metadata",
+    "PIL.PdfImagePlugin",
 )
 
 
 @pytest.mark.parametrize("command", ["encode", "info"])
 def test_commands_load_only_what_they_use(command, city_file, tmp_path):
     (tmp_path / "a.aec").write_bytes(city_file)
-    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    with Image.open(Path(__file__).parent / "data" / "city.jpg") as photograph:
+        photograph.save(tmp_path / "a.png")
     names = {"encode": ["a.png", "out.aec", "--device=cpu"], "info": ["a.aec"]}[command]
     code = (
         f"import sys; from aecodec.cli.main import main; assert main({[command, *names]!r}) == 0\n"
@@ -196,6 +204,51 @@ def test_commands_load_only_what_they_use(command, city_file, tmp_path):
     )
     used = {"encode": {"concurrent.futures"}, "info": set()}[command]
     assert set(run.stdout.split("\n")[-2].split()) <= used
+
+
+STANDARD = (
+    *("argparse", "gettext", "locale", "shutil"),  # argparse itself
+    *("__future__", "importlib", "json", "math", "mmap", "signal", "threading", "typing", "zlib"),
+)
+"""Of the standard library, with what they load, `aecodec info` needs this."""
+OWN = {
+    *("_core", "container", "describe", "errors", "group_data", "limits", "model_folders", "precision"),
+    *("remote", "source", "cli", "cli.common", "cli.files", "cli.info", "cli.main"),
+}
+
+
+def test_info_loads_nothing_that_it_does_not_need(city_file, tmp_path):
+    (tmp_path / "a.aec").write_bytes(city_file)
+    core = str(Path(_core.__file__).parent)  # in a checkout it lies elsewhere
+    code = (
+        f"import sys, {', '.join(STANDARD)}\n"
+        "before = set(sys.modules)\n"
+        f"sys.path.insert(0, {str(PACKAGE.parent)!r}); import aecodec; aecodec.__path__.append({core!r})\n"
+        "from aecodec.cli.main import main; assert main(['info', 'a.aec', '--json']) == 0\n"
+        "print(*(name for name in sys.modules if name not in before and not name.startswith('encodings.')))"
+    )
+    alone = [sys.executable, "-S", "-c", code]  # -S: without a checkout's import hook, which loads more
+    run = subprocess.run(alone, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert set(run.stdout.split("\n")[-2].split()) == {"aecodec", *(f"aecodec.{name}" for name in OWN)}
+
+
+@pytest.mark.parametrize("own", [None, "2"])
+def test_no_thread_for_matrices_unless_it_is_asked_for(own, tmp_path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    variables = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    code = (
+        "import os; from aecodec.cli.main import main; main(['encode', 'a.png', 'out.aec', '--device=cpu'])\n"
+        "print(os.environ['OPENBLAS_NUM_THREADS'])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=variables | ({"OPENBLAS_NUM_THREADS": own} if own else {}),
+    )
+    assert run.stdout.split()[-1] == (own or "1")
 
 
 def test_codec_loads_no_torch():
@@ -219,10 +272,19 @@ def test_without_onnxruntime(monkeypatch):
         session.runtime()
     for extra in ("cpu", "cuda"):
         assert f"pip install 'aecodec[{extra}]'" in str(caught.value)
-
-
-def test_both_wheels_are_warned_about(monkeypatch):
-    monkeypatch.setattr(session, "_ort", None)
     monkeypatch.setattr(session, "wheels", lambda: {"onnxruntime": "1", "onnxruntime-gpu": "1"})
+    with pytest.raises(DeviceError, match="pip uninstall -y onnxruntime onnxruntime-gpu"):
+        session.runtime()
+
+
+def test_both_wheels_are_warned_about(monkeypatch, tmp_path):
+    package = session.runtime()
+    monkeypatch.setattr(session, "_ort", None)
+    monkeypatch.setattr(package, "__path__", [str(tmp_path / "onnxruntime")])
+    (tmp_path / "onnxruntime-1.30.0.dist-info").mkdir()
+    with warnings.catch_warnings(action="error"):  # one of them is fine
+        session.runtime()
+    monkeypatch.setattr(session, "_ort", None)
+    (tmp_path / "onnxruntime_gpu-1.30.0.dist-info").mkdir()
     with pytest.warns(RuntimeWarning, match="pip uninstall -y onnxruntime onnxruntime-gpu"):
         session.runtime()

@@ -12,7 +12,6 @@ import sys
 import threading
 import time
 from argparse import Namespace
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -206,7 +205,7 @@ class Poison:
     """A task that kills its process at every job called "bad"."""
 
     kind = "files"
-    args = Namespace(model=None, device="cpu", precision="auto", **asdict(DEFAULT_LIMITS))
+    args = Namespace(model=None, device="cpu", precision="auto", **DEFAULT_LIMITS._asdict())
 
     def __call__(self, codec, job):
         if job.source == "bad":

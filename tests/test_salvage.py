@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from conftest import psnr
@@ -118,7 +116,7 @@ def test_verify(cli, large, tmp_path):
 def test_verify_decodes_the_symbols(codec, large):
     """A file whose container is right and whose symbols are not."""
     parsed = container.read_file(large[1])
-    wrong = replace(parsed.header, symbols_crc=parsed.header.symbols_crc ^ 1)
+    wrong = parsed.header._replace(symbols_crc=parsed.header.symbols_crc ^ 1)
     with pytest.raises(CorruptError, match="decoded symbols"):
         codec.verify(container.write_file(wrong, {}, [bytes(g) for g in parsed.groups]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aecodec import models
-from benchmarks import codecs, graphs, learned, one, processes, speed, timing, untrained
+from benchmarks import codecs, graphs, learned, one, processes, speed, startup, timing, untrained
 from benchmarks.codecs import compressai_networks
 
 PARAMETERS = {
@@ -61,6 +62,44 @@ def test_whole_processes(folder: Path, tmp_path: Path) -> None:
         assert found[name]["ms"] > nothing["ms"]
         if nothing["peak_mb"] is not None:
             assert found[name]["peak_mb"] > nothing["peak_mb"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="scripts of a shell")
+def test_avifenc_stands_beside_where_it_is_installed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("avifenc", "avifdec"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {name} $* >> {tmp_path / 'log'}\n")
+        (tmp_path / name).chmod(0o755)
+    image = Image.open(folder / "b.png")
+    monkeypatch.setenv("PATH", str(folder))
+    assert "avifenc -s 6" not in processes.commands(tmp_path, 40, None, {}, 1)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.defpath}")
+    found = processes.measure(image, 40, None, {}, 2, 1)
+    calls = (tmp_path / "log").read_text().splitlines()
+    assert calls[0].split()[:5] == ["avifenc", "-s", "6", "-j", "2"]
+    assert calls[1].split()[:3] == ["avifdec", "-j", "2"]
+    processes.report("192 x 192", found)
+    ratio = found["aecodec encode"]["ms"] / found["avifenc -s 6"]["ms"]
+    assert f"aecodec encode's time / avifenc's: {ratio:.2f}; processor time: " in capsys.readouterr().out
+
+
+def test_parts_of_a_process(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = startup.parts(Image.open(folder / "b.png"), 40, None, 1, 1)
+    spent = dict(found["parts"])
+    total = spent.pop("total")
+    assert sum(spent.values()) == pytest.approx(total) and min(spent.values()) >= -0.5
+    wanted = {"numpy imported", "onnxruntime imported", "picture read", "networks", "entropy coder"}
+    assert wanted | {"file written", "rest", "exit"} <= set(spent)
+    assert all(spent[name] > 0 for name in wanted)
+    assert found["beside"]["sessions made"] > 0 and found["beside"]["model files read, hashed"] > 0
+    startup.report("192 x 192", found)
+    assert "meanwhile, in the thread that makes sessions" in capsys.readouterr().out
+
+
+def test_a_part_that_fails_is_an_error(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="exit status 7: aecodec: .*no-such-model"):
+        startup.parts(Image.open(folder / "b.png"), 40, str(tmp_path / "no-such-model"), 1, 1)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no wait4")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,7 +79,7 @@ def test_no_model_no_network(cli, file, tmp_path, no_networks):
     """Not even a file whose model nobody has needs one."""
     parsed = container.read_file(file)
     sections = {tag: bytes(data) for tag, data in parsed.sections.items()}
-    header = replace(parsed.header, model_id=b"unknown!")
+    header = parsed.header._replace(model_id=b"unknown!")
     data = container.write_file(header, sections, [bytes(g) for g in parsed.groups])
     (tmp_path / "a.aec").write_bytes(data)
     assert cli("decode", tmp_path / "a.aec", tmp_path / "a.png", "--scale", "1/16").code == 0

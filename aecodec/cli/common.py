@@ -8,11 +8,10 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from aecodec.errors import UsageError
-from aecodec.limits import Limits
+from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -134,18 +133,18 @@ def add_runtime_arguments(parser: argparse.ArgumentParser, model: bool = True) -
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """One option for each of aecodec.limits."""
     group = parser.add_argument_group("limits", "what is refused before memory is taken for it (SECURITY.md)")
-    for field in fields(Limits):
+    for name, default in DEFAULT_LIMITS._asdict().items():
         group.add_argument(
-            "--" + field.name.replace("_", "-"),
+            "--" + name.replace("_", "-"),
             type=size,
             metavar="N",
-            default=field.default,
-            help=f"{LIMITED[field.name]} (default {field.default})",
+            default=default,
+            help=f"{LIMITED[name]} (default {default})",
         )
 
 
 def limits(args: argparse.Namespace) -> Limits:
-    return Limits(**{field.name: getattr(args, field.name) for field in fields(Limits)})
+    return Limits(**{name: getattr(args, name) for name in Limits._fields})
 
 
 def add_batch_arguments(parser: argparse.ArgumentParser, out_dir: bool = True) -> None:
@@ -174,6 +173,8 @@ def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
     """The picture without the other kinds; without its resolution, too, where none is kept.
 
     The orientation stays: without it the picture would be another one."""
+    from dataclasses import replace
+
     notes = picture.notes
     if picture.icc and "icc" not in kinds:
         notes += (NO_PROFILE,)
@@ -214,6 +215,13 @@ def names_of(args: argparse.Namespace) -> tuple[str, str]:
 def debugging() -> bool:
     """Are tracebacks wanted?"""
     return os.environ.get("AECODEC_DEBUG", "") not in ("", "0")
+
+
+def one_thread_for_matrices() -> None:
+    """Before numpy is imported: its OpenBLAS would start a thread for each CPU, which look for work in a loop
+    at first, and coding pictures has none for them."""
+    if "numpy" not in sys.modules:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def return_memory() -> None:

@@ -75,6 +75,7 @@ def add_picture(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveG
 
 
 def run(args: argparse.Namespace) -> int:
+    common.one_thread_for_matrices()
     if args.out_dir is not None:
         return _run_batch(args)
     source, target = common.names_of(args)

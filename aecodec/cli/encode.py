@@ -74,6 +74,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    common.one_thread_for_matrices()
     if args.out_dir is not None:
         return _run_batch(args)
     source, target = common.names_of(args)

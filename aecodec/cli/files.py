@@ -11,12 +11,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
-from typing import IO, BinaryIO, TypeAlias
+from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias
 
 from aecodec import remote
 from aecodec.errors import CorruptError, FormatError, InputError, LimitError, OutputError, UsageError
 from aecodec.source import read_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PIPE = "-"
 Contents: TypeAlias = bytes | Callable[[BinaryIO], None]
@@ -31,6 +33,8 @@ def read_input(name: str) -> bytes:
 
 def input_of(name: str) -> bytes | Path:
     """The contents, or the path of a file that can be read as it is needed."""
+    from pathlib import Path
+
     path = remote.local_path(name)
     apart = name != PIPE and not remote.is_url(name) and os.path.isfile(path)
     return Path(path) if apart else read_input(name)

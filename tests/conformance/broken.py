@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import replace
 from io import BytesIO
 
 import reference_coder
@@ -258,7 +257,7 @@ def _indices(base: bytes, payload: bytes, two: bytes) -> Iterator[Case]:
 
 def _limits(base: bytes, payload: bytes) -> Iterator[Case]:
     def sized(width: int, height: int, edge: int = 32) -> bytes:
-        header: Header = replace(container.read_header(base), width=width, height=height, group_edge=edge)
+        header: Header = container.read_header(base)._replace(width=width, height=height, group_edge=edge)
         return container._pack_header(header) + base[HEADER:]
 
     yield "limit_pixels", sized(16385, 16384), LimitError, "2^28 + 2^14 pixels"

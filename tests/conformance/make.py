@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +124,7 @@ def _at_level(codec: Codec, quality: int) -> bytes:
 def _small_groups(codec: Codec) -> bytes:
     rng = np.random.default_rng(9)
     draw = lambda stage, index: np.rint(rng.laplace(0, 1.5, index.shape))  # noqa: E731
-    return file_from_symbols(codec, replace(header(codec, 130, 72, 9000), group_edge=4), draw)
+    return file_from_symbols(codec, header(codec, 130, 72, 9000)._replace(group_edge=4), draw)
 
 
 def _pixel_blocks(codec: Codec, height: int = 40, width: int = 580, channels: int = 3) -> bytes:

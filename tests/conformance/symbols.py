@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +99,7 @@ def file_from_symbols(
     core = codec._model_of(header).tables.core
     payloads = [_core.encode_group(core, symbols, index, lanes_log2) for symbols, index, _ in found]
     crc = _core.crc32c(b"".join(merged.tobytes() for _, _, merged in found))
-    return container.write_file(replace(header, symbols_crc=crc), {}, payloads)
+    return container.write_file(header._replace(symbols_crc=crc), {}, payloads)
 
 
 def reference_tables(codec: Codec, header: Header) -> tuple[list[list[int]], list[int], int]:
