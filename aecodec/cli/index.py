@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    common.one_thread_for_matrices()
     if files.PIPE in (*args.names, args.output):
         raise UsageError("an index is of files that have names; '-' has none")
     from aecodec.cli import batch, outcome, plan
