@@ -110,7 +110,7 @@ def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) 
         raise CorruptError("no group of the picture is whole; nothing can be salvaged")
     lost |= _paste_blocks(parsed, decoded, salvage=salvage)
     if lost:
-        decoded = conceal.fill(decoded, _lost_pixels(header, lost))
+        conceal.fill_in_place(decoded, _lost_pixels(header, lost))
     return assemble(header, extras, decoded, _alpha(model, extras, limits)), sorted(lost)
 
 
