@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from aecodec import container, datapath, entropy, models, pixels, preview, rate_control, sections
+from aecodec import container, datapath, entropy, models, pixels, preview, raster, rate_control, sections
 from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
@@ -148,7 +148,7 @@ class Codec:
         extras = self._extras(model, picture, alpha_quality, thumbnail)
 
         def psnr(data: bytes) -> float:
-            return pixels.psnr(self.decode_picture(data).pixels, picture.pixels)
+            return raster.psnr(self.decode_picture(data).pixels, picture.pixels)
 
         def encode(stored: int) -> bytes:
             return datapath.encode(model, picture, extras, stored, self._pixel_blocks)

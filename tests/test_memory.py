@@ -217,7 +217,7 @@ def test_psnr_by_strips():
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 256, (2, 700, 30, 3), np.uint8)
     error = np.mean((a.astype(float) - b) ** 2)
-    assert pixels.psnr(a, b) == pytest.approx(10 * np.log10(255**2 / error), abs=1e-9)
+    assert raster.psnr(a, b) == pytest.approx(10 * np.log10(255**2 / error), abs=1e-9)
 
 
 def test_more_candidates_than_one_trial(monkeypatch):
