@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 from PIL import Image
 
 from aecodec import container, datapath, entropy, models, pixels, preview, raster, rate_control, sections
@@ -179,7 +180,10 @@ class Codec:
         Raises InputError, FormatError, CorruptError, LimitError, ModelError, DeviceError, UsageError (a
         region outside the picture, a scale that is not possible).
         """
-        return pixels.to_array(self.read(data, region, scale, apply_orientation))
+        if region or scale != 1 or apply_orientation:
+            return np.ascontiguousarray(pixels.to_array(self.read(data, region, scale, apply_orientation)))
+        model, parsed = self.parse(data)
+        return datapath.decode_array(model, parsed, self.limits)
 
     def open(
         self,

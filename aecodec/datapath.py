@@ -114,6 +114,22 @@ def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) 
     return assemble(header, extras, decoded, _alpha(model, extras, limits)), sorted(lost)
 
 
+def decode_array(model: Model, parsed: Parsed, limits: Limits) -> pixels.Pixels:
+    """pixels.to_array() of decode(); colours and alpha are never held beside it."""
+    header = parsed.header
+    if not header.has_alpha:
+        return pixels.to_array(decode(model, parsed, limits)[0])
+    blank, rows = stream(model, parsed, limits)
+    out: pixels.Pixels = np.empty(
+        (header.height, header.width, header.channels + 1), pixels.kind_of(header.bit_depth)
+    )
+    out[:, :, -1] = blank.alpha
+    del blank
+    for top, part in rows:
+        out[top : top + part.shape[0], :, :-1] = part
+    return out
+
+
 def _colours(model: Model, parsed: Parsed, salvage: bool) -> tuple[pixels.Pixels, frozenset[int]]:
     """-> pixels [H, W, C] without pixel blocks, the groups that are lost"""
     header, lost = parsed.header, set[int]()
