@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from aecodec import conceal, deep, jpeg, modes, pixels, png, raster, tiff
+from aecodec import conceal, datapath, deep, jpeg, modes, pixels, png, raster, tiff
 from aecodec.cli import written
-from aecodec.codec import Codec
+from aecodec.decoding import Band
 from aecodec.errors import OutputError
+from aecodec.networks import Groups
 from aecodec.pixels import Picture
 
 SIDE = 2400
@@ -265,34 +266,55 @@ def test_cmyk_without_a_working_profile_is_converted_plainly(city):
 
 
 @pytest.fixture
-def small_windows(monkeypatch):
-    """A codec whose windows and bands are so small that what is held of the whole picture stands out."""
-    codec = Codec(device="cpu", threads=1)
-    codec._load(codec.bundle).networks.largest = 140
-    monkeypatch.setattr("aecodec.decoding.WIDEST", 100)
+def without_networks(monkeypatch):
+    """Decoding whose networks take no time, and no memory; group `lost` is damaged."""
+
+    def make(lost=None):
+        def bands(model, header, *_, **__):
+            groups = Groups(header.latent_size, header.group_edge).all
+            symbols = [None if number == lost else () for number in range(len(groups))]
+            yield Band(groups, symbols, 0, header.latent_size[0] // 4)
+
+        def pixel_bands(model, header, coming):
+            list(coming)
+            for top in range(0, header.height, 64):
+                rows = min(64, header.height - top)
+                yield top, np.full((rows, header.width, header.channels), top % 251, np.uint8)
+
+        monkeypatch.setattr(datapath, "bands", bands)
+        monkeypatch.setattr(datapath, "pixel_bands", pixel_bands)
+
+    return make
+
+
+def tiled(city, channels):
+    """[1200, 1230, C], of which no block is coded as pixels."""
+    alpha = np.full((300, 410, 1), 200, np.uint8)
+    return np.tile(np.concatenate([city, alpha], 2)[:, :, :channels], (4, 3, 1))
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_arrays_are_decoded_in_place(codec, without_networks, city, channels):
+    """One array; beside it no more than a plane of alpha."""
+    picture = tiled(city, channels)
+    data = codec.encode(picture, 0)
+    without_networks()
+    found = []
+    peak = traced(lambda: found.append(codec.decode(data)))
+    assert found[0].squeeze().shape == picture.squeeze().shape and (found[0][70].ravel()[0] == 64).all()
+    assert peak < (channels + (channels == 4) + 0.7) * picture[:, :, 0].size
+
+
+def test_salvaging_holds_the_picture_once(codec, without_networks, city, monkeypatch):
+    """And which of its pixels are lost."""
     monkeypatch.setattr(conceal, "TILE", 64)
-    return codec
-
-
-@pytest.mark.parametrize(("channels", "most"), [(3, 3.9), (4, 6.5)])
-def test_arrays_are_decoded_in_place(small_windows, city, channels, most):
-    """What a picture takes that is twice as high, for each of the pixels that it has more."""
-    wide = np.concatenate([city, np.full_like(city[:, :, :1], 90)], 2)[:, :, :channels]
-    peaks = []
-    for times in (8, 16):
-        data = small_windows.encode(np.concatenate([wide, wide[::-1]] * (times // 2)), 0)
-        peaks.append(traced(lambda data=data: small_windows.decode(data)))
-    assert peaks[1] - peaks[0] < most * 8 * city[:, :, 0].size
-
-
-def test_salvaging_holds_the_picture_once(small_windows, city):
-    """The picture and which pixels are lost."""
-    peaks = []
-    for times in (8, 16):
-        data = bytearray(small_windows.encode(np.concatenate([city, city[::-1]] * (times // 2)), 0))
-        data[-10] ^= 255
-        peaks.append(traced(lambda data=data: small_windows.salvage(bytes(data))))
-    assert peaks[1] - peaks[0] < 4.9 * 8 * city[:, :, 0].size
+    picture = tiled(city, 3)
+    data = codec.encode(picture, 0)
+    without_networks(lost=2)
+    found = []
+    peak = traced(lambda: found.extend(codec.salvage(data)))
+    assert found[1] == [2] and found[0].pixels.shape == picture.shape
+    assert peak < 5.5 * picture[:, :, 0].size
 
 
 def test_salvaged_pictures_are_written_by_rows(cli, city, tmp_path, monkeypatch):
