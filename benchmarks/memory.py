@@ -56,8 +56,8 @@ def make(picture: Image.Image, side: int, path: Path, kind: str) -> None:
     if kind == "array":
         np.save(path, large)
     elif kind == "png16":
-        noise = (rng.integers(0, 256, large[i : i + 1].shape, np.uint16) for i in range(side))
-        bands = (large[i : i + 1].astype(np.uint16) << 8 | low for i, low in enumerate(noise))
+        parts = (large[top : top + ROWS].astype(np.uint16) for top in range(0, side, ROWS))
+        bands = (part << 8 | rng.integers(0, 256, part.shape, np.uint16) for part in parts)
         with path.open("wb") as out:
             png.write(out, (side, side), 3, 16, bands)
     else:
