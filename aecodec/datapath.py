@@ -123,6 +123,7 @@ def decode_array(model: Model, parsed: Parsed, limits: Limits) -> pixels.Pixels:
     out: pixels.Pixels = np.empty(
         (header.height, header.width, header.channels + 1), pixels.kind_of(header.bit_depth)
     )
+    assert blank.alpha is not None  # as the header says
     out[:, :, -1] = blank.alpha
     del blank
     for top, part in rows:

@@ -189,6 +189,24 @@ def test_tiff_in_rows(channels, dtype):
     assert out.getvalue() == whole.getvalue()
 
 
+@pytest.mark.parametrize("form", ["PNG", "TIFF", "JPEG", "PPM", "WEBP", "BMP"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_by_rows_is_at_once(monkeypatch, form, dtype, channels):
+    """Pixels, mode, resolution, notes."""
+    monkeypatch.setattr(written, "ROWS", 24)
+    picture = Picture(ramp(90, channels, dtype)[:, :70], dpi=(300, 300))
+    whole, said = written.at_once(picture, form)
+    write, notes = written.by_rows(picture, written.rows_of(picture), form, 1)
+    out = io.BytesIO()
+    write(out)
+    with Image.open(io.BytesIO(whole)) as a, Image.open(out) as b:
+        assert (b.mode, b.size, b.info.get("dpi")) == (a.mode, a.size, a.info.get("dpi"))
+        assert np.array_equal(np.asarray(a), np.asarray(b))
+    assert np.array_equal(pixels.read_picture(whole).array, pixels.read_picture(out.getvalue()).array)
+    assert notes == said
+
+
 def test_what_a_format_cannot_hold(tmp_path):
     """Said before anything is written, and not by a file that nobody can read."""
     wide = Picture(np.broadcast_to(np.uint8(7), (2, 70000, 3)))
