@@ -113,7 +113,7 @@ def test_reading(tmp_path, kind, most):
 @linux_only
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "PPM"])
 def test_writing(tmp_path, form):
-    assert bytes_a_pixel(form, tmp_path / "out") < 1.5, "Pillow's image would be 4"
+    assert bytes_a_pixel(form, tmp_path / "out") < 2.5, "parts take their share; Pillow's image would be 4"
 
 
 @pytest.fixture
