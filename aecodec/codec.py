@@ -8,9 +8,10 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 from PIL import Image
 
-from aecodec import container, datapath, entropy, models, pixels, preview, rate_control, sections
+from aecodec import container, datapath, entropy, models, pixels, preview, raster, rate_control, sections
 from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
@@ -148,7 +149,7 @@ class Codec:
         extras = self._extras(model, picture, alpha_quality, thumbnail)
 
         def psnr(data: bytes) -> float:
-            return pixels.psnr(self.decode_picture(data).pixels, picture.pixels)
+            return raster.psnr(self.decode_picture(data).pixels, picture.pixels)
 
         def encode(stored: int) -> bytes:
             return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
@@ -179,7 +180,10 @@ class Codec:
         Raises InputError, FormatError, CorruptError, LimitError, ModelError, DeviceError, UsageError (a
         region outside the picture, a scale that is not possible).
         """
-        return pixels.to_array(self.read(data, region, scale, apply_orientation))
+        if region or scale != 1 or apply_orientation:
+            return np.ascontiguousarray(pixels.to_array(self.read(data, region, scale, apply_orientation)))
+        model, parsed = self.parse(data)
+        return datapath.decode_array(model, parsed, self.limits)
 
     def open(
         self,

@@ -109,8 +109,25 @@ def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) 
         raise CorruptError("no group of the picture is whole; nothing can be salvaged")
     lost |= _paste_blocks(parsed, decoded, salvage=salvage)
     if lost:
-        decoded = conceal.fill(decoded, _lost_pixels(header, lost))
+        conceal.fill_in_place(decoded, _lost_pixels(header, lost))
     return assemble(header, extras, decoded, _alpha(model, extras, limits)), sorted(lost)
+
+
+def decode_array(model: Model, parsed: Parsed, limits: Limits) -> pixels.Pixels:
+    """pixels.to_array() of decode(); colours and alpha are never held beside it."""
+    header = parsed.header
+    if not header.has_alpha:
+        return pixels.to_array(decode(model, parsed, limits)[0])
+    blank, rows = stream(model, parsed, limits)
+    out: pixels.Pixels = np.empty(
+        (header.height, header.width, header.channels + 1), pixels.kind_of(header.bit_depth)
+    )
+    assert blank.alpha is not None  # as the header says
+    out[:, :, -1] = blank.alpha
+    del blank
+    for top, part in rows:
+        out[top : top + part.shape[0], :, :-1] = part
+    return out
 
 
 def _colours(model: Model, parsed: Parsed, salvage: bool) -> tuple[pixels.Pixels, frozenset[int]]:

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from aecodec import png as png_rows
+from aecodec.raster import ChannelRaster, Raster, Window, is_large, spilled
 
 Samples = NDArray[np.uint16]
+Opener: TypeAlias = "Callable[[], AbstractContextManager[ImageFile.ImageFile]]"
 
 LAYOUTS = ("RGB;16", "RGBA;16", "RGBX;16")
+GREY_ALPHA = "LA;16B"
 
 
 def rawmode(image: Image.Image) -> str:
@@ -37,21 +42,35 @@ def is_deep(image: Image.Image) -> bool:
     return any("16" in _rawmode(tile.args) for tile in getattr(image, "tile", ()))
 
 
-def read(open_again: Callable[[], ImageFile.ImageFile]) -> Samples | None:
+def is_joined(image: Image.Image) -> bool:
+    """Can read() give all bits of an image that is not loaded?"""
+    stored = rawmode(image)
+    return stored == GREY_ALPHA or (stored[:-1] in LAYOUTS and stored[-1] in "BLN")
+
+
+def read(open_again: Opener) -> Raster | None:
     """uint16 [H, W, 3 or 4] (LA as [H, W, 2]) of a file of 16-bit colour; None where there is no way to it.
 
+    A large picture's samples wait in temporary files: 6 bytes a pixel are too many beside the networks.
     open_again: gives the file afresh, not loaded.
     """
     with open_again() as image:
-        stored = rawmode(image)
-        if stored == "LA;16B":  # four bytes a pixel, as those of RGBA
-            grey, alpha = np.moveaxis(_load(image, "RGBA").reshape(*image.size[::-1], 2, 2), 2, 0)
-            return np.stack([_join(grey[:, :, 0], grey[:, :, 1]), _join(alpha[:, :, 0], alpha[:, :, 1])], 2)
-        if stored[:-1] not in LAYOUTS or stored[-1] not in "BLN":
+        if not is_joined(image):
             return None
-        high = _load(image, stored)
-    with open_again() as image:
-        return _join(high, _load(image, stored[:-1] + _other_order(stored[-1])))
+        stored, large = rawmode(image), is_large(*image.size)
+        if stored == GREY_ALPHA:  # four bytes a pixel, as those of RGBA
+            both = _load(image, "RGBA")
+            high: Raster = ChannelRaster(both, slice(0, 4, 2))
+            low: Raster = ChannelRaster(both, slice(1, 4, 2))
+        else:
+            high = _load(image, stored)
+    if stored != GREY_ALPHA:
+        del image  # and its pixels, before there are others
+        with open_again() as other:
+            low = _load(other, stored[:-1] + _other_order(stored[-1]))
+    joined = JoinedRaster(high, low)
+    height, width, _ = joined.shape
+    return joined if large else joined[0:height, 0:width]
 
 
 def _other_order(order: str) -> str:
@@ -59,20 +78,38 @@ def _other_order(order: str) -> str:
     return "L" if order.replace("N", native) == "B" else "B"
 
 
-def _load(image: ImageFile.ImageFile, mode: str) -> NDArray[np.uint8]:
-    """The image's pixels, unpacked as if they were stored in this raw mode."""
+def _load(image: ImageFile.ImageFile, mode: str) -> Raster:
+    """The image's bytes, unpacked as if they were stored in this raw mode."""
     image.tile = [
         tile._replace(args=(mode, *tile.args[1:]) if isinstance(tile.args, tuple) else mode)
         for tile in image.tile
     ]
-    return np.asarray(image)
+    if not is_large(*image.size):
+        return np.asarray(image)
+    image.load()
+    return spilled(image)
 
 
-def _join(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> Samples:
-    joined = high.astype(np.uint16)
-    joined <<= 8
-    joined |= low
-    return joined
+@dataclass(frozen=True, slots=True, eq=False)
+class JoinedRaster:
+    """uint16 samples whose two bytes lie apart."""
+
+    high: Raster
+    low: Raster
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return self.high.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.uint16)
+
+    def __getitem__(self, window: Window) -> Samples:
+        joined: Samples = self.high[window].astype(np.uint16)
+        joined <<= 8
+        joined |= self.low[window]
+        return joined
 
 
 def with_transparency(samples: Samples, value: Any) -> Samples:

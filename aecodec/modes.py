@@ -6,6 +6,7 @@ Part of the first step of encoding; used by aecodec.pixels alone.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -15,6 +16,9 @@ from PIL import ExifTags, Image
 
 from aecodec.errors import InputError
 from aecodec.exif import orientation_in
+from aecodec.raster import is_large, strips
+
+Bytes = NDArray[np.uint8]
 
 GREY = {"1": "L", "L": "L", "LA": "LA", "La": "LA"}
 COLOUR = {"RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "YCbCr": "RGB", "HSV": "RGB"}
@@ -82,21 +86,37 @@ def _portable(found: Image.Exif) -> bytes:
     return kept.tobytes() if len(kept) else b""
 
 
-def to_eight_bits(image: Image.Image, icc: bytes, deep: bool) -> tuple[Image.Image, bytes, tuple[str, ...]]:
-    """-> image of mode L, LA, RGB or RGBA, the ICC profile that fits it, notes for the user."""
+def to_eight_bits(
+    image: Image.Image, icc: bytes, deep: bool
+) -> tuple[Image.Image | Bytes, bytes, tuple[str, ...]]:
+    """-> image of mode L, LA, RGB or RGBA, the ICC profile that fits it, notes for the user.
+
+    A large picture that has to be converted, and has no alpha, becomes an array: 3 bytes a pixel, not 4."""
     mode = image.mode
     notes = (REDUCED,) if deep else ()
     if mode == "CMYK":
-        return *_from_cmyk(image, icc), (*notes, "CMYK converted to sRGB")
+        return _converted(image, _from_cmyk(icc)), b"", (*notes, "CMYK converted to sRGB")
     if mode in ("P", "PA"):
         see_through = mode == "PA" or "transparency" in image.info
-        return image.convert("RGBA" if see_through else "RGB"), icc, notes
+        chosen = "RGBA" if see_through else "RGB"
+        return _converted(image, lambda part: part.convert(chosen)), icc, notes
     target = GREY.get(mode) or COLOUR.get(mode)
     if target is None:
         raise InputError(f"pictures of mode {mode} are not supported; convert the picture to RGB first")
     if "transparency" in image.info and target in ("L", "RGB"):
         target = {"L": "LA", "RGB": "RGBA"}[target]
-    return image if target == mode else _convert(image, target), icc, notes
+    return image if target == mode else _converted(image, lambda part: _convert(part, target)), icc, notes
+
+
+def _converted(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image | Bytes:
+    """convert: what it makes of a pixel depends on that pixel alone."""
+    bands = convert(image.crop((0, 0, 1, 1))).getbands()
+    if bands[-1] == "A" or not is_large(*image.size):
+        return convert(image)
+    out = np.empty((image.height, image.width, len(bands)), np.uint8)
+    for rows, part in strips(image):
+        out[rows] = np.asarray(convert(part)).reshape(out[rows].shape)
+    return out
 
 
 def _convert(image: Image.Image, target: str) -> Image.Image:
@@ -111,21 +131,26 @@ def wide_grey(image: Image.Image) -> NDArray[np.uint16] | None:
     """Mode I;16 or I (32-bit integers) -> uint16 [H, W]; None for other modes. InputError beyond 16 bits."""
     if not image.mode.startswith("I") and image.mode != "F":
         return None
-    values = np.asarray(image)
-    if image.mode == "F" or int(values.min()) < 0 or int(values.max()) > 65535:
-        raise InputError(f"mode {image.mode}: only integers in 0..65535 are supported; scale to 8 bits first")
-    return values.astype(np.uint16)
+    out = np.empty((image.height, image.width), np.uint16)
+    for rows, part in strips(image):
+        values = np.asarray(part)
+        if image.mode == "F" or int(values.min()) < 0 or int(values.max()) > 65535:
+            raise InputError(
+                f"mode {image.mode}: only integers in 0..65535 are supported; scale to 8 bits first"
+            )
+        out[rows] = values
+    return out
 
 
-def _from_cmyk(image: Image.Image, icc: bytes) -> tuple[Image.Image, bytes]:
+def _from_cmyk(icc: bytes) -> Callable[[Image.Image], Image.Image]:
     """Through the picture's own profile where it has one that works; Pillow's plain formula otherwise."""
     try:
         from PIL import ImageCms
     except ImportError:  # Pillow built without LittleCMS
-        return image.convert("RGB"), b""
+        return lambda image: image.convert("RGB")
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(icc))
-        converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), "CMYK", "RGB")
     except (OSError, ImageCms.PyCMSError):  # no profile, or a broken one
-        converted = None
-    return converted or image.convert("RGB"), b""
+        return lambda image: image.convert("RGB")
+    return transform.apply

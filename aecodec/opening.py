@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import BinaryIO
 
@@ -47,16 +48,19 @@ def _try_format(name: str, stream: BinaryIO, prefix: bytes) -> ImageFile.ImageFi
         return None
 
 
-def copied(data: BinaryIO) -> BinaryIO:
-    """The same bytes, with a position of their own."""
-    at = data.tell()
-    data.seek(0)
-    copy = BytesIO(data.read())
-    data.seek(at)
-    return copy
+def reopener(data: BinaryIO, where: str) -> deep.Opener:
+    """For a file of this machine, or bytes: opens it once more, with a position of its own."""
+
+    @contextmanager
+    def again() -> Iterator[ImageFile.ImageFile]:
+        stream = BytesIO(data.getvalue()) if isinstance(data, BytesIO) else open(data.name, "rb")
+        with stream, open_image(stream, where) as image:
+            yield image
+
+    return again
 
 
-def opener(image: Image.Image) -> Callable[[], ImageFile.ImageFile] | None:
+def opener(image: Image.Image) -> deep.Opener | None:
     """For an image that Pillow has opened and not loaded."""
     stream = getattr(image, "fp", None)
     if not deep.is_deep(image) or stream is None:

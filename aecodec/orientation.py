@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-import numpy as np
-
 from aecodec.pixels import Picture, Pixels
 
 TURNED = (5, 6, 7, 8)
@@ -15,7 +13,7 @@ IN_XMP = re.compile(rb"(tiff:Orientation(?:=[\"']|>))\d")
 
 
 def upright(picture: Picture) -> Picture:
-    """The picture with orientation 1: pixels, alpha and resolution turned, XMP corrected.
+    """The picture with orientation 1: pixels, alpha and resolution turned, XMP corrected. No copy is made.
 
     EXIF is corrected where pixels.pil_info packs it."""
     kind = picture.orientation
@@ -28,11 +26,11 @@ def upright(picture: Picture) -> Picture:
 
 
 def _turn(plane: Pixels, kind: int) -> Pixels:
-    """[H, W, ...] -> where row 0 and column 0 of the stored array belong, by the EXIF meaning of `kind`."""
+    """[H, W, ...] -> a view: row 0 and column 0 of the stored array are where `kind` of EXIF says."""
     if kind in TURNED:
         plane = plane.swapaxes(0, 1)  # row 0 becomes the left side
     if kind in (3, 4, 7, 8):
         plane = plane[::-1]
     if kind in (2, 3, 6, 7):
         plane = plane[:, ::-1]
-    return np.ascontiguousarray(plane)
+    return plane

@@ -7,16 +7,14 @@ float32 [1, 3, H', W'] --from_network--> [H, W, C] --to_pil--> PIL image
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from io import BufferedReader
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image
 
 from aecodec import deep
 from aecodec.alpha import hide
@@ -24,16 +22,14 @@ from aecodec.errors import AecodecError, InputError, LimitError
 from aecodec.exif import with_orientation
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.modes import metadata_of, to_eight_bits, wide_grey
-from aecodec.opening import copied, open_image, opener
-from aecodec.raster import ImageRaster, Raster, file_raster, is_large
+from aecodec.opening import open_image, opener, reopener
+from aecodec.raster import STRIP, ChannelRaster, ImageRaster, Raster, detached, file_raster, is_large
 from aecodec.source import Readable, Source, open_bytes
 
 Pixels = NDArray[np.uint8 | np.uint16]
 ImageInput: TypeAlias = "Source | Readable | Image.Image | NDArray[Any]"
 
 MULTIPLE = 64
-STRIP = 256
-"""Rows that are compared together."""
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -93,7 +89,7 @@ def open_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool
     with open_bytes(image) as data, open_image(data, where) as opened:
         path = data.name if isinstance(data, BufferedReader) else None
         raster = file_raster(opened, path) if is_large(*opened.size) else None
-        picture = from_pil(opened, limits, where, alpha, lambda: open_image(copied(data), where), raster)
+        picture = from_pil(opened, limits, where, alpha, reopener(data, where), raster)
         frames = _frames(opened)
     if frames > 1:
         return replace(picture, notes=(*picture.notes, f"first of {frames} frames taken"))
@@ -146,7 +142,7 @@ def from_pil(
     limits: Limits = DEFAULT_LIMITS,
     where: str = "",
     alpha: bool = True,
-    again: Callable[[], ImageFile.ImageFile] | None = None,
+    again: deep.Opener | None = None,
     raster: Raster | None = None,
 ) -> Picture:
     """A Pillow image (its current frame) -> Picture. The image itself is not changed.
@@ -155,16 +151,23 @@ def from_pil(
     raster: the image's pixels, where they can be had without loading it.
     """
     check_size(*image.size, limits)
+    notes: tuple[str, ...] = ()
     try:
         is_deep = deep.is_deep(image)
         again = again or opener(image)
-        if raster is None:
+        if again is not None and deep.is_joined(image):
+            with again() as first:
+                first.load()
+                metadata = metadata_of(first)
+            del first  # its pixels are not the whole ones
+            picture, icc = _deep_samples(image, again, limits, alpha), metadata.icc
+        elif raster is None:
             image.load()
-        metadata = metadata_of(image)
-        if raster is None:
-            picture, icc, notes = _samples(image, metadata.icc, is_deep, again, limits, alpha)
+            metadata = metadata_of(image)
+            picture, icc, notes = _samples(image, metadata.icc, is_deep, limits, alpha)
         else:
-            picture, icc, notes = Picture(raster), metadata.icc, ()
+            metadata = metadata_of(image)
+            picture, icc = Picture(raster), metadata.icc
     except (AecodecError, MemoryError):
         raise
     except Exception as error:  # decoders raise many types for damaged files
@@ -182,28 +185,47 @@ def from_pil(
 
 
 def _samples(
-    image: Image.Image,
-    icc: bytes,
-    is_deep: bool,
-    again: Callable[[], ImageFile.ImageFile] | None,
-    limits: Limits,
-    keep_alpha: bool,
+    image: Image.Image, icc: bytes, is_deep: bool, limits: Limits, keep_alpha: bool
 ) -> tuple[Picture, bytes, tuple[str, ...]]:
     """A loaded image -> its pixels, the ICC profile that fits, notes."""
     samples: NDArray[Any] | None = wide_grey(image)
-    if samples is None and is_deep and again is not None:
-        samples = deep.read(again)
-    if samples is None:
-        converted, icc, notes = to_eight_bits(image, icc, is_deep)
-        if not is_large(*converted.size):
-            return _from_array(np.asarray(converted), limits, keep_alpha), icc, notes
-        seen = keep_alpha and converted.mode in ("LA", "RGBA")
-        alpha = np.asarray(converted.getchannel("A")) if seen else None
-        return Picture(hide(ImageRaster(converted), alpha), alpha), icc, notes
+    if samples is not None:
+        return _from_array(_seen_through(samples, image), limits, keep_alpha), icc, ()
+    converted, icc, notes = to_eight_bits(image, icc, is_deep)
+    if isinstance(converted, np.ndarray):
+        return _from_array(converted, limits, keep_alpha), icc, notes
+    if not is_large(*converted.size):
+        return _from_array(np.asarray(converted), limits, keep_alpha), icc, notes
+    seen = keep_alpha and converted.mode in ("LA", "RGBA")
+    alpha = np.asarray(converted.getchannel("A")) if seen else None
+    return Picture(hide(ImageRaster(detached(converted)), alpha), alpha), icc, notes
+
+
+def _deep_samples(image: Image.Image, again: deep.Opener, limits: Limits, keep_alpha: bool) -> Picture:
+    """The 16-bit colours of an image that is not loaded."""
+    samples = deep.read(again)
+    assert samples is not None  # as is_joined() says
+    height, width, channels = samples.shape
+    if isinstance(samples, np.ndarray) or (channels == 3 and "transparency" in image.info):
+        whole = np.asarray(samples[0:height, 0:width])
+        return _from_array(_seen_through(whole, image), limits, keep_alpha)
+    colours = channels - 1 + channels % 2
+    if colours == channels:
+        return Picture(samples)
+    alpha = None
+    if keep_alpha:
+        alpha = np.empty((height, width), np.uint16)
+        for top in range(0, height, STRIP):
+            alpha[top : top + STRIP] = samples[top : min(top + STRIP, height), 0:width][:, :, colours]
+    return Picture(hide(ChannelRaster(samples, slice(0, colours)), alpha), alpha)
+
+
+def _seen_through(samples: NDArray[Any], image: Image.Image) -> NDArray[Any]:
+    """16-bit samples with the alpha that a single transparent colour means."""
     hidden = image.info.get("transparency")
     if hidden is not None and (samples.ndim == 2 or samples.shape[2] == 3):
-        samples = deep.with_transparency(samples, hidden)
-    return _from_array(samples, limits, keep_alpha), icc, ()
+        return deep.with_transparency(samples, hidden)
+    return samples
 
 
 def kind_of(depth: int) -> type[np.uint8] | type[np.uint16]:
@@ -235,18 +257,6 @@ def from_network(
         values = np.multiply(x[plane], np.float32(largest), dtype=np.float32)
         out[:, :, plane] = np.clip(np.rint(values, out=values), 0, largest, out=values)
     return out
-
-
-def psnr(a: Raster, b: Raster) -> float:
-    """dB between two rasters of one shape and type, one mean over all samples; infinite for equal ones."""
-    height, width = a.shape[:2]
-    total = 0
-    for top in range(0, height, STRIP):
-        window = slice(top, min(top + STRIP, height)), slice(0, width)
-        difference = np.subtract(a[window], b[window], dtype=np.int64)
-        total += int(np.square(difference, out=difference).sum())
-    error = total / math.prod(a.shape)
-    return 10 * math.log10(float(np.iinfo(a.dtype).max) ** 2 / error) if error else math.inf
 
 
 def to_array(picture: Picture) -> Pixels:

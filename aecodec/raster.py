@@ -1,14 +1,19 @@
 """Pixels that are read window by window: what the encoder takes, beside arrays.
 
 An array is a raster, too. The others give a window as an array when they are asked for it, so that no second
-copy of a large picture is made: of a Pillow image that is loaded, or of a file that holds rows of samples.
+copy of a large picture is made: of a Pillow image that is loaded, or of a file that holds rows of samples,
+which may be one that was made for it.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import tempfile
+import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +27,8 @@ TILE = 2048
 """Side of the parts in which hidden colour of a large picture is filled."""
 MARGIN = 128
 """What such a part sees of its surroundings."""
+STRIP = 256
+"""Rows that are converted, or compared, together."""
 
 
 class Raster(Protocol):
@@ -57,11 +64,12 @@ class ImageRaster:
         return part.reshape(*part.shape[:2], -1)[:, :, : self.shape[2]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class FileRaster:
     """uint8 samples as they lie in a file, row by row from `offset`."""
 
-    path: str
+    file: str | BinaryIO
+    """Its path, or the open file."""
     offset: int
     shape: tuple[int, int, int]
 
@@ -71,8 +79,29 @@ class FileRaster:
 
     def __getitem__(self, window: Window) -> Pixels:
         # Mapped afresh each time: pages that were looked at count as memory as long as they are mapped.
-        mapped = np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
+        mapped = np.memmap(self.file, np.uint8, "r", self.offset, self.shape)
         part: Pixels = np.array(mapped[window])
+        return part
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelRaster:
+    """Some channels of a raster."""
+
+    whole: Raster
+    channels: slice
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        height, width, channels = self.whole.shape
+        return height, width, len(range(channels)[self.channels])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.whole.dtype
+
+    def __getitem__(self, window: Window) -> Pixels:
+        part: Pixels = self.whole[window][:, :, self.channels]
         return part
 
 
@@ -118,9 +147,51 @@ class HiddenRaster:
         return filled[own, x.start - columns.start : x.stop - columns.start]
 
 
+def psnr(a: Raster, b: Raster) -> float:
+    """dB between two rasters of one shape and type, one mean over all samples; infinite for equal ones."""
+    height, width = a.shape[:2]
+    total = 0
+    for top in range(0, height, STRIP):
+        window = slice(top, min(top + STRIP, height)), slice(0, width)
+        difference = np.subtract(a[window], b[window], dtype=np.int64)
+        total += int(np.square(difference, out=difference).sum())
+    error = total / math.prod(a.shape)
+    return 10 * math.log10(float(np.iinfo(a.dtype).max) ** 2 / error) if error else math.inf
+
+
 def is_large(width: int, height: int) -> bool:
     """Is a copy of the picture's pixels worth avoiding?"""
     return width * height > TILE * TILE
+
+
+def strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
+    """A loaded image in parts from top to bottom: their rows, and they themselves."""
+    for top in range(0, image.height, STRIP):
+        bottom = min(top + STRIP, image.height)
+        yield slice(top, bottom), image.crop((0, top, image.width, bottom))
+
+
+def spilled(image: Image.Image) -> Raster:
+    """The bytes of a loaded image in the folder for temporary files; in memory where that has no room.
+
+    The file has no name, and is gone when the raster is."""
+    shape = image.height, image.width, len(image.getbands())
+    stream = tempfile.TemporaryFile(prefix="aecodec-")
+    try:
+        for _, part in strips(image):
+            stream.write(np.asarray(part).data)
+        stream.flush()
+    except OSError:
+        stream.close()
+        return np.asarray(image).reshape(shape)
+    raster = FileRaster(stream, 0, shape)
+    weakref.finalize(raster, stream.close)
+    return raster
+
+
+def detached(image: Image.Image) -> Image.Image:
+    """The same pixels without what read them, which may hold copies of its own (WebP: 8 bytes a pixel)."""
+    return image._new(image.im)
 
 
 def file_raster(image: ImageFile.ImageFile, path: str | None) -> FileRaster | None:

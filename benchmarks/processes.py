@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,12 +34,14 @@ class Usage(NamedTuple):
     """Of all threads, in the program and in the system."""
 
 
-def run(command: list[str], variables: dict[str, str] | None = None) -> Usage:
-    """RuntimeError with its last words when the command fails."""
+def run(
+    command: list[str], variables: dict[str, str] | None = None, accepted: Collection[int] = (0,)
+) -> Usage:
+    """RuntimeError with its last words when the command fails: when its exit status is none of these."""
     launched = [sys.executable, "-S", "-E", str(LAUNCHER), *command]
     done = subprocess.run(launched, capture_output=True, text=True, env=variables)
     found = json.loads(done.stdout) if done.returncode == 0 else {"status": done.returncode}
-    if found["status"]:
+    if found["status"] not in accepted:
         raise RuntimeError(
             f"{' '.join(command)}: exit status {found['status']}: {done.stderr.strip()[-500:]}"
         )

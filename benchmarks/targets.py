@@ -24,7 +24,7 @@ import numpy as np
 if not __package__:  # started as a file
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from aecodec import pixels
+from aecodec import raster
 from aecodec.codec import Codec
 from aecodec.errors import AecodecError, UsageError
 from aecodec.networks import Networks
@@ -86,7 +86,7 @@ def measure(codec: Codec, name: str, picture: Picture, kind: str, wanted: float,
     seconds = time.perf_counter() - begin
     height, width = picture.pixels.shape[:2]
     if kind == "psnr":
-        reached = pixels.psnr(codec.decode_picture(found.data).pixels, picture.pixels)
+        reached = raster.psnr(codec.decode_picture(found.data).pixels, picture.pixels)
     else:
         reached = len(found.data) * (8 / (height * width) if kind == "bpp" else 1)
     error = 0.0 if kind == "max size" and found.runs == 1 else reached / wanted - 1

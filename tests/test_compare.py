@@ -11,7 +11,7 @@ from conftest import DATA
 from PIL import Image, ImageOps
 from synthetic import smooth
 
-from aecodec import metrics, pixels
+from aecodec import metrics, raster
 from aecodec.cli import compare
 from aecodec.errors import UsageError
 
@@ -31,7 +31,7 @@ def test_psnr(city, noisy):
         48.1308, abs=1e-4
     )
     assert metrics.psnr(a, a) == math.inf
-    assert metrics.psnr(city, noisy) == pytest.approx(pixels.psnr(city, noisy), abs=1e-5)
+    assert metrics.psnr(city, noisy) == pytest.approx(raster.psnr(city, noisy), abs=1e-5)
 
 
 def test_ssim_agrees_with_the_plain_definition():
@@ -93,7 +93,7 @@ def test_of_a_file_and_its_source(cli, tmp_path, city, codec, city_file):
     result = cli("compare", CITY, tmp_path / "a.aec", "--json", "--device", "cpu", "--threads", "2")
     facts, decoded = json.loads(result.out), codec.decode(city_file)
     assert result.code == 0 and (facts["width"], facts["height"]) == (410, 300)
-    assert facts["psnr"] == pytest.approx(pixels.psnr(city, decoded), abs=1e-4)
+    assert facts["psnr"] == pytest.approx(raster.psnr(city, decoded), abs=1e-4)
     assert facts["ms_ssim"] == pytest.approx(metrics.ms_ssim(city, decoded), abs=1e-5)
     assert facts["max_difference"] == np.abs(city.astype(int) - decoded).max()
     assert facts["max_difference_alpha"] is None and not facts["identical"]

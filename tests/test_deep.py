@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import aecodec
-from aecodec import container, deep, pixels
+from aecodec import container, deep, pixels, raster
 from aecodec.errors import InputError
 from aecodec.pixels import read_picture
 
@@ -155,7 +155,7 @@ def test_kind_and_alpha_come_back(codec, shape):
         assert np.array_equal(decoded[:, :, -1], given[:, :, -1])
     part = codec.decode(codec.encode(given, 40), (7, 3, 20, 30))
     assert np.abs(part.astype(int) - decoded[3:33, 7:27]).max() <= 257
-    assert pixels.psnr(decoded, decoded) == float("inf")
+    assert raster.psnr(decoded, decoded) == float("inf")
 
 
 def test_pillow_has_grey_only(codec):

@@ -162,11 +162,11 @@ def test_damaged_output_does_not_appear(cli, city, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA"])
-@pytest.mark.parametrize("form", ["png", "ppm", "tif"])
+@pytest.mark.parametrize("form", ["png", "ppm", "tif", "jpg"])
 def test_rows_written_equal_the_picture(cli, city, tmp_path, monkeypatch, mode, form):
     """Every format, when the picture counts as large, holds what it holds otherwise."""
-    if form == "ppm" and mode.endswith("A"):
-        pytest.skip("PPM has no alpha")
+    if form in ("ppm", "jpg") and mode.endswith("A"):
+        pytest.skip("the format has no alpha")
     source, coded = tmp_path / "in.png", tmp_path / "out.aec"
     image = Image.fromarray(city).convert(mode)
     if mode.endswith("A"):
@@ -217,7 +217,7 @@ def test_psnr_by_strips():
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 256, (2, 700, 30, 3), np.uint8)
     error = np.mean((a.astype(float) - b) ** 2)
-    assert pixels.psnr(a, b) == pytest.approx(10 * np.log10(255**2 / error), abs=1e-9)
+    assert raster.psnr(a, b) == pytest.approx(10 * np.log10(255**2 / error), abs=1e-9)
 
 
 def test_more_candidates_than_one_trial(monkeypatch):

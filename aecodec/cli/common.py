@@ -226,12 +226,15 @@ def one_thread_for_matrices() -> None:
 
 def return_memory() -> None:
     """Blocks of a megabyte and more go back to the system when they are freed, as they do at first; glibc
-    would soon keep those of up to 32 MB, in heaps of each thread. For large pictures: it costs time."""
+    would soon keep those of up to 32 MB, in heaps of each thread. So does what is free by now, after a large
+    picture has been read. For large pictures: it costs time."""
     if sys.platform == "linux":
         import ctypes
 
         with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, 1 << 20)
+            libc = ctypes.CDLL(None)
+            libc.mallopt(M_MMAP_THRESHOLD, 1 << 20)
+            libc.malloc_trim(0)
 
 
 def note(text: str) -> None:

@@ -138,7 +138,7 @@ class Decoded:
 def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, name: str, form: str) -> Decoded:
     """An .aec file -> a picture's file in Pillow's format `form`. Errors begin with its name.
 
-    A large picture is not held: its rows are decoded as they are written, where `form` allows it."""
+    A large picture is not held: its rows are decoded as they are written, where `form` and args allow it."""
     from aecodec import container, thumbnail
     from aecodec.cli import written
     from aecodec.orientation import upright
@@ -153,25 +153,28 @@ def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, nam
         header = container.read_header(data, codec.limits)
         scale = _scale(args, data, codec)
         whole = not (args.salvage or args.region or args.apply_orientation or args.fit) and scale == 1
-        deep_grey = header.bit_depth == 16 and form == "TIFF"  # which Pillow takes as a whole
-        if whole and is_large(header.width, header.height) and not deep_grey:
+        large = is_large(header.width, header.height)
+        if large:
             common.return_memory()
-            blank, rows = codec.stream(data)
-            blank = common.keep_metadata(blank, args.metadata)
-            contents, notes = written.by_rows(blank, rows, form, args.threads or cpus())
-            notes = blank.notes + notes
+        rows: written.Rows | None = None
+        if whole and large:
+            picture, rows = codec.stream(data)
+        elif args.salvage:
+            picture, lost = codec.salvage(data)
         else:
-            if args.salvage:
-                picture, lost = codec.salvage(data)
-            else:
-                picture = codec.read(data, args.region, scale)
-            if args.fit:
-                picture = thumbnail.fit(picture, args.fit)
-            if args.apply_orientation:
-                picture = upright(picture)
-            picture = common.keep_metadata(picture, args.metadata)
+            picture = codec.read(data, args.region, scale)
+        if args.fit:
+            picture = thumbnail.fit(picture, args.fit)
+        if args.apply_orientation:
+            picture = upright(picture)
+        picture = common.keep_metadata(picture, args.metadata)
+        if rows is None and is_large(picture.pixels.shape[1], picture.pixels.shape[0]):
+            rows = written.rows_of(picture)
+        if rows is None:
             contents, notes = written.at_once(picture, form)
-            notes = picture.notes + notes
+        else:
+            contents, notes = written.by_rows(picture, rows, form, args.threads or cpus())
+        notes = picture.notes + notes
     if lost:
         numbers = ", ".join(map(str, lost))
         notes += (f"groups {numbers} are lost, and filled from their surroundings",)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from aecodec import deep, exif, pixels, png
+from aecodec import deep, exif, jpeg, pixels, png, tiff
 from aecodec.cli.files import Contents
 from aecodec.errors import OutputError
 from aecodec.pixels import Picture, Pixels
@@ -25,6 +25,8 @@ XMP_TAG = 700
 WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
 DEEP_GREY = {"PNG", "TIFF"}
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+ROWS = 256
+"""That are written together of a picture that is held."""
 
 Rows = Iterator[tuple[int, Pixels]]
 """The number of the first row, pixels [rows, W, C]; from top to bottom."""
@@ -48,27 +50,42 @@ def at_once(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
 def by_rows(blank: Picture, rows: Rows, form: str, threads: int) -> tuple[Contents, tuple[str, ...]]:
     """at_once() of a picture that is not held, but comes in rows; blank: all of it but its colours.
 
-    PNG and PPM are written as the rows come. For the other formats Pillow has to hold the picture."""
+    PNG, JPEG, TIFF and PPM are written as the rows come. For other formats Pillow has to hold the picture."""
     notes: tuple[str, ...] = ()
-    if blank.depth == 16 and form != "PNG":
-        notes += (_reduced(form),)
-    options, unsaid = _options(blank, form)
     height, width, channels = blank.pixels.shape
     channels += blank.alpha is not None
+    shallow = form != "PNG" and not (form == "TIFF" and channels == 1)
+    depth = 8 if shallow else blank.depth
+    if depth < blank.depth:
+        notes += (_reduced(form),)
+    options, unsaid = _options(blank, form)
 
     def write(out: BinaryIO) -> None:
-        shallow = form != "PNG"
         bands = (_with_alpha(blank, top, part, shallow) for top, part in rows)
-        if form == "PNG":
-            png.write(out, (width, height), channels, blank.depth, bands, threads, **options)
-        elif form == "PPM" and channels in (1, 3):
-            out.write(b"P%d\n%d %d\n255\n" % (5 if channels == 1 else 6, width, height))
-            for band in bands:
-                out.write(np.ascontiguousarray(band).data)
-        else:
-            _save(_painted((width, height), MODES[channels], bands, _info(blank)), out, form, options)
+        try:
+            if form == "PNG":
+                png.write(out, (width, height), channels, depth, bands, threads, **options)
+            elif form == "JPEG" and channels in (1, 3):
+                jpeg.write(out, (width, height), bands, **options)
+            elif form == "TIFF":
+                tiff.write(out, (width, height), channels, depth, bands, **options)
+            elif form == "PPM" and channels in (1, 3):
+                out.write(b"P%d\n%d %d\n255\n" % (5 if channels == 1 else 6, width, height))
+                for band in bands:
+                    out.write(np.ascontiguousarray(band).data)
+            else:
+                _save(_painted((width, height), MODES[channels], bands, _info(blank)), out, form, options)
+        except ValueError as error:  # metadata, or a picture, that the format cannot hold
+            raise _refused(MODES[channels], form, error) from None
 
     return write, notes + unsaid
+
+
+def rows_of(picture: Picture) -> Rows:
+    """A picture that is held, for by_rows()."""
+    for top in range(0, picture.pixels.shape[0], ROWS):
+        bottom = min(top + ROWS, picture.pixels.shape[0])
+        yield top, picture.pixels[top:bottom, 0 : picture.pixels.shape[1]]
 
 
 def _with_alpha(blank: Picture, top: int, colours: Pixels, shallow: bool) -> Pixels:
@@ -119,7 +136,11 @@ def _save(image: Image.Image, out: BinaryIO, form: str, options: dict[str, Any])
     try:
         image.save(out, form, **options)
     except (OSError, ValueError, KeyError) as error:
-        raise OutputError(f"cannot write mode {image.mode} as {form}: {error}; use .png") from None
+        raise _refused(image.mode, form, error) from None
+
+
+def _refused(mode: str, form: str, error: Exception) -> OutputError:
+    return OutputError(f"cannot write mode {mode} as {form}: {error}; use .png")
 
 
 def _place_xmp(options: dict[str, Any], form: str) -> None:
