@@ -32,14 +32,21 @@ TILTS = ((1.0, 1.0), (0.8, 1.0), (1.0, 0.8))
 
 @dataclass(frozen=True)
 class Range:
-    """Real value of the integer q of channel c: (q - zero[c]) * scale[c]. Both are [C], zero in 0 .. 255."""
+    """Real value of the integer q of channel c: (q - zero[c]) * scale[c]. All are [C], zero in 0 .. 255."""
 
     scale: Array
     zero: Array
+    mean: Array | float = 0.0
+    """Of the real values."""
 
     def repeated(self, count: int) -> Range:
         """The channels `count` times, one set after the other."""
-        return Range(np.tile(self.scale, count), np.tile(self.zero, count))
+        mean = np.broadcast_to(self.mean, self.scale.shape)
+        return Range(*(np.tile(part, count) for part in (self.scale, self.zero, mean)))
+
+    def times(self, level: Array) -> Range:
+        """Of the same integers, where the real values are `level` [C] times these."""
+        return Range(self.scale * level, self.zero, self.mean * level)
 
 
 @torch.no_grad()
@@ -117,14 +124,22 @@ def by_channel(samples: Array, zero: float | None = None) -> Range:
     if zero is None:
         low, high = samples.min(1)[raised], samples.max(1)[raised]
         offset[raised] = np.clip(np.rint(127.5 - (low + high) / 2 / scale[raised]), 0, TOP)
-    return Range(scale, offset)
+    return Range(scale, offset, mean_of(samples))
 
 
 def of_all(samples: Array, zero: float | None = None) -> Range:
     """One range for all channels."""
     scale, offset = _search(samples.reshape(1, -1), zero)
     count = len(samples)
-    return Range(np.repeat(scale, count), np.repeat(offset, count))
+    return Range(np.repeat(scale, count), np.repeat(offset, count), mean_of(samples))
+
+
+def mean_of(samples: Array) -> Array:
+    """Samples [C, n] of `collect` -> [C], without the two ends of each crop that it adds."""
+    each = PER_CROP + 2
+    if samples.shape[1] % each:
+        return samples.mean(1)
+    return samples.reshape(len(samples), -1, each)[:, :, :PER_CROP].mean((1, 2))
 
 
 def levelled(*samples: Array) -> Array:

@@ -1,7 +1,7 @@
 """analysis and synthesis with 8-bit layers, from a model and what its layers see.  Shapes beside each line.
 
 In 8 bits are the branches of the blocks, the layers between resolutions and the refinement. In float stay
-the trunks that the branches add to, the first layer, the linear transform, the projection to y, the hyper
+the trunks that the branches add to, the first layers, the linear transform, the projection to y, the hyper
 networks and the means: docs/design.md has what each costs. The scale networks are not here at all, so
 symbols of either precision decode everywhere."""
 
@@ -20,7 +20,7 @@ from .graphs import F32, finish_analysis, latents, patch_rows
 from .int8_builder import Int8Builder
 from .previews_int8 import preview_graphs
 from .prune import blocks_of
-from .trunk import Samples, Trunk, plain, rounded_by_channel, twice_as_fine
+from .trunk import Samples, Trunk, plain, twice_as_fine
 
 NHWC = (1, 1, 1, -1)
 MIDDLE = 128.0
@@ -43,7 +43,7 @@ def int8_graphs(
 
 def watched(m: CodecModel) -> dict[str, nn.Module]:
     """The layers whose inputs (or outputs, NAME:out) become integers."""
-    layers: dict[str, nn.Module] = {"g_s.patch": m.g_s.patch, "g_s.up": m.g_s.up}
+    layers: dict[str, nn.Module] = {"g_s.up": m.g_s.up}
     layers["g_s.control"] = m.g_s.refine.control  # which the head reads, too
     layers |= {"g_s.sense": m.g_s.refine.sense, "g_s.correct": m.g_s.refine.correct}
     layers |= {f"{name}:out": layers[name] for name in ("g_s.control", "g_s.sense", "g_s.correct")}
@@ -104,8 +104,7 @@ def synthesis(m: CodecModel, samples: Samples) -> onnx.ModelProto:
     deep = Trunk(g, "g_s.deep", m.g_s.deep, samples, "g_s.up")
     trunk = Trunk(g, "g_s.blocks", m.g_s.blocks, samples, "g_s.control")
 
-    q, seen = rounded_by_channel(g, y_hat, samples["g_s.patch"])
-    h = g.to_float(q, *deep.adding(*plain(m.g_s.patch)), seen)
+    h = g.linear(y_hat, *deep.adding(*plain(m.g_s.patch)))
     q, seen = deep.rounded(deep.run(h), "g_s.up")  # H/16, W/16, 2 C
     h = twice_as_fine(g, q, m.g_s.up, None, seen)
     gain = g.op("Mul", g.by_quality(quality, m.g_s.gain, NHWC), g.const(1 / trunk.level))
@@ -150,7 +149,7 @@ def _linear(g: Int8Builder, m: CodecModel, y_hat: str, quality: str, samples: Sa
     q = g.neighbours(g.quantise(g.op("Mul", slowest, gain), given), int(MIDDLE))
     kernel = _by_pairs(patch_rows(lapped.conv.weight)) * lapped.scale  # [768, 32, 3, 3]
     kernel = kernel.transpose(0, 2, 3, 1).reshape(3 * PATCH * PATCH, -1)
-    seen = Range(given.scale * reach, given.zero).repeated(9)
+    seen = given.times(reach).repeated(9)
     around = g.to_float(q, kernel, np.zeros(len(kernel)), seen)
     return g.spread(g.op("Add", patches, around), 2, 192)
 
@@ -168,9 +167,9 @@ def _refined(
 
     given = of_all(samples["g_s.sense"], MIDDLE)
     sense = to_numpy(refine.sense.weight)[:, PIXELS]
-    in_hidden = Range(sensed.scale * hidden.scale, sensed.zero)
+    in_hidden = sensed.times(hidden.scale)
     a = g.conv3(g.quantise(picture, given), sense, np.zeros(width), given, in_hidden)
-    in_hidden = Range(steered.scale * hidden.scale, steered.zero).repeated(16)
+    in_hidden = steered.times(hidden.scale).repeated(16)
     b = g.spread(g.pointwise(features, *plain(refine.control), seen, in_hidden), 4, width)
     q = g.add_relu(a, sensed, b, steered)  # H/2, W/2, 16
 

@@ -51,24 +51,29 @@ class Int8Builder(GraphBuilder):
         """1x1 convolution, weight [O, I] -> q; values below and above `given` are cut."""
         kernel, steps = _integers(weight * seen.scale / given.scale[:, None])
         bias = bias / given.scale + given.zero - kernel.astype(np.float64) @ seen.zero * steps
+        bias = bias + lost(weight * seen.scale / given.scale[:, None], kernel, steps, seen)
         return self._convolve(q, kernel[:, :, None, None], steps, bias, 0)
 
     def depthwise3(self, q: str, layer: nn.Conv2d, seen: Range, given: Range) -> str:
         """3x3 depthwise convolution -> q. seen.zero is 0, which is what the border is filled with."""
-        kernel, steps = _integers(to_numpy(layer.weight) * (seen.scale / given.scale)[:, None, None, None])
-        bias = to_numpy(layer.bias) / given.scale + given.zero
+        weight = to_numpy(layer.weight) * (seen.scale / given.scale)[:, None, None, None]
+        kernel, steps = _integers(weight)
+        error = (weight - kernel * steps[:, None, None, None]).sum((1, 2, 3))
+        bias = to_numpy(layer.bias) / given.scale + given.zero + error * seen.mean / seen.scale
         return self._convolve(q, kernel, steps, bias, 0, groups=len(kernel))
 
     def conv3(self, q: str, weight: Array, bias: Array, seen: Range, given: Range) -> str:
         """3x3 convolution, weight [O, I, 3, 3] -> q. All of seen.zero are the same."""
-        scale = seen.scale[None, :, None, None] / given.scale[:, None, None, None]
-        kernel, steps = _integers(weight * scale)
-        return self._convolve(q, kernel, steps, bias / given.scale + given.zero, int(seen.zero[0]))
+        weight = weight * seen.scale[None, :, None, None] / given.scale[:, None, None, None]
+        kernel, steps = _integers(weight)
+        bias = bias / given.scale + given.zero + lost(weight, kernel, steps, seen)
+        return self._convolve(q, kernel, steps, bias, int(seen.zero[0]))
 
     def to_float(self, q: str, weight: Array, bias: Array, seen: Range) -> str:
         """1x1 convolution, weight [O, I] -> float: what it gives is not rounded."""
         kernel, steps = _integers(weight * seen.scale)
         bias = bias - kernel.astype(np.float64) @ seen.zero * steps
+        bias = bias + lost(weight * seen.scale, kernel, steps, seen)
         one, zero = self.scalar(1.0), self.scalar(0, np.uint8)
         zeros = self.const(np.zeros(len(kernel)), np.int8)
         inputs = (self.const(kernel.T, np.int8), one, self.const(steps), zero, zeros, self.const(bias))
@@ -116,6 +121,13 @@ class Int8Builder(GraphBuilder):
             group=groups,
             channels_last=1,
         )
+
+
+def lost(weight: Array, kernel: Array, steps: Array, seen: Range) -> Array:
+    """What rounding the weights [O, I, ...] takes from the outputs' means, in their units: [O]. Inputs whose
+    mean is far from 0 add all the small errors up (Nagel et al., the same paper, "bias correction")."""
+    error = weight - kernel * steps.reshape(-1, *[1] * (weight.ndim - 1))
+    return error.reshape(*weight.shape[:2], -1).sum(2) @ (seen.mean / seen.scale)
 
 
 def _integers(weight: Array) -> tuple[Array, Array]:

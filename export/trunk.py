@@ -36,7 +36,7 @@ class Trunk:
     def rounded(self, x: str, reader: str) -> tuple[str, Range]:
         """The trunk as q for one of its readers."""
         given = of_all(self.samples[reader] / self.level[:, None])
-        return self.g.quantise(x, given), Range(given.scale * self.level, given.zero)
+        return self.g.quantise(x, given), given.times(self.level)
 
     def adding(self, weight: Array, bias: Array) -> tuple[Array, Array]:
         """A layer that gives the trunk, or a part of it."""
@@ -67,7 +67,7 @@ def rounded_by_channel(g: Int8Builder, x: str, samples: Array) -> tuple[str, Ran
     """x [1, h, w, C] in float as q; each channel is brought to one reach before."""
     reach = levelled(samples)
     given = of_all(samples / reach[:, None])
-    return g.quantise(g.op("Mul", x, g.const(1 / reach)), given), Range(given.scale * reach, given.zero)
+    return g.quantise(g.op("Mul", x, g.const(1 / reach)), given), given.times(reach)
 
 
 def twice_as_fine(g: Int8Builder, q: str, layer: nn.Conv2d, level: Array | None, seen: Range) -> str:
