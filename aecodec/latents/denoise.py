@@ -26,7 +26,7 @@ BITS_FOR_NOISE = 2.8
 """lambda * sigma^2 where the PSNR to the clean picture is highest: 2.7 to 3.0 at sigma 10, 25 and 50 on three
 photographs with `nano`, although the best qualities are 65, 37 and 18. In grey so is 3 lambda * sigma^2."""
 MAD_OF_NORMAL = 0.6745
-LEARNED_BITS = 5.6
+LEARNED_BITS = 9.0
 """The same for a denoising model, whose own part of the work lets it be finer: best at sigma 25 on Kodak."""
 
 
