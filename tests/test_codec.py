@@ -87,7 +87,8 @@ def test_same_symbols_on_every_setting(codec, city, city_file, threads, optimise
     for a, b in zip(symbols_of(codec, city_file), symbols_of(other, city_file), strict=True):
         assert np.array_equal(a, b)
     difference = codec.decode(city_file).astype(int) - other.decode(city_file)
-    assert np.abs(difference).max() <= 1
+    # In int8 a value between two integers falls to either; a pixel is the sum of many.
+    assert np.abs(difference).max() <= 4 and np.abs(difference).mean() < 0.05
     # The other way round: what this setting writes, the usual one reads.
     written = other.encode(city, 70)
     assert psnr(codec.decode(written), city) == pytest.approx(psnr(other.decode(written), city), abs=0.01)

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 import aecodec
-from aecodec import Codec, networks, pixels, windows
+from aecodec import Codec, models, networks, pixels, windows
 from aecodec.errors import CorruptError, ModelError, UsageError
 from aecodec.latents import cutting, rates, reading, vectors
 from tests.conftest import DATA
@@ -180,7 +180,7 @@ def test_no_synthesis_runs(tiny, picture, monkeypatch):
     fresh = Codec(TINY, device="cpu", threads=1)
     monkeypatch.setattr(networks, "open_session", spy)
     vectors.of(reading.read(data, fresh))
-    exact = [(TINY / f"{name}.onnx").stat().st_size for name in networks.EXACT]
+    exact = [(TINY / f"{name}.onnx").stat().st_size for name in models.SCALE_NETWORKS]
     head = len(cutting.anchors((TINY / "synthesis.onnx").read_bytes()).graph)
     assert sorted(opened) == sorted([*exact, head])
 
