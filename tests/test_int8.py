@@ -181,6 +181,56 @@ def test_layers_compute_what_the_float_ones_do() -> None:
     assert np.abs(found - wanted).max() < 0.03 * np.abs(wanted).max()
 
 
+def test_biases_make_up_for_rounded_weights() -> None:
+    """Inputs far from 0: small errors of many weights add up to a constant, unless their mean is known."""
+    rng = np.random.default_rng(3)
+    q = rng.integers(180, 200, (1, 12, 12, 32), np.uint8)
+    scale, zero = rng.uniform(0.01, 0.1, 32), np.zeros(32)
+    x = q * scale
+    known = Range(scale, zero, x.mean((0, 1, 2)))
+    assert np.array_equal(known.times(scale).mean, known.mean * scale)
+    weight, bias = rng.normal(size=(48, 32)), rng.normal(size=48)
+    wide = rng.normal(size=(48, 32, 3, 3))
+    deep = nn.Conv2d(32, 32, 3, groups=32)
+    given = Range(np.full(48, 4.0), np.full(48, 128.0))
+    narrow = Range(np.full(32, 0.1), np.full(32, 128.0))
+    dense = torch.from_numpy(x).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        filtered = deep(dense.float()).permute(0, 2, 3, 1).numpy()
+    around = nn.functional.conv2d(dense, torch.from_numpy(wide), torch.from_numpy(bias))
+    around = around.permute(0, 2, 3, 1).numpy()
+
+    def means(seen: Range) -> list[np.ndarray]:
+        def to_float(g: Int8Builder, q: str) -> str:
+            return g.to_float(q, weight, bias, seen)
+
+        def pointwise(g: Int8Builder, q: str) -> str:
+            return g.pointwise(q, weight, bias, seen, given)
+
+        def conv3(g: Int8Builder, q: str) -> str:
+            return g.conv3(q, wide, bias, seen, given)
+
+        def depthwise3(g: Int8Builder, q: str) -> str:
+            return g.depthwise3(q, deep, seen, narrow)
+
+        found = [layer(to_float, 32, seen, q)]
+        found.append((layer(pointwise, 32, seen, q) - given.zero) * given.scale)
+        found.append(((layer(conv3, 32, seen, q) - given.zero) * given.scale)[:, 1:-1, 1:-1])
+        found.append(((layer(depthwise3, 32, seen, q) - narrow.zero) * narrow.scale)[:, 1:-1, 1:-1])
+        return [part.mean((0, 1, 2)) for part in found]
+
+    plain = x @ weight.T + bias
+    ends = [[(z - r.zero[0]) * r.scale[0] for z in (0, 255)] for r in (given, given, given, narrow)]
+    wanted = [part.mean((0, 1, 2)) for part in (plain, plain, around, filtered)]
+    for before, after, mean, (low, high) in zip(
+        means(Range(scale, zero)), means(known), wanted, ends, strict=True
+    ):
+        inside = (mean > 0.8 * low) & (mean < 0.8 * high)
+        assert inside.sum() > 20
+        off = [np.abs(part - mean)[inside].mean() for part in (before, after)]
+        assert off[1] < 0.7 * off[0]
+
+
 @pytest.fixture(scope="module")
 def made(bundle: tuple[CodecModel, Path]) -> dict[str, onnx.ModelProto]:  # noqa: F811
     return int8_graphs(bundle[0], "relu", pictures(), crops=6)
