@@ -13,12 +13,13 @@ from synthetic import smooth
 
 torch = pytest.importorskip("torch")
 
+from aecodec.training.checkpoint import ENCODER  # noqa: E402
 from aecodec.training.config import Config  # noqa: E402
 from aecodec.training.model import lambda_of  # noqa: E402
 from aecodec.training.objectives import Corruption, Forward, codec_objective  # noqa: E402
 from aecodec.training.objectives.corruption import masked, poisson_gaussian  # noqa: E402
 from aecodec.training.objectives.rate import seam_error  # noqa: E402
-from aecodec.training.train import ENCODER, Trainer  # noqa: E402
+from aecodec.training.train import Trainer  # noqa: E402
 
 Runs = tuple[Path, dict[str, Any], Trainer]
 
@@ -178,6 +179,20 @@ def test_an_encoder_trained_alone_leaves_the_decoder_bit_for_bit(
             else:
                 assert torch.equal(value, before[name]), name
     assert moved == set(ENCODER)
+
+
+def test_another_runs_encoder_is_put_in_front_of_a_decoder(runs: Runs, folder: Path, tmp_path: Path) -> None:
+    weights, before, trainer = runs
+    later = {name: value + 1 if name.startswith("g_s.") else value for name, value in before.items()}
+    torch.save({"model": later}, tmp_path / "later.pt")
+    changes = {"init": str(tmp_path / "later.pt"), "train_only": "encoder"}
+    encoder = str(weights / "denoise" / "weights.pt")
+    both = Trainer(config(folder, tmp_path / "both", init_encoder=encoder, **changes))
+    for name, value in both.model.state_dict().items():
+        own = trainer.ema.weights[name].half().float() if name.split(".")[0] in ENCODER else later[name]
+        assert torch.equal(value, own), name
+    with pytest.raises(ValueError, match="'init_encoder'"):
+        Trainer(config(folder, tmp_path / "none", init_encoder=encoder))
 
 
 def test_files_of_the_new_encoder_are_read_by_the_old_decoder(

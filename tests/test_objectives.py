@@ -20,6 +20,7 @@ from aecodec.training.objectives import (  # noqa: E402
     autoencoder_objective,
     codec_objective,
 )
+from aecodec.training.objectives.base import EVEN_FROM  # noqa: E402
 from aecodec.training.objectives.contractive import JacobianNorm, exact_norm, hutchinson_norm  # noqa: E402
 from aecodec.training.objectives.distortion import Distortion  # noqa: E402
 from aecodec.training.objectives.sparse import L1, MeanActivationKL  # noqa: E402
@@ -188,9 +189,30 @@ def test_a_codec_with_regularisers_pays_them_by_the_pixel() -> None:
     torch.testing.assert_close(more.total, wanted)
 
 
+def test_evenness_counts_a_gradient_by_the_loss_it_is_of() -> None:
+    """At evenness p a sample with a hundredth of the loss has 100^p of the weight, up to EVEN_FROM."""
+    x = torch.zeros(2, 1, 8, 8)
+    size = torch.tensor([100.0, 1.0])  # squared errors a sample, far above EVEN_FROM
+    weights = {}
+    for p in (0.0, 0.4, 0.9):
+        x_hat = ((size / 64).sqrt()[:, None, None, None] * torch.ones_like(x)).requires_grad_()
+        loss = autoencoder_objective(FamilyConfig(evenness=p))(Forward(x, x, x_hat, x)).total
+        loss.backward()
+        assert x_hat.grad is not None
+        weights[p] = (x_hat.grad / (2 * x_hat.detach())).mean((1, 2, 3))
+        wanted = (1 - p) * (size + EVEN_FROM) ** -p / 2
+        torch.testing.assert_close(weights[p], wanted)
+    assert weights[0.4][1] / weights[0.4][0] == pytest.approx(100**0.4, rel=0.01)
+    bits = torch.tensor([4096.0, 0.0])
+    out = Forward(x, torch.zeros(2, 3, 64, 64), torch.zeros(2, 3, 64, 64), x, bits=bits)
+    loss = codec_objective(FamilyConfig(evenness=0.5))(out).total
+    torch.testing.assert_close(loss, ((1 + EVEN_FROM) ** 0.5 + torch.tensor(EVEN_FROM) ** 0.5) / 2)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
+        ({"evenness": 1.0}, "'evenness'"),
         ({"sparse_l1": -1.0}, "'sparse_l1'"),
         ({"sparse_kl": 1.0, "sparse_rho": 1.5}, "'sparse_rho'"),
         ({"contractive": 1.0, "contractive_probes": -1}, "'contractive_probes'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def test_rd_from_end_to_end(folder: Path, tmp_path: Path, capsys: pytest.Capture
     for key in ("commit", "model_id", "models", "cpu", "threads", "versions"):
         assert key in first["environment"]
     assert first["environment"]["versions"]["onnxruntime"]
+    assert re.search(
+        r"model \w+ [0-9a-f]{16} \w+, graphs [0-9a-f]{8}, source [0-9a-f]{8}", aecodec["version"]
+    )
     assert str(tmp_path) not in out.read_text()
 
     cheaper = {"results": {**jpeg, "bpp": [rate * 0.8 for rate in jpeg["bpp"]]}}

@@ -146,6 +146,25 @@ def test_crops_depend_on_seed_and_step_alone() -> None:
     assert crops.batch(0, 256, 1).shape == (1, 3, 256, 256), "pictures smaller than a crop are repeated"
 
 
+def test_some_crops_are_smaller_ones_enlarged() -> None:
+    """Noise of single pixels: enlarged, neighbours agree, and as many crops as asked for are."""
+    rng = np.random.default_rng(0)
+    noise = torch.from_numpy(rng.integers(0, 256, (3, 160, 160), dtype=np.uint8))
+
+    def soft(batch: torch.Tensor) -> torch.Tensor:
+        x = batch.float() - 127.5
+        return (x[..., 1:] * x[..., :-1]).mean((1, 2, 3)) > 0.15 * x.square().mean((1, 2, 3))
+
+    crops = Crops([noise], torch.device("cpu"), 5, enlarge=0.3)
+    batch = crops.batch(0, 64, 400)
+    assert batch.shape == (400, 3, 64, 64) and batch.dtype == torch.uint8
+    assert 0.2 < soft(batch).float().mean() < 0.4
+    assert torch.equal(batch, crops.batch(0, 64, 400))
+    half = [Crops([noise], torch.device("cpu"), 5, rank, 2, enlarge=0.3).batch(0, 64, 400) for rank in (0, 1)]
+    assert torch.equal(torch.stack(half, 1).flatten(0, 1), batch)
+    assert not soft(Crops([noise], torch.device("cpu"), 5).batch(0, 64, 100)).any()
+
+
 # -- the loop ----------------------------------------------------------------------------------------
 
 

@@ -39,13 +39,23 @@ def load_model(path: str) -> tuple[CodecModel, dict[str, Any]]:
     return model.eval(), {**cfg, "step": state["step"]}
 
 
-def warm_start(model: CodecModel, path: str) -> list[str]:
+ENCODER = ("g_a", "h_a", "hyper_gain")
+"""Modules that only an encoder has.  `gain` is none of them: the decoder undoes it."""
+
+
+def warm_start(model: CodecModel, path: str, encoder: str = "") -> list[str]:
     """Give `model` the weights of a run of the same size or of one with fewer layers -> new layers' names.
+
+    encoder: the run that the modules of ENCODER come from, where that is another.
 
     A block, lapped transform or refinement that the weights do not have changes nothing at first, so the
     model starts where the old one ended.  ValueError when anything else is missing, left over or of another
     shape."""
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    if encoder:
+        other = torch.load(encoder, map_location="cpu", weights_only=True)["model"]
+        weights = {k: v for k, v in weights.items() if k.split(".")[0] not in ENCODER}
+        weights |= {k: v for k, v in other.items() if k.split(".")[0] in ENCODER}
     new = [
         name
         for name, module in model.named_modules()
@@ -59,7 +69,8 @@ def warm_start(model: CodecModel, path: str) -> list[str]:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path} does not fit this model: {error}") from None
+        names = f"{path} with the encoder of {encoder}" if encoder else path
+        raise ValueError(f"{names} does not fit this model: {error}") from None
     for name in new:
         layer = model.get_submodule(name)
         if isinstance(layer, Block):  # the others start from zero by themselves

@@ -40,6 +40,8 @@ class Config(ObjectiveSettings):
     # "encoder": only g_a, h_a and the gain in front of h_a learn.  Every other weight stays what `init` has,
     # bit for bit, so the decoder of the model that the run started from reads the new encoder's files.
     train_only: str = ""
+    # Weights whose encoder is a better start than that of `init`; everything else is of `init`.
+    init_encoder: str = ""
     # Above 0: validation measures pictures with Gaussian noise of this standard deviation (0..255) too.
     noise_validation: float = 0.0
 
@@ -52,6 +54,8 @@ class Config(ObjectiveSettings):
     final_crop: int = 256
     final_batch: int = 8
     final_from: float = 1.0
+    # Share of the crops that are smaller ones enlarged, by up to 2.5: photographs softer than those at hand.
+    enlarge: float = 0.0
     warmup: int = 100
     constant: float = 0.2
     # For dense 1x1 weights: muon, soap or adam.  `dense_layers`: all of them, or `float` (not the scale

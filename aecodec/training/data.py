@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -55,12 +56,25 @@ def load_pictures(sources: list[str], limit: int = 0) -> list[Tensor]:
     return pictures
 
 
+LEAST_ENLARGED, MOST_ENLARGED = 1.2, 2.5
+
+
 class Crops:
-    """Random flipped and transposed crops, pictures drawn in proportion to their area."""
+    """Random flipped and transposed crops, pictures drawn in proportion to their area.
+
+    enlarge: the share of crops that are cut smaller and enlarged, as soft as most photographs that nobody
+    has made smaller since the camera."""
 
     def __init__(
-        self, pictures: list[Tensor], device: torch.device, seed: int, rank: int = 0, world: int = 1
+        self,
+        pictures: list[Tensor],
+        device: torch.device,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+        enlarge: float = 0.0,
     ):
+        self.enlarge = enlarge
         self.pictures = [p.to(device) for p in pictures]
         area = torch.tensor([float(p.shape[1] * p.shape[2]) for p in pictures], dtype=torch.float64)
         self.weights = area / area.sum()
@@ -70,9 +84,20 @@ class Crops:
         """This process's share of the step's `count` crops: uint8 [count / world, 3, size, size]."""
         rng = np.random.default_rng((self.seed, step, 0))
         chosen = rng.choice(len(self.pictures), count, p=self.weights.numpy())
-        places = [self._place(self.pictures[i], size, rng) for i in chosen]
-        own = list(zip(chosen, places, strict=True))[self.rank :: self.world]
-        return torch.stack([self._crop(self.pictures[i], size, *place) for i, place in own])
+        sides = self._sides(size, count, rng)
+        places = [self._place(self.pictures[i], side, rng) for i, side in zip(chosen, sides, strict=True)]
+        own = list(zip(chosen, sides, places, strict=True))[self.rank :: self.world]
+        crops = [self._crop(self.pictures[i], side, *place) for i, side, place in own]
+        return torch.stack([_enlarged(crop, size) for crop in crops])
+
+    def _sides(self, size: int, count: int, rng: np.random.Generator) -> list[int]:
+        """What is cut for each crop: `size`, or less where it is to be enlarged."""
+        if not self.enlarge:
+            return [size] * count
+        factors = np.where(
+            rng.random(count) < self.enlarge, rng.uniform(LEAST_ENLARGED, MOST_ENLARGED, count), 1
+        )
+        return [round(size / factor) for factor in factors]
 
     @staticmethod
     def _place(picture: Tensor, size: int, rng: np.random.Generator) -> tuple[int, int, bool, bool]:
@@ -92,6 +117,14 @@ class Crops:
         if transposed:
             crop = crop.transpose(1, 2)
         return crop
+
+
+def _enlarged(crop: Tensor, size: int) -> Tensor:
+    """uint8 [3, h, h] -> uint8 [3, size, size], bicubic."""
+    if crop.shape[-1] == size:
+        return crop
+    large = F.interpolate(crop[None].float(), (size, size), mode="bicubic", align_corners=False)[0]
+    return large.round().clamp(0, 255).byte()
 
 
 def klt_basis(

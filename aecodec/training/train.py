@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .checkpoint import warm_start
+from .checkpoint import ENCODER, warm_start
 from .config import Config
 from .data import Crops, klt_basis, load_pictures
 from .dormant import Dormant, layer_inputs
@@ -27,8 +27,6 @@ from .optim import Muon, make_optimisers
 from .processes import Processes, process_count
 from .report import Report
 
-ENCODER = ("g_a", "h_a", "hyper_gain")
-"""Modules that only an encoder has.  `gain` is none of them: the decoder undoes it."""
 PARTS = ("", "encoder")
 
 
@@ -78,7 +76,12 @@ class Trainer:
         held_out = min(cfg.validation, len(pictures) - 1)
         self.validation = pictures[:held_out]
         self.crops = Crops(
-            pictures[held_out:], self.device, cfg.seed, self.processes.rank, self.processes.world
+            pictures[held_out:],
+            self.device,
+            cfg.seed,
+            self.processes.rank,
+            self.processes.world,
+            cfg.enlarge,
         )
         self.model = CodecModel(
             size_of(cfg.size, cfg.shape),
@@ -91,7 +94,7 @@ class Trainer:
             cfg.dead_zone,
         )
         if cfg.init:
-            new = warm_start(self.model, cfg.init)
+            new = warm_start(self.model, cfg.init, cfg.init_encoder)
             if new:
                 print(f"not in {cfg.init}, starting as the identity: {', '.join(new)}", flush=True)
         elif cfg.shortcut:
@@ -123,8 +126,9 @@ class Trainer:
         for name, size in (("batch", cfg.batch), ("final_batch", cfg.final_batch)):
             if size % process_count():
                 raise ValueError(f"setting {name!r}: {size} cannot be shared by {process_count()} processes")
-        if cfg.train_only and not cfg.init:
-            raise ValueError("setting 'train_only' wants 'init', the weights whose other parts are kept")
+        for key in ("train_only", "init_encoder"):
+            if getattr(cfg, key) and not cfg.init:
+                raise ValueError(f"setting {key!r} wants 'init', the weights whose other parts are kept")
         if cfg.train_only and cfg.freeze_encoder_from < 1:
             raise ValueError(
                 "setting 'train_only' = 'encoder' wants 'freeze_encoder_from' = 1.0: no frozen phase"

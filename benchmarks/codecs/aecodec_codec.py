@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -30,6 +31,12 @@ def source_hash() -> str:
     return digest.hexdigest()[:8]
 
 
+def bundle_hash(bundle: models.Bundle) -> str:
+    """8 hex digits of all graphs: a model exported anew keeps its id, and may compute otherwise."""
+    files = {name: entry["sha256"] for name, entry in bundle.manifest["files"].items()}
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:8]
+
+
 class Aecodec:
     def __init__(self, name: str, model: str | None, threads: int | None, wanted: Precision = "auto") -> None:
         self.codec = aecodec.Codec(model=model, device="cpu", threads=threads, precision=wanted)
@@ -38,9 +45,8 @@ class Aecodec:
         self.name, self.model_id = name, bundle.model_id.hex()
         self.qualities: Sequence[float] = QUALITIES
         runtime = " ".join(f"{wheel} {version}" for wheel, version in wheels().items())
-        self.version = (
-            f"model {bundle.name} {self.model_id} {self.precision}, source {source_hash()}, {runtime}"
-        )
+        graphs = f"model {bundle.name} {self.model_id} {self.precision}, graphs {bundle_hash(bundle)}"
+        self.version = f"{graphs}, source {source_hash()}, {runtime}"
 
     def encode(self, image: Image.Image, quality: float) -> bytes:
         return self.codec.encode(image, quality)

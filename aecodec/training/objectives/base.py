@@ -30,6 +30,10 @@ class Forward:
     seam: Tensor | None = None
 
 
+EVEN_FROM = 0.02
+"""Losses below this are not told apart by `evenness`: an empty crop must not outweigh all others."""
+
+
 class Term(Protocol):
     """A distortion or a regulariser: Forward -> [B], one value a sample."""
 
@@ -48,14 +52,25 @@ class Loss:
 
 
 class Objective:
-    """loss = mean_b share_b * (lmbda_b * distortion_b + sum_k weight_k * term_k,b / positions).
+    """loss = mean_b l(share_b * (lmbda_b * distortion_b + sum_k weight_k * term_k,b / positions)), l(v) = v.
 
     distortion: a Term; terms: (weight, Term) pairs.  lmbda and share [B], 1 unless given: the codec has a
     lambda for every quality level.  positions: H * W with `per_pixel`, so that a term's weight means the
-    same for every size of picture and bits become bits per pixel; otherwise 1."""
+    same for every size of picture and bits become bits per pixel; otherwise 1.
 
-    def __init__(self, distortion: Term, terms: list[tuple[float, Term]], per_pixel: bool = False):
+    evenness p, 0 to 1: l(v) = (v + EVEN_FROM)^(1 - p), so that a gradient counts by how much better the
+    sample gets relative to what it costs.  A smooth picture has a hundredth of the loss of a busy one, and
+    is as much a picture."""
+
+    def __init__(
+        self,
+        distortion: Term,
+        terms: list[tuple[float, Term]],
+        per_pixel: bool = False,
+        evenness: float = 0.0,
+    ):
         self.distortion, self.terms, self.per_pixel = distortion, terms, per_pixel
+        self.evenness = evenness
 
     def __call__(self, out: Forward, lmbda: Tensor | float = 1.0, share: Tensor | float = 1.0) -> Loss:
         positions = out.target.shape[2] * out.target.shape[3] if self.per_pixel else 1
@@ -65,4 +80,7 @@ class Objective:
         for weight, term in self.terms:
             parts[term.name] = term(out) / positions
             total = total + weight * parts[term.name]
-        return Loss((total * share).mean(), distortion, parts)
+        total = total * share
+        if self.evenness:
+            total = (total + EVEN_FROM) ** (1 - self.evenness)
+        return Loss(total.mean(), distortion, parts)

@@ -23,6 +23,7 @@ class ObjectiveSettings:
     distortion: mse or mae.  noise: none, or kinds of `Corruption`, of which each sample draws one;
     noise_low and noise_high: the range of its standard deviation on the 0..255 scale; noise_clean: share
     of samples left alone; mask_share, mask_size, mask_value: of the kind "mask".
+    evenness, 0 to below 1: how far a sample's loss is taken relative to its own size, as in `Objective`.
 
     Weights, 0 for none: sparse_l1 of `L1`; sparse_kl of `MeanActivationKL` with the target sparse_rho;
     contractive of `JacobianNorm`, exact or with contractive_probes; beta of `PriorKL`, which makes an
@@ -36,6 +37,7 @@ class ObjectiveSettings:
     mask_share: float = 0.5
     mask_size: int = 1
     mask_value: float = 0.0
+    evenness: float = 0.0
 
     sparse_l1: float = 0.0
     sparse_kl: float = 0.0
@@ -79,6 +81,12 @@ def regularisers(settings: ObjectiveSettings) -> list[tuple[float, Term]]:
     return found
 
 
+def evenness_of(settings: ObjectiveSettings) -> float:
+    if not 0 <= settings.evenness < 1:
+        raise ValueError(f"setting 'evenness' wants 0 to below 1, got {settings.evenness}")
+    return settings.evenness
+
+
 def codec_objective(settings: ObjectiveSettings, seams: bool = False) -> Objective:
     """bits per pixel + lmbda * distortion on the 0..255 scale; with seams, visible edges of patches too.
 
@@ -90,7 +98,8 @@ def codec_objective(settings: ObjectiveSettings, seams: bool = False) -> Objecti
     distortion: Term = Distortion(settings.distortion, scale=255.0, mean=True)
     if seams:
         distortion = WithSeams(distortion)
-    return Objective(distortion, [(1.0, Rate()), *regularisers(settings)], per_pixel=True)
+    terms = [(1.0, Rate()), *regularisers(settings)]
+    return Objective(distortion, terms, per_pixel=True, evenness=evenness_of(settings))
 
 
 def autoencoder_objective(settings: ObjectiveSettings) -> Objective:
@@ -102,4 +111,6 @@ def autoencoder_objective(settings: ObjectiveSettings) -> Objective:
                 "setting 'beta' wants distortion mse and a pixel_std above 0: a Gaussian likelihood"
             )
         scale = 1 / (math.sqrt(2) * settings.pixel_std)
-    return Objective(Distortion(settings.distortion, scale), regularisers(settings))
+    return Objective(
+        Distortion(settings.distortion, scale), regularisers(settings), evenness=evenness_of(settings)
+    )
