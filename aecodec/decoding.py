@@ -162,20 +162,31 @@ def _place(out: Float, part: entropy.Symbols, top: int, left: int) -> None:
         out[:, y, x] = part[:, y.start - top : y.stop - top, x.start - left : x.stop - left]
 
 
+def size_at(width: int, height: int, divisor: int) -> tuple[int, int]:
+    """A picture's width and height at 1/divisor: a last square that is not full counts."""
+    return -(-width // divisor), -(-height // divisor)
+
+
 def pixel_bands(
-    model: Model, header: Header, coming: Iterator[Band], wanted: NDArray[np.bool_] | None = None
+    model: Model,
+    header: Header,
+    coming: Iterator[Band],
+    wanted: NDArray[np.bool_] | None = None,
+    divisor: int = 1,
 ) -> Iterator[tuple[int, pixels.Pixels]]:
     """Symbols -> the picture without its pixel blocks, from top to bottom: row, pixels [rows, W, C].
 
-    wanted [H/64, W/64]: only bands with such blocks are given."""
-    return _Synthesis(model, header, wanted).bands(coming)
+    wanted [H/64, W/64]: only bands with such blocks are given.
+    divisor: of the picture's sides, a power of two up to 16; each pixel is the mean of a square."""
+    return _Synthesis(model, header, wanted, divisor).bands(coming)
 
 
 class _Synthesis:
     """Symbols of one picture on their way to pixels."""
 
-    def __init__(self, model: Model, header: Header, wanted: NDArray[np.bool_] | None) -> None:
-        self._model, self._header, self._wanted = model, header, wanted
+    def __init__(self, model: Model, header: Header, wanted: NDArray[np.bool_] | None, divisor: int) -> None:
+        self._model, self._header, self._wanted, self._divisor = model, header, wanted, divisor
+        self._side = 64 // divisor  # of a block, in pixels of what comes out
         self._height, self._width = (side // 4 for side in header.latent_size)
         self._symbols = Rows(model.bundle.n, 4, self._width, np.int16)  # [N, h, w]
         self._z = Rows(model.bundle.z, 1, self._width, np.int16)  # [Z, h/4, w/4]
@@ -193,18 +204,22 @@ class _Synthesis:
             seen = [row for row in rows if row + halo <= band.bottom or band.bottom == self._height]
             if seen[-1] > done:
                 if self._wanted is None or self._wanted[done : seen[-1]].any():
-                    yield 64 * done, self._pixels(done, seen[-1])
+                    yield self._side * done, self._pixels(done, seen[-1])
                 done, rows = seen[-1], [row for row in rows if row >= seen[-1]]
 
     def _pixels(self, top: int, bottom: int) -> pixels.Pixels:
-        networks, header = self._model.networks, self._header
-        high, depth = min(64 * bottom, header.height) - 64 * top, header.bit_depth
-        out: pixels.Pixels = np.empty((high, header.width, header.channels), pixels.kind_of(depth))
+        networks, header, side = self._model.networks, self._header, self._side
+        width, height = size_at(header.width, header.height, self._divisor)
+        high, depth = min(side * bottom, height) - side * top, header.bit_depth
+        out: pixels.Pixels = np.empty((high, width, header.channels), pixels.kind_of(depth))
         rows = windows.span(top, bottom, networks.halo("synthesis"), self._height)
         quality, encoding = quality_of(header), self._wanted is not None
-        found = networks.synthesis_band(self._latents, rows, self._width, quality, encoding)
+        if self._divisor == 1:
+            found = networks.synthesis_band(self._latents, rows, self._width, quality, encoding)
+        else:
+            found = networks.preview_band(self._divisor, self._latents, rows, self._width, quality)
         for column, (x_hat,) in found:
-            left, right = 64 * column.start, min(64 * column.stop, header.width)
+            left, right = side * column.start, min(side * column.stop, width)
             out[:, left:right] = pixels.from_network(x_hat, high, right - left, header.channels, depth)
         return out
 

@@ -4,6 +4,7 @@
 
 The two small graphs stop at y_hat and take the means of the picture's pixels from it in one linear layer
 (export/previews.py). A bundle without them, and the two larger scales, decode the whole and average it.
+This goes band by band, as everywhere: no more of the latents is held than the networks look at.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from aecodec import blocks, datapath, pixels, sections
 from aecodec.container import Parsed
 from aecodec.datapath import Model
+from aecodec.decoding import bands, pixel_bands
+from aecodec.decoding import size_at as size_at
 from aecodec.errors import UsageError
 from aecodec.limits import Limits
-from aecodec.networks import Float, Groups
+from aecodec.networks import Groups, means
 from aecodec.pixels import Picture, Pixels
 
 DIVISORS = (1, 2, 4, 8, 16)
@@ -30,23 +33,15 @@ def divisor_of(scale: float) -> int:
     raise UsageError(f"scale {scale:g} is not possible; use 1, 1/2, 1/4, 1/8 or 1/16")
 
 
-def size_at(width: int, height: int, divisor: int) -> tuple[int, int]:
-    """The preview's width and height: a last block that is not full counts."""
-    return -(-width // divisor), -(-height // divisor)
-
-
 def decode(model: Model, parsed: Parsed, limits: Limits, divisor: int) -> Picture:
     """A file taken apart -> its picture, each pixel the mean of divisor x divisor."""
     header = parsed.header
     extras = sections.unpack(parsed, limits)
-    symbols, z_hat, _ = datapath.decode_symbols(model, header, parsed.groups)
-    quality = np.array([header.quality / 256], np.float32)
-    if divisor in model.bundle.previews:
-        x_hat = model.networks.preview(divisor, symbols, z_hat, quality)  # [1, 3, H/divisor, W/divisor]
-    else:
-        x_hat = reduce(model.networks.synthesis(symbols, z_hat, quality), divisor)
     width, height = size_at(header.width, header.height, divisor)
-    colours = pixels.from_network(x_hat, height, width, header.channels, header.bit_depth)
+    colours: Pixels = np.empty((height, width, header.channels), pixels.kind_of(header.bit_depth))
+    coming = bands(model, header, parsed.groups)
+    for top, part in pixel_bands(model, header, coming, divisor=divisor):
+        colours[top : top + len(part)] = part
     blocks.paste(colours, Groups(header.latent_size, header.group_edge).all, parsed.blocks, divisor=divisor)
     alpha = extras.alpha
     if alpha is not None:
@@ -56,19 +51,11 @@ def decode(model: Model, parsed: Parsed, limits: Limits, divisor: int) -> Pictur
     return datapath.assemble(header, extras, colours, alpha)
 
 
-def reduce(x: Float, divisor: int) -> Float:
-    """[1, C, H, W] -> means over divisor x divisor."""
-    _, channels, height, width = x.shape
-    squares = x.reshape(1, channels, height // divisor, divisor, width // divisor, divisor)
-    means: Float = squares.mean((3, 5), dtype=np.float32)
-    return means
-
-
 def _reduce_plane(plane: Pixels, divisor: int) -> Pixels:
     """[H, W] -> rounded means; blocks at the border are filled up with their last row and column."""
     height, width = plane.shape
     padded: NDArray[np.uint8 | np.uint16] = np.pad(
         plane, ((0, -height % divisor), (0, -width % divisor)), mode="edge"
     )
-    means: Pixels = np.rint(reduce(padded[None, None].astype(np.float32), divisor)[0, 0]).astype(plane.dtype)
-    return means
+    small: Pixels = np.rint(means(padded[None, None].astype(np.float32), divisor)[0, 0]).astype(plane.dtype)
+    return small

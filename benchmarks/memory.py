@@ -11,6 +11,7 @@ grow. A kind is the suffix of a format that Pillow reads and writes, input and o
     cmyk          CMYK as JPEG; what is decoded is an RGB one
     array         aecodec.encode() of a numpy array and aecodec.decode() into one
     salvage       PNG; `decode --salvage` of a file whose middle is damaged
+    preview       PNG; `decode --scale 1/8`
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ FORMAT = 2
 SIZES = (0.1, 0.4, 1.0, 2.0, 4.0, 6.0, 12.0, 24.0, 50.0, 100.0)
 GRAIN = 2
 ROWS = 256
-SUFFIXES = {"png16": "png", "rgba": "png", "cmyk": "jpg", "array": "npy", "salvage": "png"}
+SUFFIXES = {"png16": "png", "rgba": "png", "cmyk": "jpg", "array": "npy"}
+SUFFIXES |= {"salvage": "png", "preview": "png"}
 ENCODE = (
     "import sys, numpy, aecodec; q, n = float(sys.argv[3]), int(sys.argv[4]); a = numpy.load(sys.argv[1]); "
     "open(sys.argv[2], 'wb').write(aecodec.encode(a, q, sys.argv[5] or None, threads=n))"
@@ -98,8 +100,7 @@ def measure(
                 "encode": [*whole, ENCODE, *given],
                 "decode": [*whole, DECODE, str(coded), str(threads)],
             }
-        if kind == "salvage":
-            commands["decode"].append("--salvage")
+        commands["decode"] += {"salvage": ["--salvage"], "preview": ["--scale", "1/8"]}.get(kind, [])
         found: dict[str, Any] = {"kind": kind, "megapixels": side * side / 1e6}
         for name, command in commands.items():
             if kind == "salvage" and name == "decode":

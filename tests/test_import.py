@@ -67,7 +67,7 @@ LADDER: dict[str, set[str]] = {
     "decoding": CODEC | {"loaded", "parallel", "region", "rolling", "windows"},
     "datapath": CODEC
     | {"block_choice", "blocks", "conceal", "decoding", "encoding", "loaded", "raster", "region", "sections"},
-    "preview": CODEC | {"blocks", "datapath", "sections"},
+    "preview": CODEC | {"blocks", "datapath", "decoding", "sections"},
     "thumbnail": BASE | {"container", "pixels", "sections"},
     "codec": CODEC
     | {"datapath", "orientation", "preview", "raster", "rate_control", "region", "sections", "thumbnail"},

@@ -15,6 +15,7 @@ import aecodec
 from aecodec import container, datapath, pixels, preview, windows
 from aecodec.codec import Codec
 from aecodec.errors import UsageError
+from aecodec.networks import Networks
 
 DIVISORS = [2, 4, 8, 16]
 
@@ -144,7 +145,12 @@ def test_small_graphs_are_the_linear_part(bundle, city, divisor):
     parsed = container.read_file(data)
     loaded = codec._model_of(parsed.header)
     symbols, z_hat, _ = datapath.decode_symbols(loaded, parsed.header, parsed.groups)
-    x_hat = loaded.networks.preview(divisor, symbols, z_hat, np.array([20.0], np.float32))[0]
+    rows = windows.span(0, 3, 0, 3)
+    band = loaded.networks.preview_band(
+        divisor, lambda *_: [symbols, z_hat], rows, 4, np.array([20.0], np.float32)
+    )
+    ((_, (x_hat,)),) = band
+    x_hat = x_hat[0]
     wanted = means(linear_part(model, picture, 20).transpose(1, 2, 0), divisor).transpose(2, 0, 1)
     assert x_hat.shape == wanted.shape and wanted.std() > 0.01
     # A symbol on the edge of rounding may fall either way.
@@ -160,7 +166,8 @@ def test_small_graphs_are_used_and_windows_agree(bundle, city):
     model = codec._model_of(parsed.header)
     for divisor in (8, 16):
         small = preview.decode(model, parsed, codec.limits, divisor).pixels
-        without = replace(model, bundle=replace(model.bundle, previews=()))
+        plain = Networks(replace(model.bundle, previews=()), "cpu", 1)
+        without = replace(model, networks=plain)
         other = preview.decode(without, parsed, codec.limits, divisor).pixels
         assert small.shape == other.shape and not np.array_equal(small, other)
         model.networks.largest = 49

@@ -2,8 +2,8 @@
  *
  * Arrays are flat, [channels, height, width]; those of z have a quarter of every side. */
 const SMALL = 6000;
-const LEAST_EDGE = 24;
-const RIM = 4;
+const LEAST_EDGE = 20;
+const RIM = 8;
 
 /** Side of the groups for a picture with y of this size: as chooseEdge of aecodec/networks.py. */
 export function chooseEdge([height, width], side) {
