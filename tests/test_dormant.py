@@ -8,8 +8,7 @@ from torch import Tensor
 
 from aecodec.training.dormant import Dormant, hidden_layers, layer_inputs
 from aecodec.training.model import SIZES, CodecModel
-from aecodec.training.optim import Muon
-from aecodec.training.train import Ema
+from aecodec.training.optim import Ema, Muon
 
 
 @pytest.fixture

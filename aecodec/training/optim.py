@@ -1,4 +1,4 @@
-"""Muon for matrices, Adam for the rest.
+"""Muon for matrices, Adam for the rest; the moving average of the weights.
 
 Muon (Jordan et al., 2024): the momentum of each matrix is replaced by its nearest orthogonal matrix,
 found with a few Newton-Schulz steps.  Matrices of one shape are stacked and orthogonalised together."""
@@ -127,3 +127,17 @@ def make_optimisers(model: nn.Module, cfg: Config) -> list[torch.optim.Optimizer
         if isinstance(m, nn.Conv2d) and m.bias is not None and m.weight in taken
     }
     return [Muon(matrices, cfg.muon_lr, cfg.muon_momentum, cfg.weight_decay, biases), adam]
+
+
+class Ema:
+    """Exponential moving average of the weights, its horizon growing from the first step."""
+
+    def __init__(self, model: torch.nn.Module, decay: float):
+        self.decay = decay
+        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: torch.nn.Module, step: int) -> None:
+        keep = min(self.decay, (step + 1) / (step + 10))
+        state = model.state_dict()
+        torch._foreach_lerp_(list(self.weights.values()), [state[k] for k in self.weights], 1 - keep)

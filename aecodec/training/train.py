@@ -23,7 +23,7 @@ from .evaluate import evaluate, save_samples
 from .layers import ACTIVATIONS, LEVELS
 from .model import SIZES, CodecModel, lambda_of, size_of
 from .objectives import Forward, codec_objective, corruption_of
-from .optim import Muon, make_optimisers
+from .optim import Ema, Muon, make_optimisers
 from .processes import Processes, process_count
 from .report import Report
 
@@ -40,20 +40,6 @@ def schedule(step: int, done: float, cfg: Config) -> float:
     if step < cfg.warmup:
         return (step + 1) / cfg.warmup
     return min(1.0, max(0.0, (1 - done) / (1 - cfg.constant)))
-
-
-class Ema:
-    """Exponential moving average of the weights, its horizon growing from the first step."""
-
-    def __init__(self, model: torch.nn.Module, decay: float):
-        self.decay = decay
-        self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-    @torch.no_grad()
-    def update(self, model: torch.nn.Module, step: int) -> None:
-        keep = min(self.decay, (step + 1) / (step + 10))
-        state = model.state_dict()
-        torch._foreach_lerp_(list(self.weights.values()), [state[k] for k in self.weights], 1 - keep)
 
 
 class Trainer:
