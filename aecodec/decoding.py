@@ -214,10 +214,7 @@ class _Synthesis:
         out: pixels.Pixels = np.empty((high, width, header.channels), pixels.kind_of(depth))
         rows = windows.span(top, bottom, networks.halo("synthesis"), self._height)
         quality, encoding = quality_of(header), self._wanted is not None
-        if self._divisor == 1:
-            found = networks.synthesis_band(self._latents, rows, self._width, quality, encoding)
-        else:
-            found = networks.preview_band(self._divisor, self._latents, rows, self._width, quality)
+        found = networks.synthesis_band(self._latents, rows, self._width, quality, encoding, self._divisor)
         for column, (x_hat,) in found:
             left, right = side * column.start, min(side * column.stop, width)
             out[:, left:right] = pixels.from_network(x_hat, high, right - left, header.channels, depth)

@@ -47,7 +47,7 @@ DECODING = ("scales_first", "scales_second", "synthesis")
 SMALL = 6000
 """Positions of y in a picture of 1.5 megapixels; below, a lost group is more."""
 LEAST_EDGE = 20
-"""Smaller groups take more bytes: those of 16 cost 0.7 % at `-q` 20, where 20 cost 0.3."""
+"""Smaller groups take more bytes (docs/design.md)."""
 RIM = 8
 """Positions, of both sides together, that a lost group spoils beyond its edges."""
 
@@ -168,26 +168,28 @@ class Networks:
         return self.exact("scales_second").second(features, symbols_first, level)
 
     def synthesis(self, symbols: Float, z_hat: Float, quality: Float) -> Float:
-        (x_hat,) = self._whole("synthesis", self._synthesis("synthesis", quality), [symbols, z_hat], [4, 1])
+        (x_hat,) = self._whole("synthesis", self._synthesis(quality), [symbols, z_hat], [4, 1])
         found: Float = x_hat
         return found
 
     def synthesis_band(
-        self, cut: Cut, rows: Span, width: int, quality: Float, encoding: bool = False
+        self, cut: Cut, rows: Span, width: int, quality: Float, encoding: bool = False, divisor: int = 1
     ) -> Windows:
-        """synthesis() of one band; cut gives [symbols, z_hat]. encoding: with less memory, in more time."""
+        """synthesis() of one band; cut gives [symbols, z_hat]. encoding: with less memory, in more time.
+
+        divisor: each pixel is the mean of a square, by the bundle's graph for it or of the whole."""
         most = CHECKED if encoding else windows.LARGEST
-        return self._bands("synthesis", self._synthesis("synthesis", quality), cut, rows, width, most)
+        return self._bands("synthesis", self._synthesis(quality, divisor), cut, rows, width, most)
 
-    def preview_band(self, divisor: int, cut: Cut, rows: Span, width: int, quality: Float) -> Windows:
-        """synthesis_band() at 1/divisor: by the bundle's graph for it, or as means of the whole."""
+    def _synthesis(self, quality: Float, divisor: int = 1) -> windows.Network:
         if divisor in self._bundle.previews:
-            return self._bands("synthesis", self._synthesis(f"preview_{divisor}", quality), cut, rows, width)
-        whole = self._synthesis("synthesis", quality)
-        return self._bands("synthesis", lambda s, z: [means(whole(s, z)[0], divisor)], cut, rows, width)
+            return lambda s, z: self._run(f"preview_{divisor}", symbols=s, z_hat=z, quality=quality)
 
-    def _synthesis(self, graph: str, quality: Float) -> windows.Network:
-        return lambda s, z: self._run(graph, symbols=s, z_hat=z, quality=quality)
+        def whole(symbols: Float, z_hat: Float) -> list[Float]:
+            (x_hat,) = self._run("synthesis", symbols=symbols, z_hat=z_hat, quality=quality)
+            return [x_hat if divisor == 1 else means(x_hat, divisor)]
+
+        return whole
 
 
 def means(x: Float, divisor: int) -> Float:

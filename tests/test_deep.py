@@ -142,9 +142,8 @@ def test_there_and_back(codec):
     decoded = codec.decode(data)
     assert decoded.dtype == np.uint16 and decoded.shape == given.shape
     assert len(np.unique(decoded)) > 40
-    plain = aecodec.Codec(
-        device="cpu", pixel_blocks=False
-    )  # for a ramp of eight bits is coded as pixels, exactly
+    # A ramp of eight bits would be coded as pixels, exactly.
+    plain = aecodec.Codec(device="cpu", pixel_blocks=False)
     shallow = plain.decode(plain.encode(pixels.sixteen_to_eight(given), 100)).astype(np.uint32) * 257
     assert np.abs(decoded.astype(int) - given).mean() < np.abs(shallow.astype(int) - given).mean()
 

@@ -12,7 +12,7 @@ from conftest import DATA, psnr
 from PIL import Image
 
 import aecodec
-from aecodec import container, datapath, pixels, preview, windows
+from aecodec import container, datapath, decoding, pixels, preview, windows
 from aecodec.codec import Codec
 from aecodec.errors import UsageError
 from aecodec.networks import Networks
@@ -146,11 +146,9 @@ def test_small_graphs_are_the_linear_part(bundle, city, divisor):
     loaded = codec._model_of(parsed.header)
     symbols, z_hat, _ = datapath.decode_symbols(loaded, parsed.header, parsed.groups)
     rows = windows.span(0, 3, 0, 3)
-    band = loaded.networks.preview_band(
-        divisor, lambda *_: [symbols, z_hat], rows, 4, np.array([20.0], np.float32)
-    )
-    ((_, (x_hat,)),) = band
-    x_hat = x_hat[0]
+    quality = np.array([20.0], np.float32)
+    band = loaded.networks.synthesis_band(lambda *_: [symbols, z_hat], rows, 4, quality, divisor=divisor)
+    x_hat = next(band)[1][0][0]
     wanted = means(linear_part(model, picture, 20).transpose(1, 2, 0), divisor).transpose(2, 0, 1)
     assert x_hat.shape == wanted.shape and wanted.std() > 0.01
     # A symbol on the edge of rounding may fall either way.
@@ -160,7 +158,7 @@ def test_small_graphs_are_the_linear_part(bundle, city, divisor):
 def test_small_graphs_are_used_and_windows_agree(bundle, city):
     _, folder = bundle
     codec = Codec(folder, device="cpu", threads=1)
-    picture = np.pad(city, ((0, 200), (0, 200), (0, 0)), mode="reflect")
+    picture = np.tile(city, (4, 1, 1))[:1150]  # three rows of groups, so that there are bands
     data = codec.encode(picture, 50)
     parsed = container.read_file(data)
     model = codec._model_of(parsed.header)
@@ -170,12 +168,17 @@ def test_small_graphs_are_used_and_windows_agree(bundle, city):
         without = replace(model, networks=plain)
         other = preview.decode(without, parsed, codec.limits, divisor).pixels
         assert small.shape == other.shape and not np.array_equal(small, other)
-        model.networks.largest = 49
+        model.networks.largest = plain.largest = 49
         try:
+            coming = decoding.bands(model, parsed.header, parsed.groups)
+            tops = [top for top, _ in decoding.pixel_bands(model, parsed.header, coming, divisor=divisor)]
             windowed = preview.decode(model, parsed, codec.limits, divisor).pixels
+            averaged = preview.decode(without, parsed, codec.limits, divisor).pixels
         finally:
-            model.networks.largest = windows.LARGEST
+            model.networks.largest = plain.largest = windows.LARGEST
+        assert tops[0] == 0 and len(tops) > 1
         assert np.abs(windowed.astype(int) - small).max() <= 1
+        assert np.abs(averaged.astype(int) - other).max() <= 1
 
 
 def test_bundle_without_previews(codec):

@@ -58,9 +58,9 @@ class Objective:
     lambda for every quality level.  positions: H * W with `per_pixel`, so that a term's weight means the
     same for every size of picture and bits become bits per pixel; otherwise 1.
 
-    evenness p, 0 to 1: l(v) = (v + EVEN_FROM)^(1 - p), so that a gradient counts by how much better the
-    sample gets relative to what it costs.  A smooth picture has a hundredth of the loss of a busy one, and
-    is as much a picture."""
+    evenness p, 0 to below 1: l(v) = (v + EVEN_FROM)^(1 - p), so that a gradient counts by how much better the
+    sample gets relative to what it costs.  A smooth picture has a small share of the loss of a busy one,
+    and is as much a picture."""
 
     def __init__(
         self,
