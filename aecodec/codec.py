@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from aecodec import container, datapath, entropy, models, pixels, preview, raster, rate_control, sections
+from aecodec import container, datapath, models, pixels, preview, raster, rate_control, sections
 from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
@@ -27,6 +27,7 @@ from aecodec.rate_control import Found, Target
 from aecodec.region import Region, plan
 from aecodec.session import Device
 from aecodec.source import Source, map_bytes, read_bytes
+from aecodec.tables import load_tables
 
 
 class Codec:
@@ -74,7 +75,7 @@ class Codec:
     def _load(self, bundle: Bundle) -> Model:
         with self._lock:
             if bundle.model_id not in self._models:
-                tables = entropy.load_tables(bundle.read("tables.bin"))
+                tables = load_tables(bundle.read("tables.bin"))
                 networks = Networks(
                     bundle, self._device, self._threads, self._optimise, precision=self._precision
                 )

@@ -10,88 +10,35 @@ bytes on every machine. The coder itself is in the C core; see docs/format.md, s
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
 from aecodec import _core
-from aecodec.errors import CorruptError, ModelError, UsageError, from_core
+from aecodec.errors import CorruptError, UsageError, from_core
+from aecodec.tables import PASSES, CodingTables
 
 Symbols = NDArray[np.int16]
 Index = NDArray[np.uint8]
-
-LEVELS = 64
-ROW = 16
-_MAGIC = b"AETB"
-_HEAD = struct.Struct("<4sHBB")
-
-
-@dataclass(frozen=True, slots=True)
-class CodingTables:
-    """The integer distributions of a model (tables.bin), ready for coding. Shared by threads."""
-
-    rows: NDArray[np.uint16]
-    """[n_rows, 16] cumulative starts."""
-    shifts: NDArray[np.uint8]
-    """[n_rows] low bits of a symbol that are sent raw."""
-    skip: int
-    """A symbol with index < skip is 0 and is not coded."""
-    z_row: Index
-    """[64, Z] table row of each z channel at each level."""
-    core: _core.Tables = field(repr=False, compare=False)
-
-
-def make_tables(rows: NDArray[np.uint16], shifts: NDArray[np.uint8], skip: int, z_row: Index) -> CodingTables:
-    """Checks the tables. ModelError when they are not valid."""
-    rows = np.ascontiguousarray(rows, np.uint16)
-    shifts = np.ascontiguousarray(shifts, np.uint8)
-    z_row = np.ascontiguousarray(z_row, np.uint8)
-    if rows.ndim != 2 or rows.shape[1] != ROW or shifts.shape != rows.shape[:1]:
-        raise ModelError(f"tables: rows {rows.shape} and shifts {shifts.shape} do not fit [n, 16] and [n]")
-    if z_row.ndim != 2 or z_row.shape[0] != LEVELS:
-        raise ModelError(f"tables: z_row has shape {z_row.shape}, [{LEVELS}, Z] is needed")
-    if skip < 1:
-        raise ModelError("tables: skip is 0, but index 0 must be skipped (it marks the other half)")
-    if z_row.size and (int(z_row.min()) < skip or int(z_row.max()) >= len(rows)):
-        raise ModelError("tables: a row of z is skipped or does not exist")
-    try:
-        core = _core.Tables(rows, shifts, skip)
-    except ValueError as error:
-        raise ModelError(str(error)) from None
-    return CodingTables(rows, shifts, skip, z_row, core)
-
-
-def pack_tables(tables: CodingTables) -> bytes:
-    """The bytes of tables.bin."""
-    n_rows, channels = len(tables.rows), tables.z_row.shape[1]
-    head = _HEAD.pack(_MAGIC, n_rows, tables.skip, channels)
-    data = head + tables.rows.astype("<u2").tobytes() + tables.shifts.tobytes() + tables.z_row.tobytes()
-    return data + struct.pack("<I", _core.crc32c(data))
-
-
-def load_tables(data: bytes) -> CodingTables:
-    """tables.bin -> CodingTables. ModelError when the bytes are damaged or not valid tables."""
-    if len(data) < _HEAD.size + 4:
-        raise ModelError(f"tables.bin: {len(data)} bytes are too few; install the model again")
-    magic, n_rows, skip, channels = _HEAD.unpack_from(data)
-    size = _HEAD.size + n_rows * (2 * ROW + 1) + LEVELS * channels + 4
-    if magic != _MAGIC or len(data) != size:
-        raise ModelError(f"tables.bin: not a table file of {size} bytes; install the model again")
-    if _core.crc32c(data[:-4]) != int.from_bytes(data[-4:], "little"):
-        raise ModelError("tables.bin: the checksum does not match; install the model again")
-    end_rows = _HEAD.size + n_rows * 2 * ROW
-    end_shifts = end_rows + n_rows
-    rows = np.frombuffer(data, "<u2", n_rows * ROW, _HEAD.size).astype(np.uint16).reshape(n_rows, ROW)
-    shifts = np.frombuffer(data, np.uint8, n_rows, end_rows)
-    z_row = np.frombuffer(data, np.uint8, LEVELS * channels, end_shifts).reshape(LEVELS, channels)
-    return make_tables(rows, shifts, skip, z_row)
 
 
 def _rows_of_z(z_row: Index, height: int, width: int) -> Index:
     """[Z] -> [Z, height, width]"""
     return np.repeat(np.ascontiguousarray(z_row, np.uint8), height * width).reshape(-1, height, width)
+
+
+def symbols_of_z(tables: CodingTables, z: Symbols, z_row: Index) -> tuple[Symbols, Index]:
+    """z [Z, h, w] -> what is coded for it, and the rows: both [passes, Z, h, w].
+
+    Without a context z itself in one pass; with one, five passes of what its neighbours do not tell, with
+    index 0 outside the pass. z_row: uint8 [Z]."""
+    if tables.core_context is None:
+        return z[None], _rows_of_z(z_row, *z.shape[1:])[None]
+    symbols, index = np.empty((PASSES, *z.shape), np.int16), np.empty((PASSES, *z.shape), np.uint8)
+    try:
+        tables.core_context.symbols(np.ascontiguousarray(z_row), np.ascontiguousarray(z), symbols, index)
+    except _core.CoreError as error:
+        raise from_core(error.name, str(error)) from None
+    return symbols, index
 
 
 def encode_group(
@@ -109,10 +56,9 @@ def encode_group(
     """
     if z.shape[:1] != z_row.shape or first.shape != index_first.shape or second.shape != index_second.shape:
         raise UsageError("encode_group: symbols and indices do not have the same shapes")
-    symbols = np.concatenate([part.ravel() for part in (z, first, second)])
-    index = np.concatenate(
-        [part.ravel() for part in (_rows_of_z(z_row, *z.shape[1:]), index_first, index_second)]
-    )
+    z_symbols, z_index = symbols_of_z(tables, z, z_row)
+    symbols = np.concatenate([part.ravel() for part in (z_symbols, first, second)])
+    index = np.concatenate([part.ravel() for part in (z_index, index_first, index_second)])
     if symbols.dtype != np.int16 or index.dtype != np.uint8:
         raise UsageError(f"encode_group: int16 and uint8 are needed, not {symbols.dtype} and {index.dtype}")
     try:
@@ -133,7 +79,7 @@ class GroupReader:
     ) -> None:
         """z_row: uint8 [Z]; z_size: (height, width) of the group's z."""
         self._stage = 0
-        self._z_index = _rows_of_z(z_row, *z_size)
+        self._tables, self._z_row, self._z_size = tables, np.ascontiguousarray(z_row, np.uint8), z_size
         try:
             self._decoder = _core.GroupDecoder(tables.core, payload)
         except _core.CoreError as error:
@@ -145,10 +91,13 @@ class GroupReader:
             return CorruptError(f"{error}; the file's model has other tables")
         return from_core(error.name, str(error))
 
-    def _read(self, stage: int, index: Index) -> Symbols:
+    def _enter(self, stage: int) -> None:
         if stage != self._stage:
             raise UsageError("GroupReader: z(), first(), second() and finish() must be called in this order")
         self._stage += 1
+
+    def _read(self, stage: int, index: Index) -> Symbols:
+        self._enter(stage)
         index = np.ascontiguousarray(index, np.uint8)
         out = np.empty(index.shape, np.int16)
         try:
@@ -159,7 +108,15 @@ class GroupReader:
 
     def z(self) -> Symbols:
         """-> int16 [Z, h/4, w/4]"""
-        return self._read(0, self._z_index)
+        if self._tables.core_context is None:
+            return self._read(0, _rows_of_z(self._z_row, *self._z_size))
+        self._enter(0)
+        out = np.empty((len(self._z_row), *self._z_size), np.int16)
+        try:
+            self._decoder.decode_z(self._tables.core_context, self._z_row, out)
+        except _core.CoreError as error:
+            raise self._error(error) from None
+        return out
 
     def first(self, index: Index) -> Symbols:
         """uint8 [N, h, w] -> int16 [N, h, w], 0 where index < skip"""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.container import Header
-from aecodec.entropy import CodingTables
 from aecodec.models import Bundle
 from aecodec.networks import Float, Networks
+from aecodec.tables import CodingTables
 
 SYMBOL_MAX = 32767
 Z_MAX = 127

@@ -36,7 +36,7 @@ if not __package__:  # started as a file
 
 import aecodec
 from aecodec import _core, entropy
-from aecodec.entropy import CodingTables
+from aecodec.tables import CodingTables
 from benchmarks import environment, pictures
 from benchmarks.tracing import rotations, wrapped
 
@@ -77,9 +77,10 @@ def record(
     def keep(original: Callable[..., bytes]) -> Callable[..., bytes]:
         def call(tables: CodingTables, z: Any, z_row: Any, *halves: Any) -> bytes:
             first, index_first, second, index_second = halves
-            z_index = np.repeat(np.asarray(z_row, np.uint8), z.shape[1] * z.shape[2])
-            symbols = [np.array(part, np.int16).ravel() for part in (z, first, second)]
-            index = [z_index, *(np.array(part, np.uint8).ravel() for part in (index_first, index_second))]
+            z_symbols, z_index = entropy.symbols_of_z(tables, z, z_row)
+            of_z = z_index >= tables.skip  # in the order in which they are coded
+            symbols = [np.array(part, np.int16).ravel() for part in (z_symbols[of_z], first, second)]
+            index = [np.array(part, np.uint8).ravel() for part in (z_index[of_z], index_first, index_second)]
             groups.append(GroupData(symbols, index))
             seen.append(tables)
             return original(tables, z, z_row, *halves)

@@ -16,6 +16,7 @@ from aecodec.models import EXACT, SCALE_NETWORKS, load
 from aecodec.scale_networks import known_answer
 from aecodec.scale_networks import load as load_scale_network
 from aecodec.session import Session, open_session
+from aecodec.tables import CodingTables, pack_tables
 from aecodec.training.checkpoint import load_model
 from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SKIP, CodecModel
@@ -24,7 +25,6 @@ from .builder import OPSET
 from .cost import kmac_per_pixel
 from .graphs import GROUP, all_graphs, halo
 from .previews import preview_graphs
-from .tables import Tables
 
 
 def load_checkpoint(path: str) -> tuple[CodecModel, dict[str, Any]]:
@@ -57,7 +57,7 @@ def identity_of(bundle: Path) -> Identity:
 def write_bundle(
     model: CodecModel,
     cfg: dict[str, Any],
-    tables: Tables | bytes,
+    tables: CodingTables | bytes,
     name: str,
     folder: Path,
     int8: Mapping[str, onnx.ModelProto] | None = None,
@@ -73,7 +73,7 @@ def write_bundle(
     offsets = dead_zone(torch.arange(INDEX_COUNT), model.dead_zone_strength)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {file: graph.SerializeToString() for file, graph in graphs.items()}
-    contents["tables.bin"] = tables if isinstance(tables, bytes) else tables.to_bytes()
+    contents["tables.bin"] = tables if isinstance(tables, bytes) else pack_tables(tables)
     fresh = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
     if identity and (other := [file for file in EXACT if identity.get(file) != fresh[file]]):
         raise ValueError(f"{', '.join(other)}: not those of the bundle whose id is to be kept")

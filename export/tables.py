@@ -7,19 +7,20 @@ in training, so rows that are rarely seen stay sane.  docs/format.md, "Coding ta
 from __future__ import annotations
 
 import math
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec._core import crc32c
+from aecodec import entropy
+from aecodec.tables import CodingTables, make_tables
 from aecodec.training.entropy_model import INDEX_COUNT, scale_of
 from aecodec.training.evaluate import pad_to
 from aecodec.training.layers import LEVELS
 from aecodec.training.model import SKIP, CodecModel
+
+from .z_context import fit_context, look
 
 Array = np.ndarray
 TOTAL = 1 << 15
@@ -28,20 +29,6 @@ Z_ROWS = 48
 # A row's bins stay narrower than this many standard deviations: see docs/design.md for the loss.
 WIDEST_HIGH_PART = 2.4
 PRIOR_COUNT = 400.0
-
-
-@dataclass
-class Tables:
-    """rows uint16 [R, 16] cumulative starts, shifts uint8 [R], z_row uint8 [64, Z]."""
-
-    rows: Array
-    shifts: Array
-    z_row: Array
-
-    def to_bytes(self) -> bytes:
-        head = struct.pack("<4sHBB", b"AETB", len(self.rows), SKIP, self.z_row.shape[1])
-        body = head + self.rows.astype("<u2").tobytes() + self.shifts.tobytes() + self.z_row.tobytes()
-        return body + struct.pack("<I", crc32c(body))
 
 
 def shift_for(scale: float) -> int:
@@ -90,7 +77,7 @@ def _logistic(scale: float, shift: int) -> Array:
     return _prior(lambda e: 0.5 * (1 + math.tanh(e / (2 * scale))), shift)
 
 
-def fit_tables(model: CodecModel, pictures: list[Tensor], seed: int = 0, crop: int = 512) -> Tables:
+def fit_tables(model: CodecModel, pictures: list[Tensor], seed: int = 0, crop: int = 512) -> CodingTables:
     """Rows from one random crop and quality of each picture; pictures: uint8 [3, H, W]."""
     log_scale = model.hyper_prior.scale.table().cpu().numpy()
     low, high = float(log_scale.min()) - 1e-6, float(log_scale.max()) + 1e-6
@@ -99,6 +86,7 @@ def fit_tables(model: CodecModel, pictures: list[Tensor], seed: int = 0, crop: i
     z_scales = [math.exp(low + (i + 0.5) * (high - low) / Z_ROWS) for i in range(Z_ROWS)]
     shifts = np.array([shift_for(s) for s in y_scales] + [shift_for(1.8 * s) for s in z_scales], np.uint8)
     counts = np.zeros((INDEX_COUNT + Z_ROWS, CODES))
+    groups = []  # z [Z, h, w] and the rows of its level
     rng = np.random.default_rng(seed)
     for number, picture in enumerate(pictures):
         level = number * LEVELS // len(pictures)
@@ -108,12 +96,24 @@ def fit_tables(model: CodecModel, pictures: list[Tensor], seed: int = 0, crop: i
         with torch.no_grad():
             out = model(pad_to(x), torch.tensor([float(level)]), exact=True, hard=True)
         _count(counts, out.symbols.numpy(), out.index.numpy().astype(np.int64), shifts)
-        z_index = z_bin[level][None, :, None, None] + INDEX_COUNT
-        _count(counts, out.z_hat.numpy(), np.broadcast_to(z_index, out.z_hat.shape), shifts)
+        groups.append((out.z_hat[0].numpy().astype(np.int16), z_bin[level]))
     priors = [_gaussian(s, int(k)) for s, k in zip(y_scales, shifts, strict=False)]
     priors += [_logistic(s, int(k)) for s, k in zip(z_scales, shifts[INDEX_COUNT:], strict=True)]
-    rows = np.stack([_fit(c, p) for c, p in zip(counts, priors, strict=True)])
-    return Tables(rows, shifts, (z_bin + INDEX_COUNT).astype(np.uint8))
+    context = fit_context(look(groups), np.stack([_symbols(s) for s in z_scales]))
+    unfitted = np.stack([quantise(p) for p in priors])
+    z_row = (z_bin + INDEX_COUNT).astype(np.uint8)
+    known = make_tables(unfitted, shifts, SKIP, z_row, context)
+    for z, rows in groups:
+        symbols, index = entropy.symbols_of_z(known, z, (rows + INDEX_COUNT).astype(np.uint8))
+        _count(counts, symbols[index > 0], index[index > 0].astype(np.int64), shifts)
+    fitted = np.stack([_fit(c, p) for c, p in zip(counts, priors, strict=True)])
+    return make_tables(fitted, shifts, SKIP, z_row, context)
+
+
+def _symbols(scale: float) -> Array:
+    """[255]: probabilities of -127..127 under the logistic density of training."""
+    edges = np.arange(-127.5, 128)
+    return np.diff(0.5 * (1 + np.tanh(edges / (2 * scale)))) + 1e-7
 
 
 def _count(counts: Array, symbols: Array, index: Array, shifts: Array) -> None:

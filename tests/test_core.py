@@ -15,6 +15,7 @@ from coding import draw, frequencies, laplace_rows
 
 from aecodec import _core, entropy
 from aecodec.errors import CorruptError, ModelError, UsageError
+from aecodec.tables import CodingTables, load_tables, make_tables, pack_tables
 
 PATHS = [0, 1] if _core.simd_available() else [0]
 SKIP = 4
@@ -375,38 +376,38 @@ def test_payload_is_held_while_decoding(tables: _core.Tables) -> None:
 
 
 @pytest.fixture(scope="module")
-def model_tables(rows: np.ndarray, shifts: np.ndarray) -> entropy.CodingTables:
+def model_tables(rows: np.ndarray, shifts: np.ndarray) -> CodingTables:
     z_row = (64 + np.arange(64 * 3).reshape(64, 3) % 4).astype(np.uint8)
-    return entropy.make_tables(
+    return make_tables(
         np.concatenate([rows, rows[20:24]]), np.append(shifts, np.zeros(4, np.uint8)), SKIP, z_row
     )
 
 
-def test_tables_file(model_tables: entropy.CodingTables) -> None:
-    data = entropy.pack_tables(model_tables)
+def test_tables_file(model_tables: CodingTables) -> None:
+    data = pack_tables(model_tables)
     assert data[:8] == struct.pack("<4sHBB", b"AETB", 68, SKIP, 3)
-    again = entropy.load_tables(data)
+    again = load_tables(data)
     for name in ("rows", "shifts", "z_row"):
         assert np.array_equal(getattr(again, name), getattr(model_tables, name))
-    assert entropy.pack_tables(again) == data
+    assert pack_tables(again) == data
     for cut in range(0, len(data), 7):
         with pytest.raises(ModelError):
-            entropy.load_tables(data[:cut])
+            load_tables(data[:cut])
     for bit in range(0, 8 * len(data), 5):
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
         with pytest.raises(ModelError):
-            entropy.load_tables(bytes(damaged))
+            load_tables(bytes(damaged))
 
 
-def test_rows_of_z_are_checked(model_tables: entropy.CodingTables) -> None:
+def test_rows_of_z_are_checked(model_tables: CodingTables) -> None:
     for row in (SKIP - 1, 68):
         z_row = model_tables.z_row.copy()
         z_row[63, 2] = row
         with pytest.raises(ModelError, match="row of z"):
-            entropy.make_tables(model_tables.rows, model_tables.shifts, SKIP, z_row)
+            make_tables(model_tables.rows, model_tables.shifts, SKIP, z_row)
     with pytest.raises(ModelError, match="skip is 0"):
-        entropy.make_tables(model_tables.rows, model_tables.shifts, 0, model_tables.z_row)
+        make_tables(model_tables.rows, model_tables.shifts, 0, model_tables.z_row)
 
 
 def group(seed: int = 29) -> list[np.ndarray]:
@@ -420,7 +421,7 @@ def group(seed: int = 29) -> list[np.ndarray]:
     return arrays
 
 
-def test_group_round_trip(model_tables: entropy.CodingTables) -> None:
+def test_group_round_trip(model_tables: CodingTables) -> None:
     z, first, index_first, second, index_second = group()
     z_row = model_tables.z_row[40]
     payload = entropy.encode_group(model_tables, z, z_row, first, index_first, second, index_second)
@@ -431,7 +432,7 @@ def test_group_round_trip(model_tables: entropy.CodingTables) -> None:
     reader.finish()
 
 
-def test_group_reader_wants_its_order(model_tables: entropy.CodingTables) -> None:
+def test_group_reader_wants_its_order(model_tables: CodingTables) -> None:
     z, first, index_first, second, index_second = group()
     z_row = model_tables.z_row[0]
     payload = entropy.encode_group(model_tables, z, z_row, first, index_first, second, index_second)

@@ -15,9 +15,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from aecodec import datapath, entropy, models  # noqa: E402
+from aecodec import datapath, models  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import read_file  # noqa: E402
+from aecodec.tables import load_tables  # noqa: E402
 from aecodec.training.config import Config  # noqa: E402
 from aecodec.training.model import SIZES, SKIP, CodecModel  # noqa: E402
 from aecodec.training.scales import SUM_LIMIT  # noqa: E402
@@ -25,7 +26,7 @@ from export import reference, verify  # noqa: E402
 from export.bundle import write_bundle  # noqa: E402
 from export.cost import macs_per_pixel  # noqa: E402
 from export.graphs import all_graphs  # noqa: E402
-from export.tables import Tables, codes_of, fit_tables, quantise  # noqa: E402
+from export.tables import codes_of, fit_tables, quantise  # noqa: E402
 
 
 def fresh(seed: int = 3) -> CodecModel:
@@ -185,7 +186,7 @@ def test_bundle_loads_and_its_hashes_hold(bundle: tuple[CodecModel, Path]) -> No
     for name, entry in manifest["files"].items():
         data = (folder / name).read_bytes()
         assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    tables = entropy.load_tables(loaded.read("tables.bin"))
+    tables = load_tables(loaded.read("tables.bin"))
     assert len(tables.rows) == 64 + 48 and tables.z_row.min() >= 64 and tables.z_row.shape == (64, 16)
 
 
@@ -203,5 +204,3 @@ def test_table_rows() -> None:
     symbols = np.array([0, 1, -1, 7, -7, 8, -8, 32767])
     assert codes_of(symbols, 0).tolist() == [0, 1, 2, 13, 14, 15, 15, 15]
     assert codes_of(np.array([-2, 1, 2, 5, 6, -3]), 2).tolist() == [0, 0, 1, 1, 3, 2]
-    one = Tables(starts[None], np.zeros(1, np.uint8), np.zeros((64, 2), np.uint8)).to_bytes()
-    assert one[:8] == b"AETB\x01\x00\x03\x02" and len(one) == 8 + 32 + 1 + 128 + 4

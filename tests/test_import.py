@@ -21,6 +21,7 @@ BASE = {"errors", "limits"}
 PARTS = {
     *("_core", "container", "describe", "entropy", "models", "networks", "pixels", "precision", "session"),
     "source",
+    "tables",
 }
 CODEC = BASE | PARTS
 
@@ -33,7 +34,8 @@ LADDER: dict[str, set[str]] = {
     "source": BASE | {"remote"},
     "group_data": BASE | {"_core"},
     "container": BASE | {"_core", "group_data"},
-    "entropy": BASE | {"_core"},
+    "tables": BASE | {"_core"},
+    "entropy": BASE | {"_core", "tables"},
     "model_folders": set(),
     "models": BASE | {"model_folders"},
     "describe": BASE | {"_core", "container", "model_folders", "source"},
@@ -56,7 +58,7 @@ LADDER: dict[str, set[str]] = {
     "scale_networks": BASE | {"_core", "models", "session"},
     "networks": BASE | {"models", "parallel", "precision", "scale_networks", "session", "windows"},
     "rolling": {"networks"},
-    "loaded": {"container", "entropy", "models", "networks"},
+    "loaded": {"container", "models", "networks", "tables"},
     "rate_control": BASE,
     "conceal": set(),
     "blocks": BASE | {"networks", "raster"},
@@ -103,7 +105,7 @@ HEAVY = {
         *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
         *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec", "png", "raster"),
         *("rolling", "loaded", "encoding", "decoding", "block_choice", "latents", "thumbnail"),
-        *("jpeg", "tiff", "scale_networks"),
+        *("jpeg", "tiff", "scale_networks", "tables"),
     },
     "PIL": {
         *("modes", "deep", "alpha", "pixels", "png", "raster", "blocks", "codec", "api", "pillow_plugin"),

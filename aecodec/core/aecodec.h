@@ -236,6 +236,36 @@ aecodec_status aecodec_decoder_decode(aecodec_decoder *decoder, const uint8_t *i
 /* OK when the stream ended exactly: every lane is back at its start, no word and no raw bit is left. */
 aecodec_status aecodec_decoder_finish(aecodec_decoder *decoder);
 
+/* ------------------------------------------------------------------ context of z */
+
+#define AECODEC_Z_PASSES 5u     /* a group's positions of z, from coarse to fine */
+#define AECODEC_Z_SIZES 7u      /* classes of the neighbours' sizes */
+#define AECODEC_Z_ACTIVITIES 5u /* classes of these, summed over the channels */
+
+/* How z is predicted from its neighbours: docs/format.md, section 5.1. Read-only; the caller owns the arrays.
+ * 1 <= lowest < n_rows <= 256, and lowest is not below the skip of the tables. */
+typedef struct aecodec_z_context {
+    size_t channels;
+    uint32_t lowest;      /* rows of z: lowest .. n_rows - 1 */
+    uint32_t n_rows;
+    const uint16_t *size; /* [n_rows - lowest]: mean |z| that a row expects, in 192nds */
+    const int8_t *weight; /* [AECODEC_Z_PASSES - 1][channels], in 64ths; pass 0 has no neighbours */
+    uint16_t activity[AECODEC_Z_ACTIVITIES - 1];
+    int8_t step[AECODEC_Z_PASSES][AECODEC_Z_SIZES][AECODEC_Z_ACTIVITIES]; /* rows to go from that of the channel */
+} aecodec_z_context;
+
+/* What has to be coded for z [channels, height, width]: for each pass as many symbols and indices as z has,
+ * with index 0, which is skipped, outside the pass. z_row [channels]. BAD_INDEX for a row that is none of z,
+ * BAD_SYMBOL for a z beyond 127. */
+aecodec_status aecodec_z_symbols(const aecodec_z_context *context, const uint8_t *z_row, const int16_t *z,
+                                 size_t height, size_t width, int16_t *symbols, uint8_t *index);
+
+/* Decodes the z of a group, all passes. mean, rest and index are scratch, as large as z. What
+ * aecodec_decoder_decode returns, BAD_INDEX for a row that is none of z, CORRUPT for a z beyond 127. */
+aecodec_status aecodec_decoder_decode_z(aecodec_decoder *decoder, const aecodec_z_context *context,
+                                        const uint8_t *z_row, size_t height, size_t width, int16_t *z,
+                                        int16_t *mean, int16_t *rest, uint8_t *index);
+
 #ifdef __cplusplus
 }
 #endif

@@ -3,6 +3,8 @@
  * CPython stable ABI (3.11), multi-phase initialisation, no static state. */
 #include "module.h"
 
+#include <string.h>
+
 module_state *state_of_module(PyObject *module) { return PyModule_GetState(module); }
 
 PyObject *raise_status(PyObject *error, aecodec_status status, const char *what, const char *unit,
@@ -26,6 +28,20 @@ PyObject *raise_status(PyObject *error, aecodec_status status, const char *what,
     Py_XDECREF(where);
     Py_DECREF(exception);
     return NULL;
+}
+
+/* Takes a contiguous buffer of native items of one type; a TypeError says which argument is wrong. */
+int get_items(PyObject *object, Py_buffer *view, const char *format, int writable, const char *name) {
+    int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (writable ? PyBUF_WRITABLE : 0);
+    if (PyObject_GetBuffer(object, view, flags) < 0) return -1;
+    const char *have = view->format ? view->format : "B";
+    if (*have == '@' || *have == '=') have++;
+    if (strcmp(have, format) != 0) {
+        PyErr_Format(PyExc_TypeError, "%s: items of type '%s' are needed, these are '%s'", name, format, have);
+        PyBuffer_Release(view);
+        return -1;
+    }
+    return 0;
 }
 
 static PyObject *py_simd_available(PyObject *module, PyObject *args) {
@@ -78,7 +94,7 @@ static int module_exec(PyObject *module) {
         "aecodec._core.CoreError",
         "A failure of the C core: .status (int), .name (str), .offset (int: byte, symbol or row).", NULL, NULL);
     if (!state->error || PyModule_AddObjectRef(module, "CoreError", state->error) < 0) return -1;
-    return add_coder_types(module);
+    return add_tables_type(module) < 0 || add_context_type(module) < 0 || add_decoder_type(module) < 0 ? -1 : 0;
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
@@ -87,6 +103,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->error);
     Py_VISIT(state->tables);
     Py_VISIT(state->decoder);
+    Py_VISIT(state->context);
     return 0;
 }
 
@@ -96,6 +113,7 @@ static int module_clear(PyObject *module) {
     Py_CLEAR(state->error);
     Py_CLEAR(state->tables);
     Py_CLEAR(state->decoder);
+    Py_CLEAR(state->context);
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* Shared by the three files of the Python binding, aecodec._core. */
+/* Shared by the files of the Python binding, aecodec._core. */
 #ifndef AECODEC_MODULE_H
 #define AECODEC_MODULE_H
 
@@ -10,6 +10,7 @@
 typedef struct {
     PyObject *error;   /* CoreError */
     PyObject *tables;  /* the type Tables */
+    PyObject *context; /* the type ZContext */
     PyObject *decoder; /* the type GroupDecoder */
 } module_state;
 
@@ -30,11 +31,24 @@ PyObject *py_group_index_write(PyObject *module, PyObject *args);
 PyObject *py_group_index_read(PyObject *module, PyObject *args);
 PyObject *py_sections_read(PyObject *module, PyObject *args, PyObject *kwargs);
 
-/* module_coder.c */
-/* Adds the types Tables and GroupDecoder to the module. 0 or -1. */
-int add_coder_types(PyObject *module);
+/* Takes a contiguous buffer of native items of one type; a TypeError says which argument is wrong. */
+int get_items(PyObject *object, Py_buffer *view, const char *format, int writable, const char *name);
 
+/* module_coder.c */
 PyObject *py_encode_group(PyObject *module, PyObject *args, PyObject *kwargs);
 extern const char encode_group_doc[];
+const aecodec_tables *tables_of(PyObject *tables);
+
+/* module_context.c */
+const aecodec_z_context *context_of(PyObject *context);
+
+/* Takes an int16 buffer [channels, height, width]; ValueError unless it and z_row fit the context. */
+int get_z(const aecodec_z_context *context, const Py_buffer *z_row, PyObject *object, Py_buffer *view, int writable,
+          const char *name, size_t *height, size_t *width);
+
+/* Each adds its type to the module. 0 or -1. */
+int add_tables_type(PyObject *module);
+int add_context_type(PyObject *module);
+int add_decoder_type(PyObject *module); /* after that of the context */
 
 #endif

@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec.entropy import ROW, CodingTables
+from aecodec import entropy
 from aecodec.latents.reading import Latents
 from aecodec.loaded import BATCH, level_of
 from aecodec.networks import Groups
+from aecodec.tables import ROW, CodingTables
 
 Float = NDArray[np.float32]
 TOTAL = 1 << 15
@@ -50,10 +51,13 @@ def of_y(latents: Latents) -> Float:
 
 def of_z(latents: Latents) -> Float:
     """[h/4, w/4]: bits of all channels of z together."""
-    tables, z = latents.model.tables, latents.z_hat[0]
-    rows = tables.z_row[latents.header.level][:, None, None]
-    index = np.broadcast_to(rows, z.shape)
-    bits: Float = lengths(tables, z.astype(np.int32), index).sum(0, dtype=np.float32)
+    tables, header, z = latents.model.tables, latents.header, latents.z_hat[0].astype(np.int16)
+    bits = np.zeros(z.shape[1:], np.float32)
+    for group in Groups(header.latent_size, header.group_edge).all:
+        of_group = Groups.cut(z, group, of_z=True)
+        symbols, index = entropy.symbols_of_z(tables, of_group, tables.z_row[header.level])
+        found = lengths(tables, symbols.astype(np.int32), index)  # [passes, Z, vh/4, vw/4]
+        Groups.cut(bits[None], group, of_z=True)[0] = found.sum((0, 1), dtype=np.float32)
     return bits
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from aecodec import _core, container, entropy
+from aecodec import _core, container
 from aecodec.codec import Codec
 from aecodec.container import Header
 from aecodec.networks import Group, Groups
+from aecodec.tables import CodingTables
 
 TINY = Path(__file__).parents[1] / "data" / "bundles" / "tiny"
 
@@ -104,5 +105,5 @@ def file_from_symbols(
 
 def reference_tables(codec: Codec, header: Header) -> tuple[list[list[int]], list[int], int]:
     """rows, shifts, skip as tests/reference_coder.py takes them."""
-    tables: entropy.CodingTables = codec._model_of(header).tables
+    tables: CodingTables = codec._model_of(header).tables
     return tables.rows.astype(int).tolist(), tables.shifts.astype(int).tolist(), tables.skip
