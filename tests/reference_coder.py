@@ -1,4 +1,5 @@
-"""The group coder once more, written from docs/format.md in plain Python: slow, and independent of C.
+"""The group coder and the context of z once more, written from docs/format.md in plain Python: slow,
+and independent of C.
 
 rows: a list of 16 cumulative starts each; shifts: one a row. Only what a test needs.
 """
@@ -66,3 +67,55 @@ def encode(
     head = bytes([lanes_log2 | 8]) + varint(len(raw_bytes)) if raw_bytes else bytes([lanes_log2])
     body = b"".join(x.to_bytes(4, "little") for x in states)
     return head + body + b"".join(w.to_bytes(2, "little") for w in reversed(words)) + raw_bytes
+
+
+NEIGHBOURS = {
+    0: [],
+    1: [(-2, -2), (-2, 2), (2, -2), (2, 2)],
+    2: [(-2, 0), (2, 0), (0, -2), (0, 2)],
+    3: [(-1, -1), (-1, 1), (1, -1), (1, 1)],
+    4: [(-1, 0), (1, 0), (0, -1), (0, 1)],
+}
+
+
+def run_of(i: int, j: int) -> int:
+    if (i + j) % 2:
+        return 4
+    if i % 2:
+        return 3
+    return {0: 1, 1: 2, 2: 0}[(i % 4 == 0) + (j % 4 == 0)]
+
+
+def z_symbols(
+    z: list[list[list[int]]],
+    z_row: list[int],
+    size: list[int],
+    weight: list[list[int]],
+    activity: list[int],
+    step: list[list[list[int]]],
+    lowest: int,
+    n_rows: int,
+) -> tuple[list[list[list[list[int]]]], list[list[list[list[int]]]]]:
+    """z [Z][h][w] -> symbols and indices [5][Z][h][w]: section 5.1."""
+    channels, height, width = len(z), len(z[0]), len(z[0][0])
+
+    def empty() -> list[list[list[list[int]]]]:
+        return [[[[0] * width for _ in range(height)] for _ in range(channels)] for _ in range(5)]
+
+    symbols, index = empty(), empty()
+    for i in range(height):
+        for j in range(width):
+            p = run_of(i, j)
+            places = [(i + a, j + b) for a, b in NEIGHBOURS[p] if 0 <= i + a < height and 0 <= j + b < width]
+            n, q = len(places), []
+            for c in range(channels):
+                total = sum(z[c][a][b] for a, b in places) * (12 // n if n else 0)
+                sizes = sum(abs(z[c][a][b]) for a, b in places) * (12 // n if n else 0)
+                mean = (weight[p - 1][c] * total + 384) // 768 if n else 0
+                symbols[p][c][i][j] = z[c][i][j] - mean
+                q.append(sum(64 * sizes >= size[z_row[c] - lowest] * e for e in (1, 2, 3, 4, 6, 8)))
+            t = sum(edge <= sum(q) for edge in activity)
+            for c in range(channels):
+                row = z_row[c] + step[p if n else 0][q[c]][t]
+                index[p][c][i][j] = min(max(row, lowest), n_rows - 1)
+    return symbols, index

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import struct
 import sys
 import threading
 import time
@@ -13,9 +12,7 @@ import pytest
 import reference_coder
 from coding import draw, frequencies, laplace_rows
 
-from aecodec import _core, entropy
-from aecodec.errors import CorruptError, ModelError, UsageError
-from aecodec.tables import CodingTables, load_tables, make_tables, pack_tables
+from aecodec import _core
 
 PATHS = [0, 1] if _core.simd_available() else [0]
 SKIP = 4
@@ -370,92 +367,3 @@ def test_payload_is_held_while_decoding(tables: _core.Tables) -> None:
         data.append(0)
     del decoder
     data.append(0)
-
-
-# ---------------------------------------------------------------- aecodec.entropy
-
-
-@pytest.fixture(scope="module")
-def model_tables(rows: np.ndarray, shifts: np.ndarray) -> CodingTables:
-    z_row = (64 + np.arange(64 * 3).reshape(64, 3) % 4).astype(np.uint8)
-    return make_tables(
-        np.concatenate([rows, rows[20:24]]), np.append(shifts, np.zeros(4, np.uint8)), SKIP, z_row
-    )
-
-
-def test_tables_file(model_tables: CodingTables) -> None:
-    data = pack_tables(model_tables)
-    assert data[:8] == struct.pack("<4sHBB", b"AETB", 68, SKIP, 3)
-    again = load_tables(data)
-    for name in ("rows", "shifts", "z_row"):
-        assert np.array_equal(getattr(again, name), getattr(model_tables, name))
-    assert pack_tables(again) == data
-    for cut in range(0, len(data), 7):
-        with pytest.raises(ModelError):
-            load_tables(data[:cut])
-    for bit in range(0, 8 * len(data), 5):
-        damaged = bytearray(data)
-        damaged[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(ModelError):
-            load_tables(bytes(damaged))
-
-
-def test_rows_of_z_are_checked(model_tables: CodingTables) -> None:
-    for row in (SKIP - 1, 68):
-        z_row = model_tables.z_row.copy()
-        z_row[63, 2] = row
-        with pytest.raises(ModelError, match="row of z"):
-            make_tables(model_tables.rows, model_tables.shifts, SKIP, z_row)
-    with pytest.raises(ModelError, match="skip is 0"):
-        make_tables(model_tables.rows, model_tables.shifts, 0, model_tables.z_row)
-
-
-def group(seed: int = 29) -> list[np.ndarray]:
-    """z [3, 2, 5], then the two halves of y [6, 8, 20] with their indices."""
-    rng = np.random.default_rng(seed)
-    arrays = [rng.integers(-127, 128, (3, 2, 5)).astype(np.int16)]
-    colour = (np.arange(8)[:, None] + np.arange(20)) % 2
-    for half in range(2):
-        index = np.where(colour == half, rng.integers(0, 64, (6, 8, 20)), 0).astype(np.uint8)
-        arrays += [np.where(index >= SKIP, rng.integers(-20, 21, index.shape), 0).astype(np.int16), index]
-    return arrays
-
-
-def test_group_round_trip(model_tables: CodingTables) -> None:
-    z, first, index_first, second, index_second = group()
-    z_row = model_tables.z_row[40]
-    payload = entropy.encode_group(model_tables, z, z_row, first, index_first, second, index_second)
-    reader = entropy.GroupReader(model_tables, payload, z_row, (2, 5))
-    assert np.array_equal(reader.z(), z)
-    assert np.array_equal(reader.first(index_first), first)
-    assert np.array_equal(reader.second(index_second), second)
-    reader.finish()
-
-
-def test_group_reader_wants_its_order(model_tables: CodingTables) -> None:
-    z, first, index_first, second, index_second = group()
-    z_row = model_tables.z_row[0]
-    payload = entropy.encode_group(model_tables, z, z_row, first, index_first, second, index_second)
-    reader = entropy.GroupReader(model_tables, payload, z_row, (2, 5))
-    with pytest.raises(UsageError):
-        reader.first(index_first)
-    with pytest.raises(UsageError):
-        reader.finish()
-    reader.z()
-    with pytest.raises(UsageError):
-        reader.z()
-    with pytest.raises(CorruptError):  # rows of another model
-        reader.first(np.full_like(index_first, 200))
-    with pytest.raises(CorruptError):
-        entropy.GroupReader(model_tables, payload[:4], z_row, (2, 5))
-    with pytest.raises(UsageError):
-        entropy.encode_group(model_tables, z, z_row, first, index_first, second, index_first)
-
-
-def test_symbols_crc_covers_order_and_sign() -> None:
-    z, first, _, second, _ = group()
-    y = (first + second).astype(np.int16)
-    crc = entropy.symbols_crc(0, z, y)
-    assert crc == _core.crc32c(z.astype("<i2").tobytes() + y.astype("<i2").tobytes())
-    assert crc != entropy.symbols_crc(0, z, -y)
-    assert entropy.symbols_crc(crc, z, y) == _core.crc32c((z.tobytes() + y.tobytes()) * 2)

@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { MOST = 8192 };
+enum { MOST = 8192, Z_CHANNELS = 3, Z_MOST = Z_CHANNELS * 64 };
 
 static aecodec_status decode(const aecodec_tables *tables, const uint8_t *payload, size_t size, aecodec_simd simd,
                              const uint8_t *index, size_t n, int16_t *out, size_t *where) {
@@ -36,11 +36,36 @@ static aecodec_status decode_twice(const aecodec_tables *tables, const uint8_t *
     return status;
 }
 
+/* A payload read as the z of a group: the paths agree, and what is decoded can be coded again. */
+static void check_z(const aecodec_tables *tables, const aecodec_z_context *context, const uint8_t *data,
+                    size_t size) {
+    static int16_t z[2][Z_MOST], mean[Z_MOST], rest[Z_MOST], symbols[AECODEC_Z_PASSES * Z_MOST];
+    static uint8_t index[AECODEC_Z_PASSES * Z_MOST];
+    aecodec_status status[2] = {AECODEC_OK, AECODEC_OK};
+    size_t height = 1 + (data[0] & 7), width = 1 + (data[0] >> 3 & 7);
+    uint8_t z_row[Z_CHANNELS];
+    for (size_t c = 0; c < Z_CHANNELS; c++) z_row[c] = (uint8_t)(TEST_Z_LOWEST - 1 + data[1] % 17 + c);
+    for (int k = 0; k < 2; k++) {
+        aecodec_decoder d;
+        memset(z[k], 0, sizeof z[k]);
+        status[k] = aecodec_decoder_init(&d, tables, data + 2, size - 2, k ? AECODEC_SIMD_AUTO : AECODEC_SIMD_NONE);
+        if (status[k] != AECODEC_OK) continue;
+        status[k] = aecodec_decoder_decode_z(&d, context, z_row, height, width, z[k], mean, rest, index);
+    }
+    CHECK(status[0] == status[1] && memcmp(z[0], z[1], sizeof z[0]) == 0);
+    if (status[0] != AECODEC_OK) return;
+    CHECK(aecodec_z_symbols(context, z_row, z[0], height, width, symbols, index) == AECODEC_OK);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static aecodec_tables tables;
+    static aecodec_z_context context;
     static int16_t symbols[MOST], decoded[MOST];
     static uint8_t index[MOST];
-    if (tables.n_rows == 0) CHECK(test_tables(&tables) == AECODEC_OK);
+    if (tables.n_rows == 0) {
+        CHECK(test_tables(&tables) == AECODEC_OK);
+        test_z_context(&context, Z_CHANNELS);
+    }
     if (size < 2) return 0;
 
     size_t n = ((size_t)data[0] | (size_t)data[1] << 8) % MOST;
@@ -49,6 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     const uint8_t *rest = data + 2 + n;
     size_t left = size - 2 - n;
     (void)decode_twice(&tables, rest, left, index, n, decoded);
+    if (left > 2) check_z(&tables, &context, rest, left);
 
     for (size_t i = 0; i < n; i++) {
         index[i] = (uint8_t)(index[i] % TEST_ROWS);

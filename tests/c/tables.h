@@ -4,7 +4,7 @@
 
 #include "aecodec.h"
 
-enum { TEST_ROWS = 20, TEST_SKIP = 3 };
+enum { TEST_ROWS = 20, TEST_SKIP = 3, TEST_Z_LOWEST = 5, TEST_Z_CHANNELS = 8 };
 
 /* Row r: code c has a weight that falls faster in early rows; rows 12.. have shifts up to 10. */
 static inline aecodec_status test_tables(aecodec_tables *tables) {
@@ -25,6 +25,22 @@ static inline aecodec_status test_tables(aecodec_tables *tables) {
         shifts[r] = (uint8_t)(r < 12 ? 0 : r - 9 > 10 ? 10 : r - 9);
     }
     return aecodec_tables_init(tables, rows, shifts, TEST_ROWS, TEST_SKIP, NULL);
+}
+
+/* A context of z with all kinds of weights and steps; channels is at most TEST_Z_CHANNELS. */
+static inline void test_z_context(aecodec_z_context *context, size_t channels) {
+    static uint16_t size[TEST_ROWS - TEST_Z_LOWEST];
+    static int8_t weight[(AECODEC_Z_PASSES - 1) * TEST_Z_CHANNELS];
+    for (unsigned r = 0; r < TEST_ROWS - TEST_Z_LOWEST; r++) size[r] = (uint16_t)(1u << r % 16);
+    for (unsigned k = 0; k < sizeof weight; k++) weight[k] = (int8_t)((int)(k * 89 % 256) - 128);
+    *context = (aecodec_z_context){.channels = channels,
+                                   .lowest = TEST_Z_LOWEST,
+                                   .n_rows = TEST_ROWS,
+                                   .size = size,
+                                   .weight = weight,
+                                   .activity = {1, 3, 6, 12}};
+    int8_t *step = &context->step[0][0][0];
+    for (unsigned k = 0; k < sizeof context->step; k++) step[k] = (int8_t)((int)(k * 37 % 41) - 20);
 }
 
 #endif
