@@ -11,17 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from aecodec.tables import ACTIVITIES, PASSES, SIZES, ZContext
+from aecodec.training.z_context import neighbours
 
 Array = np.ndarray
-NEIGHBOURS = (
-    (),
-    ((-2, -2), (-2, 2), (2, -2), (2, 2)),
-    ((-2, 0), (2, 0), (0, -2), (0, 2)),
-    ((-1, -1), (-1, 1), (1, -1), (1, 1)),
-    ((-1, 0), (1, 0), (0, -1), (0, 1)),
-)
 EDGES = np.array([1, 2, 3, 4, 6, 8])
 """Of the classes of sizes, in quarters of the mean |z| that the channel's row expects."""
 SHARES = (20, 45, 70, 90)
@@ -53,32 +48,14 @@ def look(groups: Sequence[tuple[Array, Array]]) -> Seen:
     """Pairs of z [Z, h, w] of a group and the rows [Z] of its level, counted from the first row of z."""
     parts, base = [], 0
     for z, row in groups:
-        total, size, way = _neighbours(z.astype(np.int64))
+        means, sizes, way = neighbours(torch.from_numpy(z.astype(np.float64))[None])
+        total, size = ((12 * a[0]).round().numpy() for a in (means, sizes))
         channel = np.arange(len(z))[:, None, None]
         position = base + np.arange(z[0].size).reshape(z.shape[1:])
         base += z[0].size
         found = z, channel, row[:, None, None], way, total, size, position
-        parts.append([np.broadcast_to(a, z.shape).ravel() for a in found])
+        parts.append([np.broadcast_to(np.asarray(a), z.shape).ravel() for a in found])
     return Seen(*(np.concatenate(column).astype(np.int64) for column in zip(*parts, strict=True)))
-
-
-def _neighbours(z: Array) -> tuple[Array, Array, Array]:
-    """[Z, h, w] -> sums of the neighbours and of their sizes, in twelfths of a mean, and the pass."""
-    _, height, width = z.shape
-    i, j = np.arange(height)[:, None], np.arange(width)[None]
-    way = np.where((i + j) % 2, 4, np.where(i % 2, 3, np.where((i + j) % 4, 2, np.where(i % 4, 1, 0))))
-    padded = np.pad(z, ((0, 0), (2, 2), (2, 2)))
-    inside = np.pad(np.ones((height, width), np.int64), 2)
-    total, size, count = np.zeros_like(z), np.zeros_like(z), np.zeros_like(way)
-    for number in range(1, PASSES):
-        here = way == number
-        for di, dj in NEIGHBOURS[number]:
-            rows, columns = slice(2 + di, 2 + di + height), slice(2 + dj, 2 + dj + width)
-            total += padded[:, rows, columns] * here
-            size += np.abs(padded[:, rows, columns]) * here
-            count += inside[rows, columns] * here
-    scale = 12 // np.maximum(count, 1)
-    return total * scale, size * scale, np.where(count > 0, way, 0)
 
 
 def fit_context(seen: Seen, priors: Array) -> ZContext:
@@ -90,7 +67,8 @@ def fit_context(seen: Seen, priors: Array) -> ZContext:
     weight = _weights(seen, priors @ values**2 + 0.05, channels)
     classes = (64 * seen.size[:, None] >= size[seen.row].astype(np.int64)[:, None] * EDGES).sum(1)
     sums = np.bincount(seen.group, classes)[seen.group]
-    activity = np.percentile(sums[seen.way > 0], SHARES).round().clip(1, 65535).astype(np.uint16)
+    with_neighbours = sums[seen.way > 0] if seen.way.any() else sums
+    activity = np.percentile(with_neighbours, SHARES).round().clip(1, 65535).astype(np.uint16)
     active = np.searchsorted(activity, sums, side="right")
     rest = np.clip(seen.symbol - predict(seen, weight), -127, 127)
     step = _steps(seen, rest, classes, active, priors)

@@ -134,10 +134,7 @@ def test_z_context_is_that_of_the_format(
 
 
 # Changing these bytes changes the format.
-PINNED_Z = (
-    "0806834ab89f0c95337862aec5e3547dde5adcb3b03bf3bd4b23aa7ead28aae83b3e5e65ef3834daa520683c92"
-    "092201"
-)
+PINNED_Z = "0806834ab89f0c95337862aec5e3547dde5adcb3b03bf3bd4b23aa7ead28aae83b3e5e65ef3834daa520683c92092201"
 
 
 def test_z_in_bytes(with_context: CodingTables) -> None:

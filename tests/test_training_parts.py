@@ -140,12 +140,16 @@ def test_symbol_bits_are_those_of_a_distribution(index: float) -> None:
 
 
 def test_hyper_prior_is_a_distribution() -> None:
+    """Of each symbol, whatever its neighbours are."""
     prior = HyperPrior(3)
+    around = torch.randn(1, 3, 5, 6).mul(5).round()
+    values = torch.arange(-2000.0, 2001.0)[:, None, None, None].expand(-1, 3, 5, 6)
     with torch.no_grad():
         prior.scale.knots += torch.tensor([-1.0, 0.0, 2.0])
-        z = torch.arange(-2000.0, 2001.0).expand(1, 3, 1, -1)
-        total = (2.0 ** -prior.bits(z, torch.tensor([12.0]))).sum((0, 2, 3))
-    torch.testing.assert_close(total, torch.ones(3), atol=1e-3, rtol=0)
+        prior.neighbours.weight.normal_(std=0.05)
+        prior.neighbours.spread.normal_(std=0.03)
+        total = (2.0 ** -prior.bits(values, around, torch.tensor([12.0]))).sum(0)
+    torch.testing.assert_close(total, torch.ones(3, 5, 6), atol=1e-3, rtol=0)
 
 
 def test_checkerboard_halves_are_a_partition() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .layers import Block
 from .model import CodecModel, size_of
 from .transforms import Lapped, Refinement
+from .z_context import NeighbourPrior
 
 
 def load_model(path: str) -> tuple[CodecModel, dict[str, Any]]:
@@ -35,8 +36,23 @@ def load_model(path: str) -> tuple[CodecModel, dict[str, Any]]:
         cfg.get("dead_zone", 0.0),
     )
     weights = state["ema"] if "ema" in state else state["model"]
-    model.load_state_dict({k: v.float() for k, v in weights.items()})
+    weights = {k: v.float() for k, v in weights.items()}
+    _complete(model, weights, NeighbourPrior)  # runs before there was one: it changes nothing
+    model.load_state_dict(weights)
     return model.eval(), {**cfg, "step": state["step"]}
+
+
+def _complete(model: CodecModel, weights: dict[str, Tensor], *kinds: type[nn.Module]) -> list[str]:
+    """Adds the modules of these kinds that `weights` lack, as they are in `model` -> their names."""
+    new = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, kinds) and not any(key.startswith(f"{name}.") for key in weights)
+    ]
+    for key, value in model.state_dict().items():
+        if key not in weights and any(key.startswith(f"{name}.") for name in new):
+            weights[key] = value
+    return new
 
 
 ENCODER = ("g_a", "h_a", "hyper_gain")
@@ -48,24 +64,15 @@ def warm_start(model: CodecModel, path: str, encoder: str = "") -> list[str]:
 
     encoder: the run that the modules of ENCODER come from, where that is another.
 
-    A block, lapped transform or refinement that the weights do not have changes nothing at first, so the
-    model starts where the old one ended.  ValueError when anything else is missing, left over or of another
-    shape."""
+    A block, lapped transform, refinement or context of z that the weights do not have changes nothing at
+    first, so the model starts where the old one ended.  ValueError when anything else is missing, left over
+    or of another shape."""
     weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["model"]
     if encoder:
         other = torch.load(encoder, map_location="cpu", weights_only=True)["model"]
         weights = {k: v for k, v in weights.items() if k.split(".")[0] not in ENCODER}
         weights |= {k: v for k, v in other.items() if k.split(".")[0] in ENCODER}
-    new = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, (Block, Lapped, Refinement))
-        and not any(key.startswith(f"{name}.") for key in weights)
-    ]
-    own = model.state_dict()
-    for key, value in own.items():
-        if key not in weights and any(key.startswith(f"{name}.") for name in new):
-            weights[key] = value
+    new = _complete(model, weights, Block, Lapped, Refinement, NeighbourPrior)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

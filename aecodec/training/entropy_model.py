@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .layers import QualityVector
+from .z_context import NeighbourPrior
 
 SCALE_MIN = 0.11
 SCALE_MAX = 64.0
@@ -52,15 +53,18 @@ def symbol_bits(value: Tensor, index: Tensor) -> Tensor:
 
 
 class HyperPrior(nn.Module):
-    """Density of z: a zero-mean discretised logistic a channel, its scale learned for every quality."""
+    """Density of z: a discretised logistic, its scale learned for every channel and quality, both moved by
+    what the neighbours say."""
 
     def __init__(self, z: int):
         super().__init__()
         self.scale = QualityVector(z, start=0.0)
+        self.neighbours = NeighbourPrior(z)
 
-    def bits(self, z: Tensor, level: Tensor) -> Tensor:
-        scale = self.scale(level)
-        size = z.abs()
+    def bits(self, z: Tensor, z_hat: Tensor, level: Tensor) -> Tensor:
+        """Bits of each symbol z [B, Z, h, w], which may have noise; z_hat: the rounded ones around it."""
+        mean, scale = self.neighbours(z_hat, self.scale(level))
+        size = (z - mean).abs()
         upper, lower = (0.5 - size) / scale, (-0.5 - size) / scale
         # sigmoid(u) - sigmoid(l), written so that far tails keep their logarithm.
         log_mass = upper + torch.log1p(-torch.exp(lower - upper)) - nn.functional.softplus(upper)

@@ -184,7 +184,7 @@ class CodecModel(nn.Module):
         y_bits = symbol_bits(y_value, index)
         if exact and hard:
             y_bits = y_bits * (index >= SKIP)
-        z_bits = self.hyper_prior.bits(z_value, level)
+        z_bits = self.hyper_prior.bits(z_value, z_hat, level)
         return y_bits.sum((1, 2, 3)), z_bits.sum((1, 2, 3))
 
     @torch.no_grad()
