@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aecodec.metrics import SHORTEST_SIDE
+
 from .checkpoint import ENCODER, warm_start
 from .config import Config
 from .data import Crops, klt_basis, load_pictures
@@ -112,6 +114,8 @@ class Trainer:
         for name, size in (("batch", cfg.batch), ("final_batch", cfg.final_batch)):
             if size % process_count():
                 raise ValueError(f"setting {name!r}: {size} cannot be shared by {process_count()} processes")
+        if cfg.structure and min(cfg.crop, cfg.final_crop) < SHORTEST_SIDE:
+            raise ValueError(f"setting 'structure' wants crops of at least {SHORTEST_SIDE} pixels")
         for key in ("train_only", "init_encoder"):
             if getattr(cfg, key) and not cfg.init:
                 raise ValueError(f"setting {key!r} wants 'init', the weights whose other parts are kept")

@@ -1,0 +1,61 @@
+"""What eyes compare: structure at several scales, beside the squared error."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from aecodec.metrics import K1, K2, KERNEL, TAPS, WEIGHTS
+
+from .base import Forward, Term
+
+SCALE = 2000.0
+"""Squared error (0..255) that counts as much as 1 - MS-SSIM = 1: about their ratio in coded photographs."""
+LEAST = 1e-3
+"""Means of contrast below this are cut there: powers of numbers near 0 have no useful gradient."""
+
+
+def ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
+    """[B, C, H, W] in 0..1 twice, sides at least 176 -> [B]: `aecodec.metrics.ms_ssim`, differentiable.
+
+    Wang, Simoncelli and Bovik, Multi-scale structural similarity, Asilomar 2003."""
+    found = torch.ones(x.shape[:2], device=x.device)
+    for number, weight in enumerate(WEIGHTS):
+        both, contrast = _ssim(x_hat, x)
+        last = number == len(WEIGHTS) - 1
+        found = found * (both if last else contrast).clamp(min=LEAST) ** weight
+        if not last:
+            x_hat, x = (F.avg_pool2d(t, 2) for t in (x_hat, x))
+    return found.mean(1)
+
+
+def _ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """[B, C] each: means of SSIM, and of its contrast and structure; by sums and differences, four blurs."""
+    s, d = a + b, a - b
+    mean_s, mean_d = _blur(s), _blur(d)
+    var_s, var_d = _blur(s * s) - mean_s.square(), _blur(d * d) - mean_d.square()
+    contrast = ((var_s - var_d) / 2 + K2**2) / ((var_s + var_d) / 2 + K2**2)
+    luminance = (mean_s.square() - mean_d.square()) / 2 + K1**2
+    luminance = luminance / ((mean_s.square() + mean_d.square()) / 2 + K1**2)
+    return (luminance * contrast).mean((2, 3)), contrast.mean((2, 3))
+
+
+def _blur(x: Tensor) -> Tensor:
+    """[B, C, h, w] -> [B, C, h - 10, w - 10]"""
+    b, c, h, w = x.shape
+    kernel = torch.as_tensor(KERNEL, device=x.device)
+    x = F.conv2d(x.reshape(b * c, 1, h, w), kernel.view(1, 1, TAPS, 1))
+    return F.conv2d(x, kernel.view(1, 1, 1, TAPS)).reshape(b, c, h - TAPS + 1, w - TAPS + 1)
+
+
+class WithStructure:
+    """(1 - share) * a distortion on the 0..255 scale + share * SCALE * (1 - MS-SSIM)."""
+
+    def __init__(self, distortion: Term, share: float):
+        self.distortion, self.share, self.name = distortion, share, distortion.name
+
+    def __call__(self, out: Forward) -> Tensor:
+        with torch.autocast(out.x_hat.device.type, enabled=False):
+            structure = 1 - ms_ssim(out.x_hat.float(), out.target.float())
+        return (1 - self.share) * self.distortion(out) + self.share * SCALE * structure
