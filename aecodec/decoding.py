@@ -114,21 +114,22 @@ def decode_symbols(
 
 
 def decode_first(model: Model, header: Header, payloads: list[memoryview]) -> tuple[Float, Float]:
-    """Payloads -> symbols of the first half [1, N, h, w], 0 elsewhere, and z_hat [1, Z, h/4, w/4].
+    """Payloads -> symbols of the first channels [1, N/2, h, w] at the positions at which they are decoded
+    first, 0 elsewhere, and z_hat [1, Z, h/4, w/4].
 
-    The second half, to which most of the scale networks' work belongs, is not read, so that the checksum of
-    the symbols cannot be verified; those of all bytes have been when the file was taken apart."""
+    What follows in the file, to which most of the scale networks' work belongs, is not read, so that the
+    checksum of the symbols cannot be verified; those of all bytes have been when the file was taken apart."""
     networks, level = model.networks, level_of(header)
     groups = Groups(header.latent_size, header.group_edge)
-    h, w = header.latent_size
-    symbols = np.zeros((1, model.bundle.n, h, w), np.float32)  # [1, N, h, w]
-    z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)  # [1, Z, h/4, w/4]
+    (h, w), half = header.latent_size, model.bundle.n // 2
+    symbols = np.empty((1, half, h, w), np.float32)
+    z_hat = np.empty((1, model.bundle.z, h // 4, w // 4), np.float32)
     for numbers in groups.batches(range(len(groups.all)), BATCH):
         readers = [_reader(model, header, groups.all[n], payloads[n]) for n in numbers]
         z = [_checked_z(r.z(), n) for r, n in zip(readers, numbers, strict=True)]  # [Z, vh/4, vw/4] each
         index, _ = networks.scales_first(np.stack(z).astype(np.float32), level)  # [G, N, vh, vw]
         for number, reader, of_z, part in zip(numbers, readers, z, index, strict=True):
-            groups.cut(symbols[0], groups.all[number])[:] = reader.first(part)  # [N, vh, vw]
+            groups.cut(symbols[0], groups.all[number])[:] = reader.first(part[:half])  # [N/2, vh, vw]
             groups.cut(z_hat[0], groups.all[number], of_z=True)[:] = of_z
     return symbols, z_hat
 

@@ -80,14 +80,24 @@ def band(
     largest  blocks of a window, halo included
     -> the columns of a window, and what the network says about its inner part
     """
-    high = rows.last - rows.first
-    for column in spans(width, halo, max(1, largest // high)):
-        whole = network(*cut(rows, column))
-        scales = [part.shape[2] // high for part in whole]
-        yield (
-            column,
-            [part[:, :, rows.kept(s), column.kept(s)] for part, s in zip(whole, scales, strict=True)],
-        )
+    for column in spans(width, halo, max(1, largest // (rows.last - rows.first))):
+        yield column, _inner(network(*cut(rows, column)), rows, column)
+
+
+def _inner(whole: Sequence[Float], rows: Span, columns: Span) -> list[Float]:
+    """What a network says about a window, without the halo."""
+    scales = [part.shape[2] // (rows.last - rows.first) for part in whole]
+    return [part[:, :, rows.kept(s), columns.kept(s)] for part, s in zip(whole, scales, strict=True)]
+
+
+def tiles(height: int, width: int, halo: int, largest: int) -> Iterator[tuple[Span, Span]]:
+    """Rows and columns of windows for height x width blocks; one where it is no larger than `largest`."""
+    if height * width <= largest:
+        yield span(0, height, halo, height), span(0, width, halo, width)
+        return
+    for rows in spans(height, halo, isqrt(largest)):
+        for columns in spans(width, halo, max(1, largest // (rows.last - rows.first))):
+            yield rows, columns
 
 
 def run(
@@ -105,12 +115,12 @@ def run(
         ]
 
     results: list[Float] = []
-    for row in spans(height, halo, isqrt(largest)):
-        for column, parts in band(network, cut, row, width, halo, largest):
-            factors = [part.shape[2] // (row.stop - row.start) for part in parts]
-            if not results:
-                sizes = [(1, p.shape[1], height * s, width * s) for p, s in zip(parts, factors, strict=True)]
-                results = [np.empty(size, np.float32) for size in sizes]
-            for whole, part, s in zip(results, parts, factors, strict=True):
-                whole[:, :, row.inner(s), column.inner(s)] = part
+    for row, column in tiles(height, width, halo, largest):
+        parts = _inner(network(*cut(row, column)), row, column)
+        factors = [part.shape[2] // (row.stop - row.start) for part in parts]
+        if not results:
+            sizes = [(1, p.shape[1], height * s, width * s) for p, s in zip(parts, factors, strict=True)]
+            results = [np.empty(size, np.float32) for size in sizes]
+        for whole, part, s in zip(results, parts, factors, strict=True):
+            whole[:, :, row.inner(s), column.inner(s)] = part
     return results

@@ -10,8 +10,8 @@ import pytest
 
 import aecodec
 from aecodec import Codec, models, networks, pixels, windows
-from aecodec.errors import CorruptError, ModelError, UsageError
-from aecodec.latents import cutting, rates, reading, vectors
+from aecodec.errors import CorruptError, DeviceError, ModelError, UsageError
+from aecodec.latents import cutting, onnx_file, rates, reading, vectors
 from tests.conftest import DATA
 from tests.synthetic import smooth
 
@@ -62,19 +62,30 @@ def test_y_hat_is_that_of_the_synthesis(latents):
     np.testing.assert_allclose(latents.y_hat(), expected, atol=1e-5)
 
 
-def test_first_half_is_half_of_y_hat(latents):
-    """Without the padding: of 7 x 10 positions; which half is first changes in the middle of the channels."""
-    first, second = latents.first_half()
-    y = latents.y_hat()[:, :7, :10]
-    rows, columns = np.indices((7, 10))
-    even = (rows + columns) % 2 == 0
-    np.testing.assert_allclose(first, y[:24, even], atol=1e-5)
-    np.testing.assert_allclose(second, y[24:, ~even], atol=1e-5)
-    assert np.abs(first).max() > 0.1
-    # The symbols of the other half were never looked at.
+def decoded_first(y):
+    """[N, h, w] -> [N/2, P]: the first half of the channels where they are decoded first."""
+    rows, columns = np.indices(y.shape[1:])
+    return y[: len(y) // 2, (rows + columns) % 2 == 0]
+
+
+def test_first_half_is_of_y_hat(latents):
+    """Without the padding: of 7 x 10 positions."""
+    first = latents.first_half()
+    assert first.shape == (24, 35) and np.abs(first).max() > 0.1
+    np.testing.assert_allclose(first, decoded_first(latents.y_hat()[:, :7, :10]), atol=1e-5)
+    # The other symbols were never looked at.
     changed = replace(latents, symbols=latents.symbols.copy())
     changed.symbols[0, :24, 1::2, ::2] += 1
-    np.testing.assert_array_equal(changed.first_half()[0], first)
+    changed.symbols[0, 24:] += 1
+    np.testing.assert_array_equal(changed.first_half(), first)
+
+
+def test_less_is_read_for_the_first_half(tiny, picture, latents):
+    found = reading.read_first(tiny.encode(picture, 70), tiny)
+    np.testing.assert_array_equal(found.first_half(), latents.first_half())
+    assert found.symbols.shape[1] == 24
+    with pytest.raises(DeviceError):  # rather than a wrong answer
+        found.y_hat()
 
 
 def test_y_hat_is_near_y_of_the_analysis(city):
@@ -84,9 +95,8 @@ def test_y_hat_is_near_y_of_the_analysis(city):
         found = reading.read(city, codec, quality)
         level = np.array([found.header.quality / 256], np.float32)
         y, _ = found.model.networks.analysis(pixels.to_network(city), level)
-        session = found.model.networks.derived("anchors", "synthesis", lambda d: cutting.anchors(d).graph)
-        feed = {"symbols": found.symbols, "z_hat": found.z_hat, "quality": level}
-        _, step = session.run(None, {i.name: feed[i.name] for i in session.get_inputs()})
+        session = found.model.networks.derived("step", "synthesis", lambda data: cutting.anchors(data, 1))
+        _, _, step = session.run(None, {"z_hat": found.z_hat, "quality": level, "places": np.array([0])})
         difference = np.square(found.y_hat() - (y * step)[0]).mean() / np.square(y * step).mean()
         errors.append(float(np.sqrt(difference)))
     assert 1 > errors[0] > 1.5 * errors[1] > 2 * errors[2]
@@ -108,11 +118,87 @@ def test_heads_without_a_bottleneck_are_refused():
 
 def test_cut_graphs_are_small_and_valid():
     whole = (TINY / "synthesis.onnx").read_bytes()
-    sizes = [len(cutting.anchors(whole).graph), len(cutting.latents(whole).graph), len(whole)]
+    cut = [(cutting.anchors(whole, 24), {"z_hat", "quality", "places"}, 3)]
+    cut += [(cutting.latents(whole), {"symbols", "z_hat", "quality"}, 1)]
+    sizes = [*(len(graph) for graph, _, _ in cut), len(whole)]
     assert sizes == sorted(sizes) and sizes[1] < 0.6 * sizes[2]
-    model = onnx.load_from_string(cutting.latents(whole).graph)
-    assert {i.name for i in model.graph.input} == {"symbols", "z_hat", "quality"}
-    assert len(model.graph.output) == 1
+    for graph, inputs, outputs in cut:
+        model = onnx.load_from_string(graph)
+        assert {i.name for i in model.graph.input} == inputs and len(model.graph.output) == outputs
+
+
+def test_onnx_files_there_and_back():
+    whole = onnx.load(TINY / "synthesis.onnx")
+    graph = onnx_file.read(whole.SerializeToString())
+    again = onnx.load_from_string(graph.pack())
+    assert list(again.graph.node) == list(whole.graph.node)
+    assert list(again.graph.initializer) == list(whole.graph.initializer)
+    assert list(again.graph.input) == list(whole.graph.input)
+    assert again.opset_import == whole.opset_import and again.ir_version == whole.ir_version
+    for data in (whole.SerializeToString()[:-9], b"\x07nonsense", b""):
+        with pytest.raises(ModelError, match="not an ONNX graph"):
+            onnx_file.read(data)
+
+
+def mean_convolutions(model):
+    """The convolutions in front of the means of the first half, the last one first."""
+    made = {name: node for node in model.graph.node for name in node.output}
+    added = next(n for n in model.graph.node if n.op_type == "Add" and "symbols" in n.input)
+    todo, found = [name for name in added.input if name != "symbols"], []
+    while todo:
+        node = made.get(todo.pop(0))
+        if node is not None and node not in found:
+            found.append(node)
+            todo += node.input
+    return [node for node in found if node.op_type == "Conv"]
+
+
+def widened(model, node):
+    """A 1x1 convolution made a 3x3 one, which sees its neighbours."""
+    weight = next(w for w in model.graph.initializer if w.name == node.input[1])
+    values = onnx.numpy_helper.to_array(weight)
+    wide = np.pad(values, ((0, 0), (0, 0), (1, 1), (1, 1))) + 0.1 * np.roll(values, 1, 0)
+    weight.CopyFrom(onnx.numpy_helper.from_array(wide, weight.name))
+    for attribute in node.attribute:
+        if attribute.name in ("kernel_shape", "pads"):
+            attribute.ints[:] = [3, 3] if attribute.name == "kernel_shape" else [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("wide", [None, 1, 2])
+def test_means_at_places(wide):
+    """Whichever of the last layers looks around, each place has the mean that the whole graph has there."""
+    import onnxruntime
+
+    model = onnx.load(TINY / "synthesis.onnx")
+    convolutions = mean_convolutions(model)
+    if wide is not None:
+        widened(model, convolutions[wide])
+    cut = cutting.anchors(model.SerializeToString(), 24)
+    head = convolutions[0].output[0]
+    model.graph.output.append(onnx.helper.make_tensor_value_info(head, 1, None))
+    rng = np.random.default_rng(0)
+    feed = {"z_hat": rng.integers(-3, 4, (1, 16, 2, 3)).astype(np.float32), "quality": np.float32([30])}
+    places = np.array([95, 0, 13, 13, 50])
+    whole, here = (
+        onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+        for data in (model.SerializeToString(), cut)
+    )
+    (mean,) = whole.run([head], {**feed, "symbols": np.zeros((1, 48, 8, 12), np.float32)})
+    found = here.run(None, {**feed, "places": places})[0]
+    assert found.shape == (1, 24, 5, 1)
+    np.testing.assert_allclose(found[..., 0], mean.reshape(1, 48, -1)[:, :24, places], atol=1e-5)
+
+
+def test_means_that_are_not_there_are_refused():
+    model = onnx.load(TINY / "synthesis.onnx")
+    widened(model, mean_convolutions(model)[0])
+    with pytest.raises(ModelError, match="1x1 convolution"):
+        cutting.anchors(model.SerializeToString(), 24)
+    for node in model.graph.node:
+        if mean_convolutions(model)[0].output[0] in node.input:
+            node.op_type = "Div"
+    with pytest.raises(ModelError, match="convolution's means with a gain"):
+        cutting.anchors(model.SerializeToString(), 24)
 
 
 @pytest.mark.parametrize("quality", [10, 60, 95])
@@ -145,7 +231,7 @@ def test_a_file_and_its_picture_have_the_same_features(tiny, picture):
 
 def test_shapes(tiny, latents):
     n, z = tiny.bundle.n, tiny.bundle.z
-    assert vectors.of(latents).shape == (512 + n,)
+    assert vectors.of(latents).shape == (512 + n // 2,)
     assert vectors.of(latents, "pooled", "z").shape == (2 * z,)
     assert vectors.of(latents, "spatial").shape == (n, 7, 10)
     assert vectors.of(latents, "spatial", "z").shape == (z, 2, 3)
@@ -154,10 +240,25 @@ def test_shapes(tiny, latents):
         vectors.of(latents, "median")
 
 
-@pytest.mark.parametrize("size", [(1, 1), (5, 40), (40, 5), (17, 16), (600, 30)])
-def test_sizes(tiny, size):
-    found = vectors.of(reading.read(smooth(0, *size), tiny))
-    assert np.isfinite(found).all() and np.linalg.norm(found) == pytest.approx(1, abs=1e-5)
+def reference_pooled(y):
+    """[N, rows, columns] -> what vectors.VERSION 2 stands for, in the plainest way."""
+    first = decoded_first(y).astype(np.float64)
+    words = np.random.RandomState(0).standard_normal((512, 6))
+    distances = np.square(words[:, :, None] - first[:6]).sum(1)
+    shares = np.exp(-(distances - distances.min(0)) / 2 / 0.3)
+    counts = np.sqrt((shares / shares.sum(0)).sum(1))
+    texture = np.sqrt(np.abs(first)).mean(1)
+    both = np.hstack([part / np.linalg.norm(part) for part in (counts, texture)])
+    return both / np.linalg.norm(both)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (40, 5), (17, 16), (100, 149), (600, 30)])
+def test_pooled_is_of_y_hat(tiny, size):
+    """Of all sizes: some have one position, or one row or column of them."""
+    found = reading.read(smooth(0, *size), tiny, 70)
+    rows, columns = found.size
+    expected = reference_pooled(found.y_hat()[:, :rows, :columns])
+    np.testing.assert_allclose(vectors.of(found), expected, atol=2e-5)
 
 
 def test_features_of_the_package(city, monkeypatch):
@@ -181,7 +282,7 @@ def test_no_synthesis_runs(tiny, picture, monkeypatch):
     monkeypatch.setattr(networks, "open_session", spy)
     vectors.of(reading.read(data, fresh))
     exact = [(TINY / f"{name}.onnx").stat().st_size for name in models.SCALE_NETWORKS]
-    head = len(cutting.anchors((TINY / "synthesis.onnx").read_bytes()).graph)
+    head = len(cutting.anchors((TINY / "synthesis.onnx").read_bytes(), 24))
     assert sorted(opened) == sorted([*exact, head])
 
 
@@ -193,8 +294,21 @@ def test_damage_is_found(tiny, picture):
 
 
 def test_large_pictures_in_windows(tiny, monkeypatch):
-    """y_hat of a picture in several windows is that of the whole."""
-    found = reading.read(smooth(4, 900, 320), tiny, 50)
-    whole = found.y_hat()
-    monkeypatch.setattr(windows, "LARGEST", 8)
-    np.testing.assert_allclose(found.y_hat(), whole, atol=1e-4)
+    """y_hat and the features of a picture in several windows are those of the whole."""
+    picture = np.random.default_rng(0).integers(0, 60, (870, 330, 3)) + smooth(4, 870, 330) // 2
+    found = reading.read(picture.astype(np.uint8), tiny, 80)
+    whole, first, vector = found.y_hat(), found.first_half(), vectors.of(found)
+    seen, network = [], found._head
+
+    def watched(self, *args):
+        run = network(*args)
+        return lambda **inputs: (seen.append(inputs["z_hat"].shape[2:]), run(**inputs))[1]
+
+    for largest in (8, 30):
+        monkeypatch.setattr(windows, "LARGEST", largest)
+        np.testing.assert_allclose(found.y_hat(), whole, atol=1e-4)
+        with monkeypatch.context() as patch:
+            patch.setattr(reading.Latents, "_head", watched)
+            np.testing.assert_allclose(vectors.of(found), vector, atol=1e-5)
+        np.testing.assert_allclose(np.sort(found.first_half()), np.sort(first), atol=1e-4)
+    assert len(seen) > 20 and max(height * width for height, width in seen) < 50

@@ -125,6 +125,14 @@ def test_an_index_that_is_none(cli, tmp_path, album):
     assert cli("search", bad, album / "00.aec").code == FormatError.exit_code  # pickles are not read
 
 
+def test_an_index_of_other_features_is_refused(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(vectors, "VERSION", 1)
+        old = index.Index().pack()
+    with pytest.raises(FormatError, match="of version 1, not 2; build it again"):
+        index.load(old)
+
+
 def test_models_are_not_mixed(codec, cli, tmp_path, album, pictures):
     tiny = Codec(DATA / "bundles" / "tiny", device="cpu", threads=1)
     other = tiny.encode(pictures[0][0], 40)
@@ -150,7 +158,7 @@ def test_there_and_back(codec, album, tmp_path):
 def test_features_command(cli, album, tmp_path, codec, pictures):
     out = tmp_path / "f.npy"
     result = cli("features", album / "00.aec", out, "--json", "--device", "cpu")
-    assert result.code == 0 and lines(result)[0]["shape"] == [512 + codec.bundle.n]
+    assert result.code == 0 and lines(result)[0]["shape"] == [512 + codec.bundle.n // 2]
     expected = vectors.of(reading.read(pictures[1][0], codec))
     np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
     assert cli("features", album / "00.aec", out, "--device", "cpu").code == 9

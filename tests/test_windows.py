@@ -28,6 +28,15 @@ def test_spans_tile(length, halo, largest):
     assert len(spans) == 1 or length > largest
 
 
+@pytest.mark.parametrize("size", [(1, 1), (7, 10), (2, 90), (90, 2), (40, 33)])
+def test_tiles_cover_every_block_once(size):
+    covered = np.zeros(size, int)
+    for rows, columns in windows.tiles(*size, 2, 48):
+        covered[rows.inner(1), columns.inner(1)] += 1
+        assert (rows.last - rows.first) * (columns.last - columns.first) <= 48
+    assert (covered == 1).all()
+
+
 @pytest.fixture(scope="module")
 def networks(bundle):
     return Networks(bundle, "cpu", 2)

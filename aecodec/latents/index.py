@@ -162,8 +162,8 @@ def entry_of(path: str, folder: str) -> Entry:
 def vector_of(source: Source, codec: Codec, verify: bool = False) -> tuple[Float, bytes]:
     """An .aec file -> its vector, its model's id. Raises what decode() does.
 
-    Half of the latents are read, which is all that the vector needs. The checksums of all bytes are verified;
-    that of the symbols, which needs both halves, where `verify` says so. The vector is the same."""
+    No more of the latents is read than the vector needs. The checksums of all bytes are verified; that of
+    the symbols, which needs all of them, where `verify` says so. The vector is the same."""
     latents = (read_file if verify else read_first)(source, codec)
     return vectors.pooled(latents), latents.header.model_id
 

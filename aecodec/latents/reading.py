@@ -9,6 +9,7 @@ Every checksum is verified on the way, that of the symbols too.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from aecodec.codec import Codec
 from aecodec.container import MAGIC, Header
 from aecodec.errors import DeviceError
 from aecodec.latents import cutting
-from aecodec.loaded import Model
+from aecodec.loaded import Model, quality_of
 from aecodec.pixels import ImageInput
 from aecodec.source import Source, read_bytes
 
@@ -36,7 +37,7 @@ class Latents:
     header: Header
     model: Model
     symbols: Float
-    """[1, N, h, w] whole numbers."""
+    """[1, N, h, w] whole numbers; [1, N/2, h, w] from read_first()."""
     z_hat: Float
     """[1, Z, h/4, w/4] whole numbers."""
 
@@ -51,53 +52,51 @@ class Latents:
 
     def y_hat(self) -> Float:
         """[N, h, w] in the units of y: those of one quality compare with those of another."""
-        return self._head("latents")
-
-    def first_half(self) -> tuple[Float, Float]:
-        """y_hat of the picture's positions that are decoded first: [N/2, P] of the first channels, [N/2, Q]
-        of the others, which have the other colour of the checkerboard.
-
-        Takes the hyper-synthesis alone, a third of what y_hat() takes. A picture of one row or column of
-        positions has those of its padding, too."""
-        y = self._head("anchors")
-        rows, columns = self.size
-        if min(rows, columns) > 1:
-            y = y[:, :rows, :columns]
-        even = np.add.outer(np.arange(y.shape[1]), np.arange(y.shape[2])) % 2 == 0
-        half = len(y) // 2
-        return y[:half, even], y[half:, ~even]
-
-    def _head(self, name: str) -> Float:
-        networks, bundle = self.model.networks, self.model.bundle
-        cut = {"latents": cutting.latents, "anchors": cutting.anchors}[name]
-        names: list[str] = []
-
-        def change(data: bytes) -> bytes:
-            made = cut(data)
-            names.extend(made.outputs)
-            return made.graph
-
-        session = networks.derived(name, "synthesis", change)
-        quality = np.array([self.header.quality / 256], np.float32)
-        wanted = {i.name for i in session.get_inputs()}
-
-        def run(symbols: Float, z_hat: Float) -> list[Float]:
-            feed = {"symbols": symbols, "z_hat": z_hat, "quality": quality}
-            try:
-                found: list[Any] = session.run(None, {k: v for k, v in feed.items() if k in wanted})
-            except Exception as error:  # onnxruntime raises its own types, which differ between versions
-                raise DeviceError(f"the head of model {bundle.name!r} failed: {error}") from None
-            return [found[0] * found[1] if len(found) == 2 else found[0]]
-
+        run = self._head("latents", cutting.latents)
         (y,) = windows.run(
-            run,
+            lambda symbols, z_hat: run(symbols=symbols, z_hat=z_hat),
             inputs=[self.symbols, self.z_hat],
             scales=[4, 1],
-            halo=bundle.halo["synthesis"],
+            halo=self.model.bundle.halo["synthesis"],
             largest=windows.LARGEST,
         )
-        found_y: Float = y[0]
-        return found_y
+        found: Float = y[0]
+        return found
+
+    def first_half(self) -> Float:
+        """[N/2, P], window by window: the first half of the channels of y_hat, at those of the picture's
+        positions at which they are decoded first: where row + column is even.
+
+        Takes the hyper-synthesis alone, whose last layers see these positions only: a third of the time of
+        y_hat(), or less."""
+        (rows, columns), (height, width) = self.size, self.z_hat.shape[2:]
+        half, halo = self.model.bundle.n // 2, self.model.bundle.halo["synthesis"]
+        run = self._head("anchors", lambda data: cutting.anchors(data, half))
+        symbols, found = self.symbols[0, :half].reshape(half, -1), []
+        for high, wide in windows.tiles(height, width, halo, windows.LARGEST):
+            row = np.arange(4 * high.start, min(4 * high.stop, rows))[:, None]
+            column = np.arange(4 * wide.start, min(4 * wide.stop, columns))
+            even = (row + column) % 2 == 0
+            inside = (row - 4 * high.first) * 4 * (wide.last - wide.first) + column - 4 * wide.first
+            z_hat = np.ascontiguousarray(self.z_hat[:, :, high.outer(1), wide.outer(1)])
+            mean, gain, factor = run(z_hat=z_hat, places=inside[even])
+            there = symbols.take((row * 4 * width + column)[even], 1)
+            found.append((mean[0, :, :, 0] * gain[0, :half, 0] + there) * factor[0, :half, 0])
+        return np.concatenate(found, 1)
+
+    def _head(self, name: str, cut: Callable[[bytes], bytes]) -> Callable[..., list[Any]]:
+        """A graph that is cut from the synthesis: inputs by name, but for the quality -> its outputs."""
+        session = self.model.networks.derived(name, "synthesis", cut)
+        quality = quality_of(self.header)
+
+        def run(**inputs: NDArray[Any]) -> list[Any]:
+            try:
+                return session.run(None, {"quality": quality, **inputs})
+            except Exception as error:  # onnxruntime raises its own types, which differ between versions
+                model = self.model.bundle.name
+                raise DeviceError(f"the head of model {model!r} failed: {error}") from None
+
+        return run
 
 
 def read(source: ImageInput, codec: Codec | None = None, quality: float = QUALITY) -> Latents:
@@ -122,9 +121,9 @@ def read_file(source: Source, codec: Codec) -> Latents:
 
 
 def read_first(source: Source, codec: Codec) -> Latents:
-    """An .aec file -> latents for first_half() alone: the symbols of the second half are 0.
+    """An .aec file -> latents for first_half() alone, with the symbols that it needs.
 
-    The checksum of the symbols is not verified, for it needs both halves; those of all bytes are. Raises what
+    The checksum of the symbols is not verified, for it needs all of them; those of all bytes are. Raises what
     decode() does."""
     model, parsed = codec.parse(source)
     symbols, z_hat = decoding.decode_first(model, parsed.header, parsed.groups)

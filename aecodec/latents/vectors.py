@@ -1,6 +1,6 @@
 """Latents -> numbers that say what is in a picture: for search, classification, maps.
 
-    pooled y    [512 + N]    how much of which colours and coarse structures, how much of which texture
+    pooled y    [512 + N/2]  how much of which colours and coarse structures, how much of which texture
     pooled z    [2 Z]        mean and standard deviation of each channel
     spatial y   [N, ceil(H/16), ceil(W/16)]   y_hat
     spatial z   [Z, ceil(H/64), ceil(W/64)]   z_hat
@@ -9,8 +9,9 @@ Pooled y has two parts. The first 6 channels of y, in which a Karhunen-Loeve tra
 energy (its colour and its gradients), are counted: each position is shared among 512 fixed points by a
 softmax of its distances, a soft bag of words (van Gemert et al., Visual word ambiguity, 2010) whose words are
 drawn and not learned. The square roots of the counts have unit length, so that products are Hellinger
-affinities. The other part is the mean of sqrt|y| of every channel, with a smaller weight. Both are taken over
-the positions that are decoded first, for which no context network has to run. See docs/latents.md.
+affinities. The other part is the mean of sqrt|y| of each channel in the first half, which has most of the
+energy. Both are taken over the positions at which these channels are decoded first, for which no context
+network has to run and few symbols are needed. See docs/latents.md.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ from aecodec.session import Device
 Float = NDArray[np.float32]
 Kind = Literal["pooled", "spatial"]
 Latent = Literal["y", "z"]
-VERSION = 1
+VERSION = 2
 """Of what pooled features mean; an index of another version has to be built again."""
 LEADING, WORDS, SEED = 6, 512, 0
 SOFTNESS = 0.3
-TEXTURE_WEIGHT = 0.8
+TEXTURE_WEIGHT = 1.0
 
 
 def features(
@@ -73,30 +74,30 @@ def of(latents: Latents, kind: Kind = "pooled", latent: Latent = "y") -> Float:
 
 
 def pooled(latents: Latents) -> Float:
-    """[512 + N], of unit length."""
-    first, second = latents.first_half()
-    counts = _counts(first[:LEADING])
-    texture = np.hstack([np.sqrt(np.abs(half)).mean(1) for half in (first, second)])
-    both = np.hstack([_unit(np.sqrt(counts)), TEXTURE_WEIGHT * _unit(texture)])
+    """[512 + N/2], of unit length."""
+    y = latents.first_half()
+    texture = np.sqrt(np.abs(y)).mean(1)
+    both = np.hstack([_unit(np.sqrt(_counts(y[:LEADING]))), TEXTURE_WEIGHT * _unit(texture)])
     return _unit(both.astype(np.float32))
 
 
 def _counts(points: Float) -> Float:
     """[K, P] -> [WORDS]: how much of the points each word has."""
     words, half_norms = _words(len(points))
-    score = (words @ points - half_norms) / np.float32(SOFTNESS)  # -squared distance / 2, up to a constant
+    score = words @ points - half_norms  # -squared distance / 2, up to a constant of each point
     score -= score.max(0)
     np.exp(score, out=score)
-    score /= score.sum(0)
-    shares: Float = score.sum(1)
+    shares: Float = score @ (1 / score.sum(0))
     return shares
 
 
 @cache
 def _words(dimensions: int) -> tuple[Float, Float]:
-    """[WORDS, K] points of a normal distribution, the same on every machine; half their squared norms."""
+    """[WORDS, K] points of a normal distribution, the same on every machine; half their squared norms.
+
+    Both in units of the softness."""
     words = np.random.RandomState(SEED).standard_normal((WORDS, dimensions)).astype(np.float32)
-    return words, np.square(words).sum(1, keepdims=True) / 2
+    return words / np.float32(SOFTNESS), np.square(words).sum(1, keepdims=True) / np.float32(2 * SOFTNESS)
 
 
 def _unit(vector: Float) -> Float:

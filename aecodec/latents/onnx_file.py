@@ -1,0 +1,190 @@
+"""ONNX files as lists of nodes, without the package onnx: bytes -> Graph -> bytes.
+
+An ONNX file is a protobuf message (https://protobuf.dev/programming-guides/encoding) with a graph in it.
+Nodes are read as far as it takes to rewire them; all else, such as weights, stays the bytes that it is.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aecodec.errors import ModelError
+
+Bytes: TypeAlias = bytes | memoryview
+
+MODEL_GRAPH = 7
+GRAPH_NODE, GRAPH_WEIGHT, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_SHAPES = 1, 5, 11, 12, 13
+NODE_INPUT, NODE_OUTPUT, NODE_KIND, NODE_ATTRIBUTE = 1, 2, 4, 5
+ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_TYPE, TYPE_INT = 1, 3, 8, 20, 2
+TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
+VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, ELEMENT_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_NAME = 1, 2, 1, 1, 2, 1, 2
+INT64 = 7
+VARINT, EIGHT_BYTES, LENGTH_DELIMITED, FOUR_BYTES = 0, 1, 2, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    kind: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    rest: bytes = b""
+    """Name and attributes, as in the file."""
+
+    def ints(self, attribute: str) -> tuple[int, ...]:
+        """An attribute that is a list of numbers, none below 0; () where it is not given."""
+        for number, payload, _ in _fields(memoryview(self.rest)):
+            if number == NODE_ATTRIBUTE and _texts(payload, ATTRIBUTE_NAME) == (attribute,):
+                return _ints(payload, ATTRIBUTE_INTS)
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    nodes: tuple[Node, ...]
+    """Each one behind those that make its inputs."""
+    weights: Mapping[str, Bytes]
+    inputs: Mapping[str, Bytes]
+    outputs: tuple[str, ...]
+    rest: bytes
+    """Of the graph, as in the file."""
+    model: bytes
+    """What stands around the graph: versions of the format and of the operators."""
+
+    def pack(self) -> bytes:
+        """The bytes of a file. Shapes of tensors are left to those who read it."""
+        fields = [self.rest, *(_field(GRAPH_NODE, _node_bytes(node)) for node in self.nodes)]
+        fields += [_field(GRAPH_WEIGHT, weight) for weight in self.weights.values()]
+        fields += [_field(GRAPH_INPUT, value) for value in self.inputs.values()]
+        fields += [_field(GRAPH_OUTPUT, _field(VALUE_NAME, name.encode())) for name in self.outputs]
+        return self.model + _field(MODEL_GRAPH, b"".join(fields))
+
+
+def read(data: bytes) -> Graph:
+    """ModelError when it is no ONNX file."""
+    model = list(_fields(memoryview(data)))
+    graph = next((payload for number, payload, _ in model if number == MODEL_GRAPH), None)
+    if graph is None:
+        raise ModelError("the file holds no graph; it is not an ONNX graph")
+    nodes: list[Node] = []
+    weights: dict[str, Bytes] = {}
+    inputs: dict[str, Bytes] = {}
+    outputs: list[str] = []
+    rest: list[Bytes] = []
+    for number, payload, whole in _fields(graph):
+        if number == GRAPH_NODE:
+            nodes.append(_node(payload))
+        elif number == GRAPH_WEIGHT:
+            weights["".join(_texts(payload, TENSOR_NAME))] = payload
+        elif number == GRAPH_INPUT:
+            inputs["".join(_texts(payload, VALUE_NAME))] = payload
+        elif number == GRAPH_OUTPUT:
+            outputs += _texts(payload, VALUE_NAME)
+        elif number != GRAPH_SHAPES:
+            rest.append(whole)
+    around = b"".join(whole for number, _, whole in model if number != MODEL_GRAPH)
+    return Graph(tuple(nodes), weights, inputs, tuple(outputs), b"".join(rest), around)
+
+
+def attribute(name: str, value: int) -> bytes:
+    """A number as an attribute, for Node.rest."""
+    fields = _field(ATTRIBUTE_NAME, name.encode()), _number(ATTRIBUTE_INT, value)
+    return _field(NODE_ATTRIBUTE, b"".join([*fields, _number(ATTRIBUTE_TYPE, TYPE_INT)]))
+
+
+def integers(name: str, *values: int) -> bytes:
+    """int64 [values], for Graph.weights."""
+    raw = struct.pack(f"<{len(values)}q", *values)
+    fields = (
+        _number(TENSOR_DIMS, len(values)),
+        _number(TENSOR_TYPE, INT64),
+        _field(TENSOR_NAME, name.encode()),
+    )
+    return b"".join([*fields, _field(TENSOR_RAW, raw)])
+
+
+def list_of_integers(name: str) -> bytes:
+    """int64 [any length], for Graph.inputs."""
+    length = _field(TENSOR_SHAPE, _field(SHAPE_DIM, _field(DIM_NAME, f"{name}_count".encode())))
+    kind = _field(TYPE_TENSOR, _number(ELEMENT_TYPE, INT64) + length)
+    return _field(VALUE_NAME, name.encode()) + _field(VALUE_TYPE, kind)
+
+
+def _node(payload: memoryview) -> Node:
+    inputs, outputs = _texts(payload, NODE_INPUT), _texts(payload, NODE_OUTPUT)
+    known = (NODE_INPUT, NODE_OUTPUT, NODE_KIND)
+    rest = b"".join(whole for number, _, whole in _fields(payload) if number not in known)
+    return Node("".join(_texts(payload, NODE_KIND)), inputs, outputs, rest)
+
+
+def _node_bytes(node: Node) -> bytes:
+    fields = [_field(NODE_INPUT, name.encode()) for name in node.inputs]
+    fields += [_field(NODE_OUTPUT, name.encode()) for name in node.outputs]
+    return b"".join([*fields, _field(NODE_KIND, node.kind.encode()), node.rest])
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
+    """number, payload, and the bytes of the whole field."""
+    at = 0
+    try:
+        while at < len(data):
+            begin = at
+            tag, at = _varint(data, at)
+            kind, start = tag & 7, at
+            if kind == LENGTH_DELIMITED:
+                size, start = _varint(data, at)
+                at = start + size
+            elif kind == VARINT:
+                _, at = _varint(data, at)
+            elif kind in (EIGHT_BYTES, FOUR_BYTES):
+                at += 8 if kind == EIGHT_BYTES else 4
+            else:
+                raise ModelError(f"wire type {kind} at byte {begin}; it is not an ONNX graph")
+            if at > len(data):
+                raise IndexError
+            yield tag >> 3, data[start:at], data[begin:at]
+    except IndexError:
+        raise ModelError("the file ends within a field; it is not an ONNX graph") from None
+
+
+def _texts(data: memoryview, number: int) -> tuple[str, ...]:
+    return tuple(bytes(payload).decode() for n, payload, _ in _fields(data) if n == number)
+
+
+def _ints(data: memoryview, number: int) -> tuple[int, ...]:
+    """A field of its own for each, or all of them in one."""
+    found = []
+    for n, payload, _ in _fields(data):
+        at = 0
+        while n == number and at < len(payload):
+            value, at = _varint(payload, at)
+            found.append(value)
+    return tuple(found)
+
+
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 127) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 128:
+            return value, at
+
+
+def _packed(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _field(number: int, payload: Bytes) -> bytes:
+    return b"".join([_packed(number << 3 | LENGTH_DELIMITED), _packed(len(payload)), payload])
+
+
+def _number(number: int, value: int) -> bytes:
+    return _packed(number << 3 | VARINT) + _packed(value)
