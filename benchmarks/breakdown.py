@@ -33,7 +33,8 @@ def breakdown(codec: ImageCodec, image: Image.Image, quality: float, rounds: int
         parts: list[tuple[Any, str, Label]] = [(Networks, "_run", lambda networks, graph: f"graph {graph}")]
         parts += [(Networks, graph, f"graph {graph}") for graph in SCALE_NETWORKS]
         parts += [(entropy, "encode_group", "entropy coder")]
-        parts += [(entropy.GroupReader, name, "entropy coder") for name in ("__init__", "z", "first", "second", "finish")]
+        steps = ("__init__", "z", "first", "second", "finish")
+        parts += [(entropy.GroupReader, name, "entropy coder") for name in steps]
         parts += [(entropy, "symbols_crc", "symbol checksum")]
         parts += [(container, name, "container") for name in ("write_file", "read_file")]
         names = ("read_picture", "to_network", "from_network", "to_array")
