@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import z_groups
 from PIL import Image, ImageDraw
 
-from aecodec import alpha, container, describe, pixels
+from aecodec import alpha, container, describe, entropy, pixels
 from aecodec.codec import Codec
+from aecodec.errors import CorruptError
 from aecodec.pixels import Picture
+from aecodec.tables import load_tables
 
 ROOT = Path(__file__).parents[1]
 WEB = ROOT / "web"
@@ -135,11 +139,11 @@ def as_coded(image: np.ndarray) -> np.ndarray:
     return colours if (plane == 255).all() else np.dstack([colours, plane])
 
 
-def interop(where: str, folder: Path, node: str) -> Path:
+def interop(where: str, folder: Path, node: str, *bundle: str) -> Path:
     """Runs web/test/interop.mjs over the files of `folder` -> where its output is."""
     out = folder.parent / f"{folder.name}-{where}"
     out.mkdir()
-    run(node, "test/interop.mjs", where, str(folder), str(out))
+    run(node, "test/interop.mjs", where, str(folder), str(out), *bundle)
     return out
 
 
@@ -195,6 +199,51 @@ def test_files_of_the_browser_decode_natively(codec: Codec, written: Path, answe
         assert error < 1.05 * own_error + 0.5, name
 
 
+def test_a_model_with_a_context_of_z(node: str, tmp_path: Path) -> None:
+    """Both ways, with groups cut off on either side, so that height and width of z are told apart."""
+    bundle = z_groups.bundle_with_context(tmp_path / "bundle")
+    codec = Codec(bundle, device="cpu", precision="fp32", threads=1, pixel_blocks=False)
+    images = {f"{size[0]}x{size[1]}": photograph(*size) for size in ((64, 64), (1, 130), (390, 60))}
+    images["two_groups"] = np.tile(photograph(400, 70), (1, 2, 1))
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name, image in images.items():
+        height, width = image.shape[:2]
+        (folder / f"{name}.aec").write_bytes(codec.encode(image, 70))
+        (folder / f"js_{name}.{width}x{height}.q70.rgba").write_bytes(rgba(image).tobytes())
+    out = interop("node", folder, node, str(bundle))
+    for name in images:
+        own, made = (folder / f"{name}.aec").read_bytes(), (out / f"js_{name}.aec").read_bytes()
+        said = json.loads((out / f"{name}.json").read_text())
+        assert said["symbols_crc32c"] == describe.info(own)["symbols_crc32c"], name
+        codec.verify(made)
+        assert abs(len(made) - len(own)) <= 0.02 * len(own), name
+
+
+def test_the_groups_that_node_is_tried_with() -> None:
+    """tests/data/z_groups.json, which web/test/entropy.test.mjs holds against the browser's coder."""
+    file = json.loads(z_groups.FILE.read_text())
+    tables = load_tables(base64.b64decode(file["tables"]))
+
+    def reader(group: dict) -> entropy.GroupReader:
+        payload, size = base64.b64decode(group["payload"]), (group["height"], group["width"])
+        return entropy.GroupReader(tables, payload, tables.z_row[group["level"]], size)
+
+    for group in file["groups"]:
+        found = {name: np.frombuffer(base64.b64decode(group[name]), t) for name, t in z_groups.ARRAYS.items()}
+        found["z"] = found["z"].reshape(-1, group["height"], group["width"])
+        payload = z_groups.payload_of(tables, group["level"], found)
+        assert payload == base64.b64decode(group["payload"])
+        back = reader(group)
+        assert np.array_equal(back.z(), found["z"])
+        assert np.array_equal(back.first(found["index_first"]), found["first"])
+        assert np.array_equal(back.second(found["index_second"]), found["second"])
+        back.finish()
+    for group in file["beyond"]:
+        with pytest.raises(CorruptError):
+            reader(group).z()
+
+
 def test_colour_under_alpha_is_filled_as_natively(node: str, tmp_path: Path) -> None:
     colour, plane = photograph(61, 47), np.zeros((47, 61), np.uint8)
     plane[10:20, 5:30], plane[30:, 50:] = 255, 90
@@ -235,7 +284,7 @@ def test_the_core_was_compiled_from_these_sources() -> None:
 
 
 def test_its_own_tests_in_node(node: str) -> None:
-    names = ["codec", "conformance", "models", "package", "png"]
+    names = ["codec", "conformance", "entropy", "models", "package", "png"]
     out = run(node, "--test", *(f"test/{name}.test.mjs" for name in names))
     assert "# fail 0" in out
 

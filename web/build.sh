@@ -8,11 +8,12 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 core=../aecodec/core
-sources=("$core"/{cdf,container,crc32c,header,rans_decode,rans_encode,status}.c core/exports.c)
+sources=("$core"/{cdf,container,crc32c,header,rans_decode,rans_encode,status,z_context}.c core/exports.c)
 headers=("$core"/{aecodec,cursor,rans}.h core/include/string.h)
 exports=(aecodec_crc32c aecodec_status_name aecodec_status_text aecodec_version aecodec_group_index_read
   aecodec_group_index_write aecodec_section_frame aecodec_tables_init aecodec_group_bound
-  aecodec_group_encode aecodec_decoder_init aecodec_decoder_decode aecodec_decoder_finish)
+  aecodec_group_encode aecodec_decoder_init aecodec_decoder_decode aecodec_decoder_finish
+  aecodec_z_symbols aecodec_decoder_decode_z)
 version=$(sed -n 's/^project(aecodec VERSION \([0-9.]*\).*/\1/p' ../CMakeLists.txt)
 flags=(--target=wasm32-unknown-unknown -std=c11 -O2 -ffreestanding -nostdlib -mbulk-memory -msimd128
   -Wall -Wextra -Wconversion -Wshadow -Werror -fvisibility=hidden

@@ -37,6 +37,21 @@ size_t EXPORT(web_decoder_size)(void) { return sizeof(aecodec_decoder); }
 /* Byte of the payload at which decoding failed. */
 size_t EXPORT(web_decoder_where)(const aecodec_decoder *decoder) { return decoder->where; }
 
+size_t EXPORT(web_z_context_size)(void) { return sizeof(aecodec_z_context); }
+
+/* size and weight have to stay where they are for as long as the context is used. */
+aecodec_status EXPORT(web_z_context_init)(aecodec_z_context *context, size_t channels, uint32_t lowest,
+                                          uint32_t n_rows, const uint16_t *size, const int8_t *weight,
+                                          const uint16_t activity[AECODEC_Z_ACTIVITIES - 1],
+                                          const int8_t *step) {
+    if (lowest < 1 || lowest >= n_rows || n_rows > AECODEC_MAX_ROWS) return AECODEC_BAD_ARGUMENT;
+    *context = (aecodec_z_context){
+        .channels = channels, .lowest = lowest, .n_rows = n_rows, .size = size, .weight = weight};
+    memcpy(context->activity, activity, sizeof context->activity);
+    memcpy(context->step, step, sizeof context->step);
+    return AECODEC_OK;
+}
+
 /* fields: version, flags, width, height, channels, bit depth, orientation, colour, quality, symbols CRC,
  * group edge, rows and columns of groups. */
 aecodec_status EXPORT(web_header_read)(const uint8_t *data, size_t size, uint64_t max_pixels,

@@ -4,7 +4,6 @@ import { readFile } from "./container.js";
 import { Core } from "./core.js";
 import { decodeFile } from "./decoder.js";
 import { encodeFile } from "./encoder.js";
-import { parseTables } from "./entropy.js";
 import { InputError, ModelError, UsageError } from "./errors.js";
 import { hide } from "./alpha.js";
 import { DEFAULT_LIMITS } from "./limits.js";
@@ -13,6 +12,7 @@ import { ENCODER, Networks } from "./networks.js";
 import { fromImageData, toRgba, turn } from "./pixels.js";
 import { packSections } from "./sections.js";
 import { openRuntime } from "./session.js";
+import { parseTables } from "./tables.js";
 import { LARGEST } from "./windows.js";
 
 /** Quality 0..100 of the interface -> level 0..63 of the file. */

@@ -7,11 +7,12 @@
 import { latentSize, levelOf } from "./container.js";
 import { pasteBlocks } from "./blocks.js";
 import { BATCH, sidesOf } from "./encoder.js";
-import { checkZ, GroupReader, loadTables } from "./entropy.js";
+import { checkZ, GroupReader } from "./entropy.js";
 import { CorruptError, FormatError } from "./errors.js";
 import { Groups } from "./groups.js";
 import { emptySamples, fromNetwork } from "./pixels.js";
 import { unpackSections } from "./sections.js";
+import { loadTables } from "./tables.js";
 import { cut, windows } from "./windows.js";
 
 /**
@@ -53,21 +54,20 @@ export async function decodeFile(model, core, parsed, limits, progress = () => {
 
 /** -> symbols Int16Array [N, h, w], zHat Int16Array [Z, h/4, w/4], their checksum, which must be the header's. */
 async function decodeSymbols(model, core, { header, groups: payloads }, groups, progress) {
-  const { bundle, networks, tables } = model;
+  const { bundle, networks } = model;
   const { n, z: nz } = bundle;
   const level = levelOf(header);
   const { height: h, width: w } = groups.size;
   const symbols = new Int16Array(n * h * w);
   const zHat = new Int16Array((nz * h * w) / 16);
-  const tablesAt = loadTables(core, tables);
+  const tables = loadTables(core, model.tables);
   const { top } = core;
   let crc = 0;
   for (const batch of groups.batches(BATCH)) {
     core.top = top; // the readers of the batch before
-    const readers = batch.map((number) => new GroupReader(core, tables, tablesAt, payloads[number]));
+    const readers = batch.map((number) => new GroupReader(core, tables, payloads[number]));
     const z = readers.map((reader, g) => {
-      const { height, width } = groups.all[batch[g]];
-      return checkZ(reader.z(level, (height * width) / 16), batch[g]); // [Z, vh/4, vw/4] each
+      return checkZ(reader.z(level, groups.sizeOfZ(batch[g])), batch[g]); // [Z, vh/4, vw/4] each
     });
     const mask = groups.mask(batch); // [G, 1, e/4, e/4]
     const found = await networks.scalesFirst(groups.pad(z, nz, batch, 4), mask, batch.length, level);

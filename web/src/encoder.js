@@ -4,10 +4,11 @@
  *
  * h, w: positions of y; N, Z: channels; e: side of a group; G: groups run together. All arrays are flat. */
 import { latentSize, levelOf, writeFile } from "./container.js";
-import { encodeGroup, loadTables } from "./entropy.js";
+import { encodeGroup } from "./entropy.js";
 import { chooseEdge, Groups } from "./groups.js";
 import { cut, paste, windows } from "./windows.js";
 import { toNetwork } from "./pixels.js";
+import { loadTables } from "./tables.js";
 
 const SYMBOL_MAX = 32767;
 /** Groups that go through the scale networks together. */
@@ -39,7 +40,7 @@ export async function encodeFile(
 }
 
 async function encodeSymbols(model, core, header, picture, progress) {
-  const { bundle, networks, tables, largest } = model;
+  const { bundle, networks, largest } = model;
   const { n, z: nz, halo } = bundle;
   const [level, quality] = [levelOf(header), header.quality / 256];
   const [h, w] = latentSize(header);
@@ -78,7 +79,7 @@ async function encodeSymbols(model, core, header, picture, progress) {
   }
   progress(0.75);
 
-  const tablesAt = loadTables(core, tables);
+  const tables = loadTables(core, model.tables);
   const payloads = [];
   let crc = 0;
   for (const batch of groups.batches(BATCH)) {
@@ -91,7 +92,8 @@ async function encodeSymbols(model, core, header, picture, progress) {
       const indexOne = groups.cut(indexFirst, n, number); // [N, vh, vw]
       const indexTwo = groups.valid(index, n, batch, g); // [N, vh, vw]
       const second = round(groups.cut(residual, n, number), indexTwo, bundle.rounding); // [N, vh, vw]
-      payloads.push(encodeGroup(core, tables, tablesAt, level, z, halves[g], indexOne, second, indexTwo));
+      const size = groups.sizeOfZ(number);
+      payloads.push(encodeGroup(core, tables, level, z, size, halves[g], indexOne, second, indexTwo));
       crc = core.crc32c(
         second.map((symbol, i) => symbol + halves[g][i]),
         core.crc32c(z, crc),

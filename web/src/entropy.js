@@ -1,75 +1,53 @@
 /** Quantised latents <-> bytes, group by group.  symbols (int16) + index (uint8) -> payload.
  *
- *     z      Int16Array Z * h/4 * w/4    rows by channel (zRow)
+ *     z      Int16Array Z * h/4 * w/4    rows by channel (zRow), and by its neighbours where the tables have a context
  *     first  Int16Array N * h * w        indexFirst
  *     second Int16Array N * h * w        indexSecond
  *
  * h, w: the valid part of the group. Integers only; the coder is in the C core. docs/format.md, sections 5 to 7. */
-import { CorruptError, ModelError } from "./errors.js";
+import { CorruptError } from "./errors.js";
 import { concat } from "./source.js";
+import { PASSES } from "./tables.js";
 
-const LEVELS = 64;
-const ROW = 16;
+/** [Z] the row of each channel of z at this level. */
+const rowsOf = ({ z, zRow }, level) => zRow.subarray(level * z, (level + 1) * z);
 
-/** tables.bin -> the integer distributions of a model. ModelError when they are damaged or not valid. */
-export function parseTables(core, data) {
-  const again = "install the model again";
-  if (data.length < 12) throw new ModelError(`tables.bin: ${data.length} bytes are too few; ${again}`);
-  const view = new DataView(data.buffer, data.byteOffset, data.length);
-  const [nRows, skip, z] = [view.getUint16(4, true), data[6], data[7]];
-  const size = 8 + nRows * (2 * ROW + 1) + LEVELS * z + 4;
-  if (String.fromCharCode(...data.subarray(0, 4)) !== "AETB" || data.length !== size) {
-    throw new ModelError(`tables.bin: not a table file of ${size} bytes; ${again}`);
-  }
-  if (core.crc32c(data.subarray(0, -4)) !== view.getUint32(size - 4, true)) {
-    throw new ModelError(`tables.bin: the checksum does not match; ${again}`);
-  }
-  const [shiftsAt, zAt] = [8 + 2 * ROW * nRows, 8 + (2 * ROW + 1) * nRows];
-  const rows = data.slice(8, shiftsAt); // little-endian, as WebAssembly is
-  const zRow = data.slice(zAt, size - 4);
-  if (skip < 1)
-    throw new ModelError("tables: skip is 0, but index 0 must be skipped (it marks the other half)");
-  if (zRow.some((row) => row < skip || row >= nRows)) {
-    throw new ModelError("tables: a row of z is skipped or does not exist");
-  }
-  return { rows, shifts: data.slice(shiftsAt, zAt), nRows, skip, z, zRow };
-}
-
-/** Tables made ready in the memory of one core -> their address. */
-export function loadTables(core, tables) {
-  const at = core.alloc(core.api.web_tables_size());
-  core.scope(() => {
-    const where = core.alloc(4);
-    const { nRows, skip } = tables;
-    const [rows, shifts] = [core.put(tables.rows), core.put(tables.shifts)];
-    const status = core.api.aecodec_tables_init(at, rows, shifts, nRows, skip, where);
-    if (status) throw new ModelError(`tables: row ${core.u32(where, 1)[0]}: ${core.statusName(status)}`);
-  });
-  return at;
-}
-
-/** The row of each symbol of z: that of its channel, at this level. */
-function rowsOfZ(tables, level, size) {
-  const index = new Uint8Array(tables.z * size);
-  for (let c = 0; c < tables.z; c++) index.fill(tables.zRow[level * tables.z + c], c * size, (c + 1) * size);
+/** -> [Z, h, w], the row of each symbol of z where its neighbours do not matter. */
+function repeated(rows, size) {
+  const index = new Uint8Array(rows.length * size);
+  rows.forEach((row, c) => index.fill(row, c * size, (c + 1) * size));
   return index;
 }
 
-/** The payload of one group. tablesAt: of loadTables. */
-export function encodeGroup(core, tables, tablesAt, level, z, first, indexFirst, second, indexSecond) {
+/** z [Z, height, width] -> what is coded for it, and the rows. With a context: of five passes, one after the other. */
+function symbolsOfZ(core, tables, level, z, { height, width }) {
+  const rows = rowsOf(tables, level);
+  if (!tables.contextAt) return { symbols: z, index: repeated(rows, height * width) };
   return core.scope(() => {
-    const zIndex = rowsOfZ(tables, level, z.length / tables.z);
-    const index = core.put(concat([zIndex, indexFirst, indexSecond]));
-    const count = z.length + first.length + second.length;
+    const count = PASSES * z.length;
+    const [from, rowsAt] = [core.put(z), core.put(rows)];
+    const [symbols, index] = [core.alloc(2 * count), core.alloc(count)];
+    const status = core.api.aecodec_z_symbols(tables.contextAt, rowsAt, from, height, width, symbols, index);
+    core.check(status, "z", "symbol", 0);
+    return { symbols: core.i16(symbols, count).slice(), index: core.u8(index, count).slice() };
+  });
+}
+
+/** The payload of one group. tables: of loadTables; size: height and width of z. */
+export function encodeGroup(core, tables, level, z, size, first, indexFirst, second, indexSecond) {
+  return core.scope(() => {
+    const ofZ = symbolsOfZ(core, tables, level, z, size);
+    const index = core.put(concat([ofZ.index, indexFirst, indexSecond]));
+    const count = ofZ.symbols.length + first.length + second.length;
     const symbols = core.alloc(2 * count);
     const into = core.i16(symbols, count);
-    into.set(z);
-    into.set(first, z.length);
-    into.set(second, z.length + first.length);
+    into.set(ofZ.symbols);
+    into.set(first, ofZ.symbols.length);
+    into.set(second, ofZ.symbols.length + first.length);
     const capacity = core.api.aecodec_group_bound(count);
     const [out, written, where] = [core.alloc(capacity), core.alloc(4), core.alloc(4)];
     const status = core.api.aecodec_group_encode(
-      tablesAt,
+      tables.at,
       symbols,
       index,
       count,
@@ -88,12 +66,12 @@ export function encodeGroup(core, tables, tablesAt, level, z, first, indexFirst,
  *
  * It lives in the core's memory, so it ends with the scope or the instance. CorruptError for a damaged payload. */
 export class GroupReader {
-  constructor(core, tables, tablesAt, payload) {
+  constructor(core, tables, payload) {
     this.core = core;
     this.tables = tables;
     this.decoder = core.alloc(core.api.web_decoder_size());
     const at = core.put(payload);
-    this.#check(core.api.aecodec_decoder_init(this.decoder, tablesAt, at, payload.length, -1));
+    this.#check(core.api.aecodec_decoder_init(this.decoder, tables.at, at, payload.length, -1));
   }
 
   #check(status) {
@@ -111,9 +89,21 @@ export class GroupReader {
     });
   }
 
-  /** size: positions of the group's z. */
-  z(level, size) {
-    return this.#read(rowsOfZ(this.tables, level, size));
+  /** size: height and width of the group's z. */
+  z(level, { height, width }) {
+    const { core, tables } = this;
+    const rows = rowsOf(tables, level);
+    if (!tables.contextAt) return this.#read(repeated(rows, height * width));
+    return core.scope(() => {
+      const count = rows.length * height * width;
+      const [context, rowsAt] = [tables.contextAt, core.put(rows)];
+      const [out, mean, rest, index] = [2, 2, 2, 1].map((bytes) => core.alloc(bytes * count));
+      const scratch = [mean, rest, index];
+      this.#check(
+        core.api.aecodec_decoder_decode_z(this.decoder, context, rowsAt, height, width, out, ...scratch),
+      );
+      return core.i16(out, count).slice();
+    });
   }
 
   /** Either half: a symbol for each index, 0 where that is below skip. */

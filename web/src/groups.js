@@ -44,6 +44,12 @@ export class Groups {
     return { top: top / k, left: left / k, height: height / k, width: width / k };
   }
 
+  /** Height and width of a group's valid part of z. */
+  sizeOfZ(number) {
+    const { height, width } = this.#place(number, 4);
+    return { height, width };
+  }
+
   /** [C, h, w] -> the valid part of a group, copied into a new array of the same type. */
   cut(array, channels, number, k = 1) {
     const { top, left, height, width } = this.#place(number, k);
