@@ -16,7 +16,7 @@ from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
 from aecodec.describe import LEVELS_PER_QUALITY
-from aecodec.errors import FormatError, UsageError
+from aecodec.errors import FormatError, ModelError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
 from aecodec.networks import DECODING, ENCODING, Networks
@@ -76,6 +76,11 @@ class Codec:
         with self._lock:
             if bundle.model_id not in self._models:
                 tables = load_tables(bundle.read("tables.bin"))
+                if tables.z_row.shape[1] != bundle.z:
+                    raise ModelError(
+                        f"model {bundle.name!r}: tables.bin is for {tables.z_row.shape[1]} channels of z, "
+                        f"the manifest says {bundle.z}; install the model again"
+                    )
                 networks = Networks(
                     bundle, self._device, self._threads, self._optimise, precision=self._precision
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import zlib
@@ -11,12 +12,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import z_groups
 from conftest import psnr
 
 import aecodec
 from aecodec import _core, container, datapath, entropy, loaded, precision
 from aecodec.codec import Codec
-from aecodec.errors import DeviceError, LimitError, ModelError, UsageError
+from aecodec.errors import CorruptError, DeviceError, LimitError, ModelError, UsageError
 from aecodec.limits import Limits
 
 
@@ -191,6 +193,30 @@ def test_damaged_model_file(bundle, budgie, tmp_path):
     manifest.write_text(manifest.read_text().replace(bundle.model_id.hex(), "0" * 16))
     with pytest.raises(ModelError, match="model id"):
         Codec(folder, "cpu")
+
+
+def test_tables_for_another_z(tmp_path, budgie):
+    folder = z_groups.bundle_with_context(tmp_path / "copy")
+    manifest = folder / "manifest.json"
+    facts = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(facts | {"Z": facts["Z"] + 1}))
+    with pytest.raises(ModelError, match=r"channels of z.*manifest says 17"):
+        Codec(folder, "cpu").encode(budgie)
+
+
+def test_a_model_with_a_context_of_z(tmp_path, city):
+    """Whole files: what is coded comes back, in parts and from several groups, too."""
+    codec = Codec(z_groups.bundle_with_context(tmp_path / "tiny-context"), "cpu", pixel_blocks=False)
+    picture = np.tile(city, (2, 3, 1))
+    data = codec.encode(picture, 50)
+    whole = codec.decode(data)
+    assert codec.parse(data)[1].header.n_groups > 1 and whole.shape == picture.shape
+    part = codec.decode(data, region=(70, 20, 90, 110))
+    assert np.abs(part.astype(int) - whole[20:130, 70:160]).max() <= 1
+    damaged = bytearray(data)
+    damaged[-5] ^= 4
+    with pytest.raises(CorruptError):
+        codec.decode(bytes(damaged))
 
 
 def test_limits(city, city_file):

@@ -72,6 +72,11 @@ export class Codec {
     });
     if (!this.#models.has(bundle.id)) {
       const tables = parseTables(await Core.open(), await bundle.read("tables.bin"));
+      if (tables.z !== bundle.z) {
+        throw new ModelError(
+          `model '${bundle.name}': tables.bin is for ${tables.z} channels of z, the manifest says ${bundle.z}`,
+        );
+      }
       const [networks, largest] = [new Networks(bundle, runtime), this.#options.largestWindow];
       this.#models.set(bundle.id, { bundle, tables, networks, largest });
     }
