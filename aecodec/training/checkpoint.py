@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from .layers import Block
 from .model import CodecModel, size_of
 from .transforms import Lapped, Refinement
+from .widen import widened
 from .z_context import NeighbourPrior
 
 
@@ -60,18 +61,21 @@ ENCODER = ("g_a", "h_a", "hyper_gain")
 
 
 def warm_start(model: CodecModel, path: str, encoder: str = "") -> list[str]:
-    """Give `model` the weights of a run of the same size or of one with fewer layers -> new layers' names.
+    """Give `model` the weights of a run of its size, of a narrower or a shallower one -> new layers' names.
 
     encoder: the run that the modules of ENCODER come from, where that is another.
 
     A block, lapped transform, refinement or context of z that the weights do not have changes nothing at
-    first, so the model starts where the old one ended.  ValueError when anything else is missing, left over
-    or of another shape."""
-    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)["model"]
+    first, so the model starts where the old one ended; so does a wider one (widen.py).  ValueError when
+    anything else is missing, left over or of another shape."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    weights: dict[str, Tensor] = state["model"]
     if encoder:
         other = torch.load(encoder, map_location="cpu", weights_only=True)["model"]
         weights = {k: v for k, v in weights.items() if k.split(".")[0] not in ENCODER}
         weights |= {k: v for k, v in other.items() if k.split(".")[0] in ENCODER}
+    if "size" in (cfg := state.get("config", {})):
+        weights = widened(weights, size_of(cfg["size"], cfg.get("shape", {})), model)
     new = _complete(model, weights, Block, Lapped, Refinement, NeighbourPrior)
     try:
         model.load_state_dict(weights)
