@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from aecodec.training.checkpoint import warm_start  # noqa: E402
-from aecodec.training.model import SIZES, CodecModel, Size  # noqa: E402
+from aecodec.training.model import SIZES, SKIP, CodecModel, Size  # noqa: E402
 from aecodec.training.widen import widened  # noqa: E402
 
 TINY = replace(SIZES["tiny"], n=64)
@@ -86,6 +86,8 @@ def test_more_latents_say_nothing_at_first(narrow: CodecModel, tmp_path: Path) -
     others[old] = False
     assert torch.equal(b.symbols[:, old], a.symbols) and torch.equal(b.index[:, old], a.index)
     assert not b.symbols[:, others].any() and not b.z_hat[:, 16:].any()
+    assert set(b.index[:, others].unique().tolist()) == {SKIP + 1.0}, "nearly free, and not yet skipped"
+    assert ((b.y_bits - a.y_bits) / b.symbols[0, others].numel() < 0.01).all()
     torch.testing.assert_close(b.x_hat, a.x_hat, atol=2e-4, rtol=1e-3)
 
 

@@ -11,10 +11,16 @@ import re
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from .model import CodecModel, Size
+from .layers import LEVELS
+from .model import SKIP, CodecModel, Size
+from .scales import IntegerConv
 
+QUIET = SKIP + 1.5
+"""Index of new latents."""
+INDEX_UNIT = 8
+"""Indices in a bias of 1: out_unit of the heads."""
 LATENT_ROWS = (
     "g_a.head",
     "g_a.shortcut",
@@ -47,7 +53,23 @@ def widened(weights: Mapping[str, Tensor], old: Size, model: CodecModel) -> dict
             shapes = f"{list(value.shape)} does not fit into {list(own[name].shape)}"
             raise ValueError(f"{name}: {shapes}; a model can only grow")
         found[name] = _placed(name, value.float(), own[name].clone(), old, new)
+    if new.n > old.n:
+        for head in ("head_first", "head_second"):
+            _quiet(found, f"scales.{head}", model.scales.get_submodule(head), old, new)
     return found
+
+
+def _quiet(found: dict[str, Tensor], name: str, head: nn.Module, old: Size, new: Size) -> None:
+    """New latents are expected to be 0, whatever the level: nearly free, and not yet skipped."""
+    assert isinstance(head, IntegerConv) and head.level_bias is not None
+    fresh = torch.ones(new.n, dtype=torch.bool)
+    fresh[_places("latents", old.n, new.n, old, new)] = False
+    knots = found[f"{name}.level_bias.knots"]
+    level = torch.linspace(0, LEVELS - 1, len(knots))
+    expected = head.level_bias.start + head.level_bias.slope * level
+    found[f"{name}.weight"][fresh] = 0
+    found[f"{name}.bias"][fresh] = 0
+    knots[:, fresh] = (QUIET / INDEX_UNIT - expected)[:, None]
 
 
 def _placed(name: str, value: Tensor, into: Tensor, old: Size, new: Size) -> Tensor:
