@@ -1,6 +1,6 @@
 """Quantised latents <-> bytes, group by group.  symbols (int16) + index (uint8) -> payload.
 
-    z      int16 [Z, h/4, w/4]    rows by channel (z_row)
+    z      int16 [Z, h/4, w/4]    rows by channel (z_row), and by neighbours where the tables have a context
     first  int16 [N, h, w]        index_first   uint8 [N, h, w]
     second int16 [N, h, w]        index_second  uint8 [N, h, w]
 
@@ -56,11 +56,12 @@ def encode_group(
     """
     if z.shape[:1] != z_row.shape or first.shape != index_first.shape or second.shape != index_second.shape:
         raise UsageError("encode_group: symbols and indices do not have the same shapes")
+    kinds = [a.dtype for a in (z, first, second, z_row, index_first, index_second)]
+    if kinds != [np.int16] * 3 + [np.uint8] * 3:
+        raise UsageError(f"encode_group: int16 and uint8 are needed, not {', '.join(map(str, kinds))}")
     z_symbols, z_index = symbols_of_z(tables, z, z_row)
     symbols = np.concatenate([part.ravel() for part in (z_symbols, first, second)])
     index = np.concatenate([part.ravel() for part in (z_index, index_first, index_second)])
-    if symbols.dtype != np.int16 or index.dtype != np.uint8:
-        raise UsageError(f"encode_group: int16 and uint8 are needed, not {symbols.dtype} and {index.dtype}")
     try:
         return _core.encode_group(tables.core, symbols, index)
     except _core.CoreError as error:

@@ -1,8 +1,9 @@
 """Integer CDF rows fitted to the symbols a model really produces.
 
-Row i of y holds the codes of every symbol the scale networks gave index i; the rows of z are found the
-same way from the scale its prior gives a (quality, channel).  The prior of the fit is the density used
-in training, so rows that are rarely seen stay sane.  docs/format.md, "Coding tables"."""
+Row i of y holds the codes of every symbol the scale networks gave index i.  A channel of z has, at each
+quality, the row of its prior's scale; from there its context goes some steps, and a row holds the codes of
+what is left of z beside its mean (z_context.py).  The prior of the fit is the density used in training, so
+rows that are rarely seen stay sane.  docs/format.md, "Coding tables"."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Neighbours of the same channel predict a symbol (least squares, one weight a pass and channel) and choose its
 row: a step from the channel's own row for each pass, class of the neighbours' sizes and class of the sum of
-these classes over all channels, the step with the shortest code.  Sizes of
-neighbours as contexts: CALIC (Wu and Memon, IEEE Trans. Comm. 45(4), 1997)."""
+these classes over all channels, the step with the shortest code.  Sizes of neighbours as contexts: CALIC (Wu
+and Memon, IEEE Trans. Comm. 45(4), 1997)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ EDGES = np.array([1, 2, 3, 4, 6, 8])
 SHARES = (20, 45, 70, 90)
 """Percentiles of the sum of the classes, between its own classes."""
 FURTHEST = 24
+"""Rows of a step."""
 LEAST = 50
 """Symbols, below which the step of a coarser class is taken."""
 
@@ -59,12 +60,13 @@ def look(groups: Sequence[tuple[Array, Array]]) -> Seen:
 
 
 def fit_context(seen: Seen, priors: Array) -> ZContext:
-    """priors [rows of z, 255]: probabilities of the symbols -127..127 in each row, for rows seldom seen."""
+    """priors [rows of z, 255]: probabilities of the symbols -127..127 in each row. They say how large z is
+    expected there, and stand for rows that are seldom seen."""
     values = np.arange(-127, 128)
     expected = (priors * np.abs(values)).sum(1) / priors.sum(1)
     size = np.clip(np.round(192 * expected), 1, 65535).astype(np.uint16)
     channels = int(seen.channel.max()) + 1
-    weight = _weights(seen, priors @ values**2 + 0.05, channels)
+    weight = _weights(seen, priors @ values**2, channels)
     classes = (64 * seen.size[:, None] >= size[seen.row].astype(np.int64)[:, None] * EDGES).sum(1)
     sums = np.bincount(seen.group, classes)[seen.group]
     with_neighbours = sums[seen.way > 0] if seen.way.any() else sums

@@ -152,7 +152,7 @@ def test_z_in_bytes(with_context: CodingTables) -> None:
 def test_z_beyond_its_range(with_context: CodingTables) -> None:
     z, z_row = drawn((8, 8), 30), with_context.z_row[5]
     z[1, 3, 4] = 128
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="symbol 92"):
         entropy.symbols_of_z(with_context, z, z_row)
     z[1, 3, 4] = 0
     for value in (255, -255):
@@ -163,6 +163,32 @@ def test_z_beyond_its_range(with_context: CodingTables) -> None:
         reader = entropy.GroupReader(with_context, payload, z_row, (8, 8))
         with pytest.raises(CorruptError):
             reader.z()
+
+
+def test_rows_that_are_written_over(with_context: CodingTables) -> None:
+    """A caller whose rows lie in the output: they are read before it is written."""
+    z, z_row = drawn((8, 8), 3), with_context.z_row[20]
+    symbols, index = entropy.symbols_of_z(with_context, z, z_row)
+    payload = _core.encode_group(with_context.core, symbols, index)
+    out = np.zeros(z.shape, np.int16)
+    rows = out.reshape(-1).view(np.uint8)[2:5]
+    rows[:] = z_row
+    assert with_context.core_context is not None
+    _core.GroupDecoder(with_context.core, payload).decode_z(with_context.core_context, rows, out)
+    assert np.array_equal(out, z)
+
+
+def test_a_failure_says_where_and_stays(with_context: CodingTables) -> None:
+    z, z_row = np.full((Z, 8, 8), 127, np.int16), with_context.z_row[20]
+    symbols, index = entropy.symbols_of_z(with_context, z, z_row)
+    symbols[4, -1, 7, 6] += 1
+    payload = _core.encode_group(with_context.core, symbols, index)
+    decoder, out = _core.GroupDecoder(with_context.core, payload), np.zeros(z.shape, np.int16)
+    assert with_context.core_context is not None
+    with pytest.raises(_core.CoreError, match=r"at byte [1-9]"):
+        decoder.decode_z(with_context.core_context, z_row, out)
+    with pytest.raises(_core.CoreError):
+        decoder.finish()
 
 
 def test_damaged_z(with_context: CodingTables) -> None:
@@ -235,6 +261,8 @@ def test_group_reader_wants_its_order(tables: CodingTables) -> None:
         entropy.GroupReader(tables, payload[:4], z_row, (2, 5))
     with pytest.raises(UsageError):
         entropy.encode_group(tables, z, z_row, first, index_first, second, index_first)
+    with pytest.raises(UsageError, match="int32"):
+        entropy.encode_group(tables, z.astype(np.int32), z_row, first, index_first, second, index_second)
 
 
 def test_symbols_crc_covers_order_and_sign() -> None:

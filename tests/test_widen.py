@@ -25,7 +25,8 @@ def narrow() -> CodecModel:
     model = CodecModel(TINY).eval()
     with torch.no_grad():
         for name, p in model.named_parameters():
-            p.add_(torch.randn_like(p) * (0.02 if "scales" in name else 0.1 if p.dim() < 3 else 0.02))
+            little = p.dim() > 2 or "scales" in name or "spread" in name
+            p.add_(torch.randn_like(p) * (0.02 if little else 0.1))
     return model
 
 
@@ -88,7 +89,28 @@ def test_more_latents_say_nothing_at_first(narrow: CodecModel, tmp_path: Path) -
     assert not b.symbols[:, others].any() and not b.z_hat[:, 16:].any()
     assert set(b.index[:, others].unique().tolist()) == {SKIP + 1.0}, "nearly free, and not yet skipped"
     assert ((b.y_bits - a.y_bits) / b.symbols[0, others].numel() < 0.01).all()
+    assert ((b.z_bits - a.z_bits) / b.z_hat[0, 16:].numel() < 0.4).all()
     torch.testing.assert_close(b.x_hat, a.x_hat, atol=2e-4, rtol=1e-3)
+
+
+def test_new_hyper_latents_change_no_bits_of_the_others(narrow: CodecModel, tmp_path: Path) -> None:
+    """Although their prior looks at a mean over all channels."""
+    wide, _ = grown(narrow, replace(TINY, z=32), tmp_path / "w.pt")
+    z = torch.zeros(2, 32, 8, 8)
+    z[:, :16] = torch.randn(2, 16, 8, 8, generator=torch.Generator().manual_seed(1)).mul(4).round()
+    assert narrow.hyper_prior.neighbours.spread.abs().min() > 0
+    with torch.no_grad():
+        a = narrow.hyper_prior.bits(z[:, :16], z[:, :16], LEVEL)
+        b = wide.hyper_prior.bits(z, z, LEVEL)
+    torch.testing.assert_close(b[:, :16], a, atol=1e-3, rtol=1e-3)
+
+
+def test_what_cannot_be_widened_is_refused(narrow: CodecModel) -> None:
+    few = SIZES["tiny"]  # 48 latents, of which the 32 that lap over are of both halves
+    with pytest.raises(ValueError, match="lap over"):
+        widened(CodecModel(few).state_dict(), few, CodecModel(replace(few, n=64)))
+    with pytest.raises(ValueError, match="float_scales"):
+        widened(narrow.state_dict(), TINY, CodecModel(replace(TINY, width=56), float_scales=True))
 
 
 def test_a_narrower_model_is_refused(narrow: CodecModel) -> None:

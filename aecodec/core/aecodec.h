@@ -238,14 +238,15 @@ aecodec_status aecodec_decoder_finish(aecodec_decoder *decoder);
 
 /* ------------------------------------------------------------------ context of z */
 
-#define AECODEC_Z_PASSES 5u     /* a group's positions of z, from coarse to fine */
+#define AECODEC_MAX_Z 255u      /* channels */
+#define AECODEC_Z_PASSES 5u     /* the runs of docs/format.md: positions of z, from coarse to fine */
 #define AECODEC_Z_SIZES 7u      /* classes of the neighbours' sizes */
 #define AECODEC_Z_ACTIVITIES 5u /* classes of these, summed over the channels */
 
 /* How z is predicted from its neighbours: docs/format.md, section 5.1. Read-only; the caller owns the arrays.
  * 1 <= lowest < n_rows <= 256, and lowest is not below the skip of the tables. */
 typedef struct aecodec_z_context {
-    size_t channels;
+    size_t channels;      /* 1 .. AECODEC_MAX_Z */
     uint32_t lowest;      /* rows of z: lowest .. n_rows - 1 */
     uint32_t n_rows;
     const uint16_t *size; /* [n_rows - lowest]: mean |z| that a row expects, in 192nds */
@@ -255,10 +256,10 @@ typedef struct aecodec_z_context {
 } aecodec_z_context;
 
 /* What has to be coded for z [channels, height, width]: for each pass as many symbols and indices as z has,
- * with index 0, which is skipped, outside the pass. z_row [channels]. BAD_INDEX for a row that is none of z,
- * BAD_SYMBOL for a z beyond 127. */
+ * with index 0, which is skipped, outside the pass. z_row [channels]. BAD_INDEX for a row that is none of z
+ * (its channel in *where), BAD_ARGUMENT for a z beyond 127 (its place in *where). */
 aecodec_status aecodec_z_symbols(const aecodec_z_context *context, const uint8_t *z_row, const int16_t *z,
-                                 size_t height, size_t width, int16_t *symbols, uint8_t *index);
+                                 size_t height, size_t width, int16_t *symbols, uint8_t *index, size_t *where);
 
 /* Decodes the z of a group, all passes. mean, rest and index are scratch, as large as z. What
  * aecodec_decoder_decode returns, BAD_INDEX for a row that is none of z, CORRUPT for a z beyond 127. */

@@ -30,7 +30,7 @@ static int fill(ContextObject *self, size_t channels, unsigned lowest, const Py_
                 const Py_buffer *weight, const Py_buffer *activity, const Py_buffer *step) {
     aecodec_z_context *context = &self->context;
     size_t rows = (size_t)size->len / 2;
-    if (lowest < 1 || rows < 1 || lowest + rows > AECODEC_MAX_ROWS ||
+    if (channels < 1 || lowest < 1 || rows < 1 || lowest + rows > AECODEC_MAX_ROWS ||
         (size_t)weight->len != (AECODEC_Z_PASSES - 1) * channels ||
         (size_t)activity->len != sizeof context->activity || (size_t)step->len != sizeof context->step) {
         PyErr_SetString(PyExc_ValueError, "context of z: its arrays do not fit together");
@@ -101,9 +101,12 @@ static PyObject *context_symbols(PyObject *object, PyObject *args) {
     if (symbols.len != z.len * (Py_ssize_t)AECODEC_Z_PASSES || 2 * index.len != symbols.len) {
         PyErr_SetString(PyExc_ValueError, "symbols: five times as many symbols and indices as z has are needed");
     } else {
-        aecodec_status status = aecodec_z_symbols(context, z_row.buf, z.buf, height, width, symbols.buf, index.buf);
+        size_t where;
+        aecodec_status status =
+            aecodec_z_symbols(context, z_row.buf, z.buf, height, width, symbols.buf, index.buf, &where);
         if (status != AECODEC_OK) {
-            raise_status(((module_state *)PyModule_GetState(module))->error, status, "z", "symbol", 0);
+            const char *unit = status == AECODEC_BAD_INDEX ? "channel" : "symbol";
+            raise_status(((module_state *)PyModule_GetState(module))->error, status, "z", unit, where);
         } else {
             Py_INCREF(Py_None);
             result = Py_None;

@@ -52,6 +52,13 @@ static inline unsigned aecodec_compact(aecodec_block *block, const uint8_t *inde
     return largest;
 }
 
+/* A failure that stays. */
+static inline aecodec_status aecodec_fail(aecodec_decoder *decoder, aecodec_status status, size_t where) {
+    decoder->status = status;
+    decoder->where = where;
+    return status;
+}
+
 /* Decodes the codes of a block from the words. Updates state, word and coded; on failure sets
  * status and where. Both paths give the same codes, states and failures. */
 aecodec_status aecodec_block_scalar(aecodec_decoder *decoder, aecodec_block *block, size_t from, size_t to);

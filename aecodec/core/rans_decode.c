@@ -18,12 +18,6 @@ aecodec_simd aecodec_simd_available(void) {
     return AECODEC_SIMD_NONE;
 }
 
-static aecodec_status fail(aecodec_decoder *d, aecodec_status status, size_t where) {
-    d->status = status;
-    d->where = where;
-    return status;
-}
-
 aecodec_status aecodec_decoder_init(aecodec_decoder *d, const aecodec_tables *tables, const uint8_t *payload,
                                     size_t size, aecodec_simd simd) {
     memset(d, 0, sizeof *d);
@@ -31,34 +25,34 @@ aecodec_status aecodec_decoder_init(aecodec_decoder *d, const aecodec_tables *ta
     d->payload = payload;
     d->simd = simd == AECODEC_SIMD_AUTO ? aecodec_simd_available() : simd;
     if (d->simd != AECODEC_SIMD_NONE && d->simd != AECODEC_SIMD_AVX2) {
-        return fail(d, AECODEC_BAD_ARGUMENT, 0);
+        return aecodec_fail(d, AECODEC_BAD_ARGUMENT, 0);
     }
-    if (d->simd > aecodec_simd_available()) return fail(d, AECODEC_NO_SIMD, 0);
+    if (d->simd > aecodec_simd_available()) return aecodec_fail(d, AECODEC_NO_SIMD, 0);
 
     aecodec_cursor c = aecodec_cursor_at(payload, size, 0);
     unsigned head = aecodec_cursor_u8(&c);
     unsigned lanes_log2 = head & 7u;
     uint32_t raw_size = 0;
-    if (lanes_log2 > AECODEC_MAX_LANES_LOG2 || (head & ~15u) != 0) return fail(d, AECODEC_CORRUPT, 0);
+    if (lanes_log2 > AECODEC_MAX_LANES_LOG2 || (head & ~15u) != 0) return aecodec_fail(d, AECODEC_CORRUPT, 0);
     if (head & AECODEC_HEAD_RAW) {
         raw_size = aecodec_cursor_varint(&c);
-        if (c.status == AECODEC_OK && raw_size == 0) return fail(d, AECODEC_CORRUPT, 1);
+        if (c.status == AECODEC_OK && raw_size == 0) return aecodec_fail(d, AECODEC_CORRUPT, 1);
     }
     uint32_t lanes = 1u << lanes_log2;
     for (uint32_t l = 0; l < lanes; l++) {
         d->state[l] = aecodec_cursor_u32(&c);
         if (c.status == AECODEC_OK && d->state[l] < AECODEC_STATE_LOW) {
-            return fail(d, AECODEC_CORRUPT, c.offset - 4);
+            return aecodec_fail(d, AECODEC_CORRUPT, c.offset - 4);
         }
     }
-    if (c.status != AECODEC_OK) return fail(d, c.status, c.offset);
-    if (aecodec_cursor_left(&c) < raw_size) return fail(d, AECODEC_TRUNCATED, c.offset);
+    if (c.status != AECODEC_OK) return aecodec_fail(d, c.status, c.offset);
+    if (aecodec_cursor_left(&c) < raw_size) return aecodec_fail(d, AECODEC_TRUNCATED, c.offset);
 
     d->lane_mask = lanes - 1;
     d->word = c.offset;
     d->word_end = size - raw_size;
     d->raw_end = size;
-    if ((d->word_end - d->word) % 2 != 0) return fail(d, AECODEC_CORRUPT, d->word);
+    if ((d->word_end - d->word) % 2 != 0) return aecodec_fail(d, AECODEC_CORRUPT, d->word);
     return AECODEC_OK;
 }
 
@@ -106,7 +100,7 @@ aecodec_status aecodec_block_scalar(aecodec_decoder *d, aecodec_block *block, si
             uint32_t entry = tables->entry[row][code];
             x = (entry >> 16) * (x >> AECODEC_PRECISION) + slot - (entry & 0xFFFFu);
             if (x < AECODEC_STATE_LOW) {
-                if (word == d->word_end) return fail(d, AECODEC_TRUNCATED, word);
+                if (word == d->word_end) return aecodec_fail(d, AECODEC_TRUNCATED, word);
                 x = x << 16 | aecodec_load16(payload + word);
                 word += 2;
             }
@@ -142,8 +136,8 @@ static aecodec_status resolve(aecodec_decoder *d, unsigned code, unsigned shift,
         unsigned length = 0;
         while (length <= 15 && (bits >> length & 1u) == 0) length++;
         uint64_t left = (uint64_t)(d->raw_end - d->word_end) * 8 - d->raw_bit;
-        if (length >= left) return fail(d, AECODEC_TRUNCATED, where);
-        if (length > 15) return fail(d, AECODEC_CORRUPT, where);
+        if (length >= left) return aecodec_fail(d, AECODEC_TRUNCATED, where);
+        if (length > 15) return aecodec_fail(d, AECODEC_CORRUPT, where);
         uint32_t v = (1u << length) | (uint32_t)(bits >> (length + 1) & ((1u << length) - 1u));
         used = 2 * length + 1;
         h = (int32_t)v + 7;
@@ -153,9 +147,9 @@ static aecodec_status resolve(aecodec_decoder *d, unsigned code, unsigned shift,
     uint32_t low = (uint32_t)(bits >> used) & ((1u << shift) - 1u);
     used += shift;
     d->raw_bit += used;
-    if (d->raw_bit > (uint64_t)(d->raw_end - d->word_end) * 8) return fail(d, AECODEC_TRUNCATED, where);
+    if (d->raw_bit > (uint64_t)(d->raw_end - d->word_end) * 8) return aecodec_fail(d, AECODEC_TRUNCATED, where);
     int32_t symbol = h * (1 << shift) - (1 << shift >> 1) + (int32_t)low;
-    if (symbol < INT16_MIN || symbol > INT16_MAX) return fail(d, AECODEC_CORRUPT, where);
+    if (symbol < INT16_MIN || symbol > INT16_MAX) return aecodec_fail(d, AECODEC_CORRUPT, where);
     *out = (int16_t)symbol;
     return AECODEC_OK;
 }
@@ -174,7 +168,7 @@ static aecodec_status decode_block(aecodec_decoder *d, const uint8_t *index, int
     }
     memset(out, 0, n * sizeof *out);
     if (block.count == 0) return AECODEC_OK;
-    if (largest >= d->tables->n_rows) return fail(d, AECODEC_BAD_INDEX, d->word);
+    if (largest >= d->tables->n_rows) return aecodec_fail(d, AECODEC_BAD_INDEX, d->word);
 #ifdef AECODEC_HAVE_AVX2
     if (d->simd == AECODEC_SIMD_AVX2) {
         status = aecodec_block_avx2(d, &block);
@@ -208,13 +202,13 @@ aecodec_status aecodec_decoder_decode(aecodec_decoder *d, const uint8_t *index, 
 
 aecodec_status aecodec_decoder_finish(aecodec_decoder *d) {
     if (d->status != AECODEC_OK) return d->status;
-    if (d->word != d->word_end) return fail(d, AECODEC_CORRUPT, d->word);
+    if (d->word != d->word_end) return aecodec_fail(d, AECODEC_CORRUPT, d->word);
     for (uint32_t l = 0; l <= d->lane_mask; l++) {
-        if (d->state[l] != AECODEC_STATE_LOW) return fail(d, AECODEC_CORRUPT, d->word);
+        if (d->state[l] != AECODEC_STATE_LOW) return aecodec_fail(d, AECODEC_CORRUPT, d->word);
     }
     uint64_t raw_bits = (uint64_t)(d->raw_end - d->word_end) * 8;
     size_t where = d->word_end + (size_t)(d->raw_bit / 8);
-    if (raw_bits - d->raw_bit >= 8) return fail(d, AECODEC_CORRUPT, where);
-    if (raw_bits != d->raw_bit && raw_peek(d) != 0) return fail(d, AECODEC_CORRUPT, where);
+    if (raw_bits - d->raw_bit >= 8) return aecodec_fail(d, AECODEC_CORRUPT, where);
+    if (raw_bits != d->raw_bit && raw_peek(d) != 0) return aecodec_fail(d, AECODEC_CORRUPT, where);
     return AECODEC_OK;
 }

@@ -10,7 +10,7 @@
  *
  * The neighbours' mean predicts the symbol, what is coded is the rest; their sizes choose its row.
  * docs/format.md, section 5.1. */
-#include "aecodec.h"
+#include "rans.h"
 
 #include <string.h>
 
@@ -54,9 +54,27 @@ static unsigned size_class(int size, unsigned expected) {
     return found;
 }
 
+/* The rows of a group's channels, copied, so that they stay those that were checked. */
+typedef struct own_rows {
+    uint8_t row[AECODEC_MAX_Z];
+} own_rows;
+
+static aecodec_status take_rows(const aecodec_z_context *context, const uint8_t *z_row, own_rows *own,
+                                size_t *where) {
+    *where = 0;
+    if (context->channels < 1 || context->channels > AECODEC_MAX_Z) return AECODEC_BAD_ARGUMENT;
+    for (size_t c = 0; c < context->channels; c++) {
+        own->row[c] = z_row[c];
+        *where = c;
+        if (own->row[c] < context->lowest || own->row[c] >= context->n_rows) return AECODEC_BAD_INDEX;
+    }
+    return AECODEC_OK;
+}
+
 /* Rows and means of one position, in all channels. z, index and mean point to it in channel 0. */
-static void at_position(const aecodec_z_context *context, const uint8_t *z_row, const int16_t *z, size_t stride,
+static void at_position(const aecodec_z_context *context, const own_rows *own, const int16_t *z, size_t stride,
                         unsigned pass, int n, const ptrdiff_t *offset, uint8_t *index, int16_t *mean) {
+    uint8_t class_of[AECODEC_MAX_Z];
     unsigned sum_of_classes = 0;
     for (size_t c = 0; c < context->channels; c++) {
         int sum = 0, size = 0;
@@ -68,15 +86,15 @@ static void at_position(const aecodec_z_context *context, const uint8_t *z_row, 
         int weight = n ? context->weight[(size_t)(pass - 1) * context->channels + c] : 0;
         int scale = n ? 12 / n : 0;
         mean[c * stride] = (int16_t)floor_div(weight * sum * scale + 384, 768);
-        unsigned found = size_class(size * scale, context->size[z_row[c] - context->lowest]);
-        index[c * stride] = (uint8_t)found;
+        unsigned found = size_class(size * scale, context->size[own->row[c] - context->lowest]);
+        class_of[c] = (uint8_t)found;
         sum_of_classes += found;
     }
     unsigned activity = 0;
     for (unsigned k = 0; k < AECODEC_Z_ACTIVITIES - 1; k++) activity += sum_of_classes >= context->activity[k];
     if (n == 0) pass = 0;
     for (size_t c = 0; c < context->channels; c++) {
-        int row = z_row[c] + context->step[pass][index[c * stride]][activity];
+        int row = own->row[c] + context->step[pass][class_of[c]][activity];
         if (row < (int)context->lowest) row = (int)context->lowest;
         if (row >= (int)context->n_rows) row = (int)context->n_rows - 1;
         index[c * stride] = (uint8_t)row;
@@ -84,7 +102,7 @@ static void at_position(const aecodec_z_context *context, const uint8_t *z_row, 
 }
 
 /* Rows (0 outside the pass, which is never coded) and means of all positions of a pass. */
-static void of_pass(const aecodec_z_context *context, const uint8_t *z_row, const int16_t *z, size_t height,
+static void of_pass(const aecodec_z_context *context, const own_rows *own, const int16_t *z, size_t height,
                     size_t width, unsigned pass, uint8_t *index, int16_t *mean) {
     const size_t stride = height * width;
     memset(index, 0, context->channels * stride);
@@ -95,28 +113,23 @@ static void of_pass(const aecodec_z_context *context, const uint8_t *z_row, cons
             ptrdiff_t offset[4];
             int n = neighbours(pass, row, column, height, width, offset);
             size_t at = row * width + column;
-            at_position(context, z_row, z + at, stride, pass, n, offset, index + at, mean + at);
+            at_position(context, own, z + at, stride, pass, n, offset, index + at, mean + at);
         }
     }
 }
 
-static aecodec_status check_rows(const aecodec_z_context *context, const uint8_t *z_row) {
-    for (size_t c = 0; c < context->channels; c++) {
-        if (z_row[c] < context->lowest || z_row[c] >= context->n_rows) return AECODEC_BAD_INDEX;
-    }
-    return AECODEC_OK;
-}
-
 aecodec_status aecodec_z_symbols(const aecodec_z_context *context, const uint8_t *z_row, const int16_t *z,
-                                 size_t height, size_t width, int16_t *symbols, uint8_t *index) {
-    const size_t count = context->channels * height * width;
-    aecodec_status status = check_rows(context, z_row);
+                                 size_t height, size_t width, int16_t *symbols, uint8_t *index, size_t *where) {
+    own_rows own;
+    aecodec_status status = take_rows(context, z_row, &own, where);
     if (status != AECODEC_OK) return status;
+    const size_t count = context->channels * height * width;
     for (size_t i = 0; i < count; i++) {
-        if (z[i] > Z_MAX || z[i] < -Z_MAX) return AECODEC_BAD_SYMBOL;
+        *where = i;
+        if (z[i] > Z_MAX || z[i] < -Z_MAX) return AECODEC_BAD_ARGUMENT;
     }
     for (unsigned pass = 0; pass < AECODEC_Z_PASSES; pass++, symbols += count, index += count) {
-        of_pass(context, z_row, z, height, width, pass, index, symbols);
+        of_pass(context, &own, z, height, width, pass, index, symbols);
         for (size_t i = 0; i < count; i++) symbols[i] = (int16_t)(index[i] ? z[i] - symbols[i] : 0);
     }
     return AECODEC_OK;
@@ -125,17 +138,19 @@ aecodec_status aecodec_z_symbols(const aecodec_z_context *context, const uint8_t
 aecodec_status aecodec_decoder_decode_z(aecodec_decoder *decoder, const aecodec_z_context *context,
                                         const uint8_t *z_row, size_t height, size_t width, int16_t *z,
                                         int16_t *mean, int16_t *rest, uint8_t *index) {
+    own_rows own;
+    size_t channel;
+    aecodec_status status = take_rows(context, z_row, &own, &channel);
+    if (status != AECODEC_OK) return aecodec_fail(decoder, status, decoder->word);
     const size_t count = context->channels * height * width;
-    aecodec_status status = check_rows(context, z_row);
-    if (status != AECODEC_OK) return status;
     memset(z, 0, count * sizeof *z);
     for (unsigned pass = 0; pass < AECODEC_Z_PASSES; pass++) {
-        of_pass(context, z_row, z, height, width, pass, index, mean);
+        of_pass(context, &own, z, height, width, pass, index, mean);
         status = aecodec_decoder_decode(decoder, index, rest, count);
         if (status != AECODEC_OK) return status;
         for (size_t i = 0; i < count; i++) {
             int value = z[i] + mean[i] + rest[i]; /* two of them are 0 outside the pass, one inside */
-            if (value > Z_MAX || value < -Z_MAX) return decoder->status = AECODEC_CORRUPT;
+            if (value > Z_MAX || value < -Z_MAX) return aecodec_fail(decoder, AECODEC_CORRUPT, decoder->word);
             z[i] = (int16_t)value;
         }
     }

@@ -150,7 +150,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
 
 
 def _texts(data: memoryview, number: int) -> tuple[str, ...]:
-    return tuple(bytes(payload).decode() for n, payload, _ in _fields(data) if n == number)
+    found = (bytes(payload) for n, payload, _ in _fields(data) if n == number)
+    return tuple(text.decode("utf-8", "backslashreplace") for text in found)
 
 
 def _ints(data: memoryview, number: int) -> tuple[int, ...]:

@@ -37,7 +37,6 @@ VERSION = 2
 """Of what pooled features mean; an index of another version has to be built again."""
 LEADING, WORDS, SEED = 6, 512, 0
 SOFTNESS = 0.3
-TEXTURE_WEIGHT = 1.0
 
 
 def features(
@@ -77,14 +76,14 @@ def pooled(latents: Latents) -> Float:
     """[512 + N/2], of unit length."""
     y = latents.first_half()
     texture = np.sqrt(np.abs(y)).mean(1)
-    both = np.hstack([_unit(np.sqrt(_counts(y[:LEADING]))), TEXTURE_WEIGHT * _unit(texture)])
+    both = np.hstack([_unit(np.sqrt(_counts(y[:LEADING]))), _unit(texture)])
     return _unit(both.astype(np.float32))
 
 
 def _counts(points: Float) -> Float:
     """[K, P] -> [WORDS]: how much of the points each word has."""
     words, half_norms = _words(len(points))
-    score = words @ points - half_norms  # -squared distance / 2, up to a constant of each point
+    score = words @ points - half_norms  # -squared distance / 2 / SOFTNESS, but for a constant of each point
     score -= score.max(0)
     np.exp(score, out=score)
     shares: Float = score @ (1 / score.sum(0))

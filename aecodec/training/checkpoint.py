@@ -56,6 +56,18 @@ def _complete(model: CodecModel, weights: dict[str, Tensor], *kinds: type[nn.Mod
     return new
 
 
+def _fitting(model: CodecModel, path: str) -> dict[str, Tensor]:
+    """The weights of a run, widened where they are of a narrower model."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    weights: dict[str, Tensor] = state["model"]
+    if "size" not in (cfg := state.get("config", {})):
+        return weights
+    try:
+        return widened(weights, size_of(cfg["size"], cfg.get("shape", {})), model)
+    except ValueError as error:
+        raise ValueError(f"{path} does not fit this model: {error}") from None
+
+
 ENCODER = ("g_a", "h_a", "hyper_gain")
 """Modules that only an encoder has.  `gain` is none of them: the decoder undoes it."""
 
@@ -68,14 +80,11 @@ def warm_start(model: CodecModel, path: str, encoder: str = "") -> list[str]:
     A block, lapped transform, refinement or context of z that the weights do not have changes nothing at
     first, so the model starts where the old one ended; so does a wider one (widen.py).  ValueError when
     anything else is missing, left over or of another shape."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    weights: dict[str, Tensor] = state["model"]
+    weights = _fitting(model, path)
     if encoder:
-        other = torch.load(encoder, map_location="cpu", weights_only=True)["model"]
+        other = _fitting(model, encoder)
         weights = {k: v for k, v in weights.items() if k.split(".")[0] not in ENCODER}
         weights |= {k: v for k, v in other.items() if k.split(".")[0] in ENCODER}
-    if "size" in (cfg := state.get("config", {})):
-        weights = widened(weights, size_of(cfg["size"], cfg.get("shape", {})), model)
     new = _complete(model, weights, Block, Lapped, Refinement, NeighbourPrior)
     try:
         model.load_state_dict(weights)

@@ -156,7 +156,10 @@ class Trainer:
         if not path.exists():
             return False
         state = torch.load(path, map_location=self.device, weights_only=True)
-        self.model.load_state_dict(state["model"])
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:
+            raise ValueError(f"{path} is of another model; start anew with --fresh: {error}") from None
         for key, value in state["ema"].items():
             self.ema.weights[key].copy_(value)
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):

@@ -7,6 +7,7 @@ that are 0 and the decoder's columns that are not."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 
@@ -16,9 +17,13 @@ from torch import Tensor, nn
 from .layers import LEVELS
 from .model import SKIP, CodecModel, Size
 from .scales import IntegerConv
+from .transforms import SLOWEST
+from .z_context import NeighbourPrior
 
 QUIET = SKIP + 1.5
 """Index of new latents."""
+QUIET_SCALE = -2.0
+"""Logarithm of the scale of new hyper-latents."""
 INDEX_UNIT = 8
 """Indices in a bias of 1: out_unit of the heads."""
 LATENT_ROWS = (
@@ -40,8 +45,15 @@ HEARD_COLUMNS = (*LATENT_COLUMNS, "h_s.up1", "scales.f1")
 def widened(weights: Mapping[str, Tensor], old: Size, model: CodecModel) -> dict[str, Tensor]:
     """Weights of a model of size `old` -> those of `model`, its own where nothing is known of them.
 
-    Layers that the weights do not have are left out.  ValueError where a layer of `model` is narrower."""
+    Layers that the weights do not have are left out.  ValueError where a layer of `model` is narrower, or
+    where it could not start as the old one."""
     own, new = model.state_dict(), model.size
+    if old != new and model.float_scales:
+        raise ValueError("models with float_scales cannot be widened: they are for comparisons only")
+    if old.n // 2 < min(SLOWEST, old.n) and new.n > old.n:
+        raise ValueError(
+            f"{old.n} latents cannot become more: of the {SLOWEST} that lap over, some would move"
+        )
     found = {}
     for name, value in weights.items():
         if name not in own or own[name].shape == value.shape:
@@ -56,6 +68,8 @@ def widened(weights: Mapping[str, Tensor], old: Size, model: CodecModel) -> dict
     if new.n > old.n:
         for head in ("head_first", "head_second"):
             _quiet(found, f"scales.{head}", model.scales.get_submodule(head), old, new)
+    if new.z > old.z:
+        _quiet_z(found, old, new)
     return found
 
 
@@ -70,6 +84,20 @@ def _quiet(found: dict[str, Tensor], name: str, head: nn.Module, old: Size, new:
     found[f"{name}.weight"][fresh] = 0
     found[f"{name}.bias"][fresh] = 0
     knots[:, fresh] = (QUIET / INDEX_UNIT - expected)[:, None]
+
+
+def _quiet_z(found: dict[str, Tensor], old: Size, new: Size) -> None:
+    """The same for hyper-latents, of which the prior of the others must take no notice: it looks at a mean
+    over all channels."""
+    found["hyper_prior.scale.knots"][:, old.z :] = QUIET_SCALE
+    if (spread := found.get("hyper_prior.neighbours.spread")) is None:
+        return
+    least, expected = NeighbourPrior.LEAST, NeighbourPrior.EXPECTED * math.exp(QUIET_SCALE)
+    silent = math.log(least / (expected + least)) * (new.z - old.z)
+    spread = spread.clone()
+    spread[1:, 0] -= spread[1:, 2] * silent / old.z
+    spread[:, 2] *= new.z / old.z
+    found["hyper_prior.neighbours.spread"] = spread
 
 
 def _placed(name: str, value: Tensor, into: Tensor, old: Size, new: Size) -> Tensor:

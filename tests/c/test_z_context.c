@@ -13,8 +13,8 @@ static int16_t z[MOST], found[MOST], symbols[RUNS * MOST];
 static uint8_t index_[RUNS * MOST];
 
 static size_t encode(const uint8_t *z_row, size_t height, size_t width, uint8_t *payload, size_t capacity) {
-    size_t size, count = RUNS * CHANNELS * height * width;
-    CHECK(aecodec_z_symbols(&context, z_row, z, height, width, symbols, index_) == AECODEC_OK);
+    size_t size, where, count = RUNS * CHANNELS * height * width;
+    CHECK(aecodec_z_symbols(&context, z_row, z, height, width, symbols, index_, &where) == AECODEC_OK);
     CHECK(aecodec_group_encode(&tables, symbols, index_, count, -1, payload, capacity, &size, NULL) == AECODEC_OK);
     return size;
 }
@@ -74,20 +74,21 @@ static void test_refusals(void) {
     static uint8_t payload[6 * RUNS * MOST + 200];
     uint8_t z_row[CHANNELS] = {TEST_Z_LOWEST, TEST_ROWS - 1, TEST_Z_LOWEST};
     memset(z, 0, sizeof z);
-    size_t size = encode(z_row, 2, 2, payload, sizeof payload);
+    size_t where, size = encode(z_row, 2, 2, payload, sizeof payload);
     for (int value = 127; value <= 128; value++) {
         z[5] = (int16_t)-value;
-        CHECK(aecodec_z_symbols(&context, z_row, z, 2, 2, symbols, index_) ==
-              (value > 127 ? AECODEC_BAD_SYMBOL : AECODEC_OK));
+        CHECK(aecodec_z_symbols(&context, z_row, z, 2, 2, symbols, index_, &where) ==
+              (value > 127 ? AECODEC_BAD_ARGUMENT : AECODEC_OK));
+        CHECK(value == 127 || where == 5);
     }
     z[5] = 0;
     for (int row = TEST_Z_LOWEST - 1; row <= TEST_ROWS; row += TEST_ROWS - TEST_Z_LOWEST + 1) {
         z_row[2] = (uint8_t)row;
-        CHECK(aecodec_z_symbols(&context, z_row, z, 2, 2, symbols, index_) == AECODEC_BAD_INDEX);
+        CHECK(aecodec_z_symbols(&context, z_row, z, 2, 2, symbols, index_, &where) == AECODEC_BAD_INDEX);
         CHECK(decode(payload, size, AECODEC_SIMD_NONE, z_row, 2, 2) == AECODEC_BAD_INDEX);
     }
     z_row[2] = TEST_Z_LOWEST;
-    CHECK(aecodec_z_symbols(&context, z_row, z, 2, 2, symbols, index_) == AECODEC_OK);
+    CHECK(aecodec_z_symbols(&context, z_row, z, 2, 2, symbols, index_, &where) == AECODEC_OK);
     symbols[0] = 128; /* the first symbol of the first run has no neighbours */
     CHECK(aecodec_group_encode(&tables, symbols, index_, RUNS * CHANNELS * 4, 0, payload, sizeof payload, &size,
                                NULL) == AECODEC_OK);

@@ -44,7 +44,7 @@ aecodec_status EXPORT(web_z_context_init)(aecodec_z_context *context, size_t cha
                                           uint32_t n_rows, const uint16_t *size, const int8_t *weight,
                                           const uint16_t activity[AECODEC_Z_ACTIVITIES - 1],
                                           const int8_t *step) {
-    if (lowest < 1 || lowest >= n_rows || n_rows > AECODEC_MAX_ROWS) return AECODEC_BAD_ARGUMENT;
+    if (channels < 1 || channels > AECODEC_MAX_Z || lowest < 1 || lowest >= n_rows || n_rows > AECODEC_MAX_ROWS) return AECODEC_BAD_ARGUMENT;
     *context = (aecodec_z_context){
         .channels = channels, .lowest = lowest, .n_rows = n_rows, .size = size, .weight = weight};
     memcpy(context->activity, activity, sizeof context->activity);

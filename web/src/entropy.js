@@ -26,9 +26,10 @@ function symbolsOfZ(core, tables, level, z, { height, width }) {
   return core.scope(() => {
     const count = PASSES * z.length;
     const [from, rowsAt] = [core.put(z), core.put(rows)];
-    const [symbols, index] = [core.alloc(2 * count), core.alloc(count)];
-    const status = core.api.aecodec_z_symbols(tables.contextAt, rowsAt, from, height, width, symbols, index);
-    core.check(status, "z", "symbol", 0);
+    const [symbols, index, where] = [core.alloc(2 * count), core.alloc(count), core.alloc(4)];
+    const given = [tables.contextAt, rowsAt, from, height, width];
+    const status = core.api.aecodec_z_symbols(...given, symbols, index, where);
+    core.check(status, "z", "symbol", core.u32(where, 1)[0]);
     return { symbols: core.i16(symbols, count).slice(), index: core.u8(index, count).slice() };
   });
 }

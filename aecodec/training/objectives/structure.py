@@ -11,13 +11,14 @@ from aecodec.metrics import K1, K2, KERNEL, TAPS, WEIGHTS
 from .base import Forward, Term
 
 SCALE = 2000.0
-"""Squared error (0..255) that counts as much as 1 - MS-SSIM = 1: about their ratio in coded photographs."""
+"""Squared error (0..255) that counts as much as 1 - MS-SSIM = 1."""
 LEAST = 1e-3
 """Means of contrast below this are cut there: powers of numbers near 0 have no useful gradient."""
 
 
 def ms_ssim(x_hat: Tensor, x: Tensor) -> Tensor:
-    """[B, C, H, W] in 0..1 twice, sides at least 176 -> [B]: `aecodec.metrics.ms_ssim`, differentiable.
+    """[B, C, H, W] in 0..1 twice, sides at least 176 -> [B]: `aecodec.metrics.ms_ssim`, differentiable (for
+    sides that are no multiples of 16 the metric repeats the last row, where this leaves it out).
 
     Wang, Simoncelli and Bovik, Multi-scale structural similarity, Asilomar 2003."""
     found = torch.ones(x.shape[:2], device=x.device)
