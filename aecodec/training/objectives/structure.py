@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,11 +45,19 @@ def _ssim(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """[B, C, h, w] -> [B, C, h - 10, w - 10]"""
-    b, c, h, w = x.shape
-    kernel = torch.as_tensor(KERNEL, device=x.device)
-    x = F.conv2d(x.reshape(b * c, 1, h, w), kernel.view(1, 1, TAPS, 1))
-    return F.conv2d(x, kernel.view(1, 1, 1, TAPS)).reshape(b, c, h - TAPS + 1, w - TAPS + 1)
+    """[B, C, h, w] -> [B, C, h - 10, w - 10], as products with banded matrices: on a CPU a tenth of the time
+    of a convolution with one channel."""
+    rows, columns = (_band(side).to(x.device) for side in x.shape[2:])
+    return rows @ (x @ columns.T)
+
+
+@lru_cache
+def _band(side: int) -> Tensor:
+    """[side - 10, side]: the kernel in every row, one further to the right each time."""
+    out = side - TAPS + 1
+    taps = torch.as_tensor(KERNEL).expand(out, TAPS)
+    places = torch.arange(out)[:, None] + torch.arange(TAPS)
+    return torch.zeros(out, side).scatter_(1, places, taps)
 
 
 class WithStructure:
