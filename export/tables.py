@@ -100,7 +100,7 @@ def fit_tables(model: CodecModel, pictures: list[Tensor], seed: int = 0, crop: i
         groups.append((out.z_hat[0].numpy().astype(np.int16), z_bin[level]))
     priors = [_gaussian(s, int(k)) for s, k in zip(y_scales, shifts, strict=False)]
     priors += [_logistic(s, int(k)) for s, k in zip(z_scales, shifts[INDEX_COUNT:], strict=True)]
-    context = fit_context(look(groups), np.stack([_symbols(s) for s in z_scales]))
+    context = fit_context(look(groups), np.stack([symbol_probabilities(s) for s in z_scales]))
     unfitted = np.stack([quantise(p) for p in priors])
     z_row = (z_bin + INDEX_COUNT).astype(np.uint8)
     known = make_tables(unfitted, shifts, SKIP, z_row, context)
@@ -111,7 +111,7 @@ def fit_tables(model: CodecModel, pictures: list[Tensor], seed: int = 0, crop: i
     return make_tables(fitted, shifts, SKIP, z_row, context)
 
 
-def _symbols(scale: float) -> Array:
+def symbol_probabilities(scale: float) -> Array:
     """[255]: probabilities of -127..127 under the logistic density of training."""
     edges = np.arange(-127.5, 128)
     return np.diff(0.5 * (1 + np.tanh(edges / (2 * scale)))) + 1e-7

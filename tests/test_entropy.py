@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -272,3 +273,34 @@ def test_symbols_crc_covers_order_and_sign() -> None:
     assert crc == _core.crc32c(z.astype("<i2").tobytes() + y.astype("<i2").tobytes())
     assert crc != entropy.symbols_crc(0, z, -y)
     assert entropy.symbols_crc(crc, z, y) == _core.crc32c((z.tobytes() + y.tobytes()) * 2)
+
+
+def test_contexts_keep_no_references(with_context: CodingTables) -> None:
+    """Neither when they are made and used, nor when anything about them is refused."""
+    known, z_row = with_context.z_context, with_context.z_row[20].copy()
+    assert known is not None
+    z = drawn((8, 8), 3)
+    symbols, index = entropy.symbols_of_z(with_context, z, z_row)
+    payload = _core.encode_group(with_context.core, symbols, index)
+    arrays = [known.size, known.weight, known.activity, known.step, z_row, z, symbols, index]
+
+    def use() -> None:
+        context = _core.ZContext(Z, LOWEST, *arrays[:4])
+        context.symbols(z_row, z, symbols, index)
+        _core.GroupDecoder(with_context.core, payload).decode_z(context, z_row, z)
+        for refused in (
+            lambda: _core.ZContext(Z + 1, LOWEST, *arrays[:4]),
+            lambda: _core.ZContext(Z, LOWEST, known.size, known.weight, known.activity, known.size),
+            lambda: context.symbols(z_row, z[0], symbols, index),
+            lambda: context.symbols(z_row, z, symbols, index[:4]),
+            lambda: context.symbols(z_row, z, symbols, symbols),
+            lambda: _core.GroupDecoder(with_context.core, payload).decode_z(context, z_row[:2], z),
+        ):
+            with pytest.raises((ValueError, TypeError)):
+                refused()
+
+    use()
+    before = [sys.getrefcount(a) for a in arrays]
+    for _ in range(50):
+        use()
+    assert [sys.getrefcount(a) for a in arrays] == before

@@ -12,7 +12,7 @@ from aecodec import entropy  # noqa: E402
 from aecodec.tables import make_tables  # noqa: E402
 from aecodec.training.entropy_model import HyperPrior  # noqa: E402
 from aecodec.training.z_context import neighbours, passes  # noqa: E402
-from export.tables import _symbols, quantise  # noqa: E402
+from export.tables import quantise, symbol_probabilities  # noqa: E402
 from export.z_context import fit_context, look, predict  # noqa: E402
 
 LOWEST = 4
@@ -64,7 +64,7 @@ def test_a_prior_learns_what_neighbours_say() -> None:
 def test_a_fitted_context_makes_z_cheaper() -> None:
     """Other z than that of the fit; and the exporter's own prediction is the coder's."""
     row = np.array([16, 16, 12, 12])
-    priors = np.stack([_symbols(s) for s in SCALES])
+    priors = np.stack([symbol_probabilities(s) for s in SCALES])
     seen = look([(z.astype(np.int16), row) for z in drawn(150, 2)])
     context = fit_context(seen, priors)
     assert (context.weight[:, :2] > 40).all() and (np.abs(context.weight[:, 2:]) < 20).all()
