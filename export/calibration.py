@@ -7,7 +7,7 @@ whose gains change what the layers see."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ TOP = 255.0
 NARROWEST = 0.02
 """The smallest scale of a channel, as a share of the layer's largest: channels that hardly ever act would
 otherwise have nothing left for the day they do."""
+CLASSES = 16
+"""Of qualities, between which ranges may differ."""
 CUTS = np.linspace(0.3, 1.0, 15)
 TILTS = ((1.0, 1.0), (0.8, 1.0), (1.0, 0.8))
 """Shares of the lower and the upper end."""
@@ -32,21 +34,34 @@ TILTS = ((1.0, 1.0), (0.8, 1.0), (1.0, 0.8))
 
 @dataclass(frozen=True)
 class Range:
-    """Real value of the integer q of channel c: (q - zero[c]) * scale[c]. All are [C], zero in 0 .. 255."""
+    """Real value of the integer q of channel c: (q - zero[c]) * scale[c]. All are [C], zero in 0 .. 255 where
+    not shifted."""
 
     scale: Array
     zero: Array
     mean: Array | float = 0.0
     """Of the real values."""
+    covariance: Array | None = None
+    """[C, C], of the real values, where it is known."""
 
     def repeated(self, count: int) -> Range:
         """The channels `count` times, one set after the other."""
         mean = np.broadcast_to(self.mean, self.scale.shape)
-        return Range(*(np.tile(part, count) for part in (self.scale, self.zero, mean)))
+        return Range(*(np.tile(part, count) for part in (self.scale, self.zero, mean)))  # positions: unknown
 
     def times(self, level: Array) -> Range:
         """Of the same integers, where the real values are `level` [C] times these."""
-        return Range(self.scale * level, self.zero, self.mean * level)
+        covariance = None if self.covariance is None else self.covariance * np.outer(level, level)
+        return Range(self.scale * level, self.zero, self.mean * level, covariance)
+
+    def units(self) -> Range:
+        """Of the same integers, where the real values are the integers."""
+        return Range(np.ones(len(self.scale)), np.zeros(len(self.scale)))
+
+    def shifted(self, middle: Array) -> Range:
+        """Of the same integers, where the real values are larger by `middle` [C]; zeros may lie anywhere."""
+        zero, mean = self.zero - middle / self.scale, self.mean + middle
+        return replace(self, zero=zero, mean=mean)
 
 
 @torch.no_grad()
@@ -81,12 +96,16 @@ def collect(
             top, left = (int(rng.integers(max(1, side - CROP + 1))) for side in picture.shape[1:])
             x = picture[None, :, top : top + CROP, left : left + CROP].float() / 255
             x = x[:, :, : x.shape[2] // 64 * 64, : x.shape[3] // 64 * 64]
-            level = (LEVELS - 1) * (number + 0.5) / crops
-            model(x, torch.tensor([level]), exact=True, hard=True)
+            model(x, torch.tensor([float(levels_of(crops)[number])]), exact=True, hard=True)
     finally:
         for handle in handles:
             handle.remove()
     return {name: np.concatenate(parts, 1) for name, parts in kept.items()}
+
+
+def levels_of(crops: int) -> Array:
+    """[crops]: the quality level of each."""
+    return (LEVELS - 1) * (np.arange(crops) + 0.5) / crops
 
 
 def _read_by(layer: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
@@ -124,25 +143,59 @@ def by_channel(samples: Array, zero: float | None = None) -> Range:
     if zero is None:
         low, high = samples.min(1)[raised], samples.max(1)[raised]
         offset[raised] = np.clip(np.rint(127.5 - (low + high) / 2 / scale[raised]), 0, TOP)
-    return Range(scale, offset, mean_of(samples))
+    return Range(scale, offset, *_moments(samples))
 
 
 def of_all(samples: Array, zero: float | None = None) -> Range:
     """One range for all channels."""
     scale, offset = _search(samples.reshape(1, -1), zero)
     count = len(samples)
-    return Range(np.repeat(scale, count), np.repeat(offset, count), mean_of(samples))
+    return Range(np.repeat(scale, count), np.repeat(offset, count), *_moments(samples))
 
 
-def mean_of(samples: Array) -> Array:
-    """Samples [C, n] of `collect` -> [C], without the two ends of each crop that it adds."""
-    each = PER_CROP + 2
-    if samples.shape[1] % each:
-        return samples.mean(1)
-    return samples.reshape(len(samples), -1, each)[:, :, :PER_CROP].mean((1, 2))
+def _moments(samples: Array) -> tuple[Array, Array]:
+    """Samples [C, n] of `collect` -> mean [C] and covariance [C, C], without the ends of crops."""
+    if samples.shape[1] % (PER_CROP + 2) == 0:
+        samples = _by_crop(samples)[:, :, :PER_CROP].reshape(len(samples), -1)
+    return samples.mean(1), np.cov(samples, bias=True)
+
+
+def _by_crop(samples: Array) -> Array:
+    """[C, n] of `collect` -> [C, crops, PER_CROP + 2]."""
+    return samples.reshape(len(samples), -1, PER_CROP + 2)
+
+
+def swing_of(*samples: Array) -> Array:
+    """[CLASSES]: how far values reach in each class of qualities, relative to all, for tensors [C, n] of
+    `collect` that share their scales.  Its logarithm is a line: some crops of one class alone say little."""
+    found = []
+    for s in samples:
+        by_crop = _by_crop(np.abs(s) / levelled(s)[:, None])
+        found.append(np.log(np.quantile(by_crop, 0.999, axis=(0, 2)) + 1e-9))
+    level = levels_of(len(found[0]))
+    slope = np.polyfit(level, np.mean(found, 0), 1)[0]
+    middle = LEVELS * (np.arange(CLASSES) + 0.5) / CLASSES
+    swing: Array = np.exp(slope * (middle - level.mean()))
+    return swing
+
+
+def without_swing(samples: Array, swing: Array) -> Array:
+    """Samples [C, n] of `collect`, those of each crop divided by the swing of its quality."""
+    by_crop = _by_crop(samples)
+    of_crop = (levels_of(by_crop.shape[1]) * CLASSES / LEVELS).astype(int)
+    return (by_crop / swing[of_crop][:, None]).reshape(samples.shape)
 
 
 def levelled(*samples: Array) -> Array:
     """[C] factors that give all channels about the same reach, for tensors [C, n] that share their scales."""
     reach = np.stack([np.quantile(np.abs(s), 0.9999, axis=1) for s in samples]).max(0)
     return np.maximum(reach, NARROWEST * reach.max())
+
+
+def centred(*samples: Array) -> tuple[Array, Array]:
+    """[C] middles and [C] reaches on either side of them: `levelled` for channels that are far from 0, of
+    which a range around 0 would leave most steps unused."""
+    low = np.stack([np.quantile(s, 0.0001, axis=1) for s in samples]).min(0)
+    high = np.stack([np.quantile(s, 0.9999, axis=1) for s in samples]).max(0)
+    reach = (high - low) / 2
+    return (high + low) / 2, np.maximum(reach, NARROWEST * reach.max())

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import torch
 from torch import Tensor, nn
 
 from aecodec.training.model import CodecModel
 from aecodec.training.transforms import PATCH, Linear, half_order
 
 from .builder import Array, to_numpy
-from .calibration import Range, by_channel, collect, levelled, of_all
+from .calibration import Range, by_channel, collect, levelled, of_all, without_swing
 from .graphs import F32, finish_analysis, latents, patch_rows
 from .int8_builder import Int8Builder
 from .previews_int8 import preview_graphs
 from .prune import blocks_of
-from .trunk import Samples, Trunk, plain, twice_as_fine
+from .trunk import Samples, SwingingTrunk, Trunk, plain, twice_as_fine
 
 NHWC = (1, 1, 1, -1)
 MIDDLE = 128.0
@@ -73,27 +74,26 @@ def analysis(m: CodecModel, samples: Samples) -> onnx.ModelProto:
     trunk = Trunk(g, "g_a.blocks", m.g_a.blocks, samples)
     deep = Trunk(g, "g_a.deep", m.g_a.deep, samples)
     c = len(trunk.level)
-    h = g.patches(x, _divided(m.g_a.patch, trunk.level), 8, offset=-0.5)  # NCHW: C, H/8
+    h = g.patches(x, _giving(m.g_a.patch, trunk), 8, offset=-0.5)  # NCHW: C, H/8
     h = trunk.run(g.to_nhwc(h))  # H/8, W/8, C
-    gain = g.op("Mul", g.by_quality(quality, m.g_a.gain, NHWC), g.const(trunk.level))
-    h = g.gather(g.op("Mul", h, gain), 2, c)  # H/16, W/16, 4 C
-    weight, bias = deep.adding(*plain(m.g_a.down))
-    weight = weight.reshape(-1, c, 4).transpose(0, 2, 1).reshape(len(weight), -1)  # (c, i, j) -> (i, j, c)
-    h = deep.run(g.linear(h, weight, bias))  # H/16, W/16, 2 C
-    weight, bias = plain(m.g_a.head.conv, m.g_a.head.scale)
-    y = g.to_nchw(g.linear(h, weight * deep.level, bias))  # NCHW: N, H/16
+    gain = g.by_quality(quality, m.g_a.gain, NHWC)
+    middle = g.op("Mul", gain, g.const(trunk.middle))
+    h = g.gather(g.op("Mul", h, g.op("Mul", gain, g.const(trunk.level))), 2, c)  # H/16, W/16, 4 C
+    weight, bias = deep.giving(*plain(m.g_a.down))
+    weight = weight.reshape(-1, c, 4)
+    around = g.op("Add", g.op("MatMul", middle, g.const(weight.sum(2).T)), g.const(bias))  # 1, 1, 2 C
+    weight = weight.transpose(0, 2, 1).reshape(len(weight), -1)  # (c, i, j) -> (i, j, c)
+    h = deep.run(g.op("Add", g.linear(h, weight), around))  # H/16, W/16, 2 C
+    y = g.to_nchw(g.linear(h, *deep.reading(*plain(m.g_a.head.conv, m.g_a.head.scale))))  # NCHW: N, H/16
     if m.g_a.shortcut is not None:
         y = g.op("Add", y, g.patches(x, m.g_a.shortcut.conv, 16, m.g_a.shortcut.scale, offset=-0.5))
     return finish_analysis(g, m, "relu", y, quality)
 
 
-def _divided(layer: nn.Conv2d, level: Array) -> nn.Conv2d:
-    import torch
-
-    rows = torch.from_numpy(level).float()
+def _giving(layer: nn.Conv2d, trunk: Trunk) -> nn.Conv2d:
+    weight, bias = (torch.from_numpy(part).float() for part in trunk.giving(*plain(layer)))
     copy = nn.Conv2d(layer.in_channels, layer.out_channels, 1)
-    copy.weight = nn.Parameter(layer.weight.detach() / rows[:, None, None, None])
-    copy.bias = nn.Parameter(layer.bias.detach() / rows)
+    copy.weight, copy.bias = nn.Parameter(weight[:, :, None, None]), nn.Parameter(bias)
     return copy
 
 
@@ -102,21 +102,23 @@ def synthesis(m: CodecModel, samples: Samples) -> onnx.ModelProto:
     y_hat, quality = latents(g, m, "relu")  # NCHW: N, H/16
     y_hat = g.to_nhwc(y_hat)
     deep = Trunk(g, "g_s.deep", m.g_s.deep, samples, "g_s.up")
-    trunk = Trunk(g, "g_s.blocks", m.g_s.blocks, samples, "g_s.control")
+    trunk = SwingingTrunk(g, "g_s.blocks", m.g_s.blocks, samples, "g_s.control")
+    g.quality_class(quality)
 
-    h = g.linear(y_hat, *deep.adding(*plain(m.g_s.patch)))
-    q, seen = deep.rounded(deep.run(h), "g_s.up")  # H/16, W/16, 2 C
-    h = twice_as_fine(g, q, m.g_s.up, None, seen)
-    gain = g.op("Mul", g.by_quality(quality, m.g_s.gain, NHWC), g.const(1 / trunk.level))
+    h = g.linear(y_hat, *deep.giving(*plain(m.g_s.patch)))
+    q, seen = deep.rounded_alone(deep.run(h), "g_s.up")  # H/16, W/16, 2 C
+    h = twice_as_fine(g, q, m.g_s.up, seen)
+    smaller = g.chosen(1 / (trunk.swing[:, None] * trunk.level))
+    gain = g.op("Mul", g.by_quality(quality, m.g_s.gain, NHWC), smaller)
     h = trunk.run(g.op("Mul", h, gain))  # H/8, W/8, C
 
     features, seen = trunk.rounded(h, "g_s.control")
-    picture = g.to_float(features, *_head(m.g_s.head), seen)  # H/8, W/8, 192
+    picture = g.to_float(features, *_head(m.g_s.head), seen, trunk.swing)  # H/8, W/8, 192
     linear = _linear(g, m, y_hat, quality, samples)
     if linear is not None:
         picture = g.op("Add", picture, linear)
     picture = g.spread(picture, 4, 12)  # H/2, W/2, 12
-    picture = _refined(g, m, picture, features, seen, samples)  # H/2, 6, W/2, 2: (i, c) and j apart
+    picture = _refined(g, m, picture, features, seen, trunk, samples)  # H/2, 6, W/2, 2: (i, c) and j apart
     x_hat = g.op("Clip", g.op("Add", picture, g.const(0.5)), g.const(0.0), g.const(1.0))
     rows = g.reshape(g.op("Squeeze", x_hat, g.const([0], np.int64)), [0, 2, 3, -1])  # H/2, i, c, W
     x_hat = g.reshape(g.op("Transpose", rows, perm=[2, 0, 1, 3]), [1, 3, -1, 0])
@@ -155,14 +157,21 @@ def _linear(g: Int8Builder, m: CodecModel, y_hat: str, quality: str, samples: Sa
 
 
 def _refined(
-    g: Int8Builder, m: CodecModel, picture: str, features: str, seen: Range, samples: Samples
+    g: Int8Builder,
+    m: CodecModel,
+    picture: str,
+    features: str,
+    seen: Range,
+    trunk: SwingingTrunk,
+    samples: Samples,
 ) -> str:
-    """picture [1, H/2, W/2, 12], features q -> the refined picture [1, H/2, 6, W/2, 2]."""
+    """picture [1, H/2, W/2, 12], features q of `trunk` -> the refined picture [1, H/2, 6, W/2, 2]."""
     refine = m.g_s.refine
     width = refine.sense.out_channels
     hidden = by_channel(samples["g_s.correct"], 0.0)
     sensed = of_all(samples["g_s.sense:out"] / hidden.scale[:, None])
-    control = samples["g_s.control:out"].reshape(16, width, -1) / hidden.scale[:, None]
+    control = without_swing(samples["g_s.control:out"], trunk.swing)
+    control = control.reshape(16, width, -1) / hidden.scale[:, None]
     steered = of_all(control.transpose(1, 0, 2).reshape(width, -1))
 
     given = of_all(samples["g_s.sense"], MIDDLE)
@@ -170,8 +179,8 @@ def _refined(
     in_hidden = sensed.times(hidden.scale)
     a = g.conv3(g.quantise(picture, given), sense, np.zeros(width), given, in_hidden)
     in_hidden = steered.times(hidden.scale).repeated(16)
-    b = g.spread(g.pointwise(features, *plain(refine.control), seen, in_hidden), 4, width)
-    q = g.add_relu(a, sensed, b, steered)  # H/2, W/2, 16
+    b = g.spread(g.pointwise(features, *trunk.inside(refine.control), seen, in_hidden), 4, width)
+    q = g.add_relu(a, sensed, b, steered, trunk.swing)  # H/2, W/2, 16
 
     # 16 rows, the last 4 empty: with 12 the kernel takes five times as long
     weight, bias = (to_numpy(t)[PIXELS] * refine.scale for t in (refine.correct.weight, refine.correct.bias))

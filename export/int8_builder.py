@@ -11,20 +11,39 @@ between QuantizeLinear and DequantizeLinear keeps a transposition around nearly 
 from __future__ import annotations
 
 import numpy as np
-from onnx import helper
-from torch import nn
+from onnx import TensorProto, helper
 
-from .builder import OPSET, Array, GraphBuilder, to_numpy
-from .calibration import Range
+from aecodec.training.layers import LEVELS
+
+from .builder import OPSET, Array, GraphBuilder
+from .calibration import CLASSES, Range
+from .rounding import lost, to_least_error, to_nearest
 
 CONTRIB = "com.microsoft"
-LARGEST = 127
 
 
 class Int8Builder(GraphBuilder):
     """Tensors called q are uint8 [1, h, w, C]; all others are float [1, h, w, C] where not said otherwise."""
 
     domains = (("", OPSET), (CONTRIB, 1))
+    row = ""
+    """Number of the class of qualities, once `quality_class` made it."""
+
+    def quality_class(self, quality: str) -> None:
+        """From here on biases may be [CLASSES, O]: rows by quality.  They make
+        ONNX Runtime take its second fastest convolution."""
+        number = self.op("Mul", quality, self.const(CLASSES / LEVELS))
+        number = self.op("Clip", number, self.const(0.0), self.const(CLASSES - 1.0))
+        self.row = self.reshape(self.op("Cast", number, to=TensorProto.INT64), [])
+
+    def chosen(self, values: Array, kind: type = np.float32) -> str:
+        """A constant [O], or the row for this quality of [CLASSES, O]; of [CLASSES, 1] a scalar."""
+        if values.ndim == 1:
+            return self.const(values, kind)
+        if not self.row:
+            raise ValueError(f"{self.name}: values by quality before quality_class()")
+        table = self.const(values[:, 0] if values.shape[1] == 1 else values, kind)
+        return self.op("Gather", table, self.row, axis=0)
 
     def contrib(self, kind: str, *inputs: str, **attributes: object) -> str:
         self.count += 1
@@ -48,35 +67,38 @@ class Int8Builder(GraphBuilder):
         return self.op("DequantizeLinear", q, scale, zero)
 
     def pointwise(self, q: str, weight: Array, bias: Array, seen: Range, given: Range) -> str:
-        """1x1 convolution, weight [O, I] -> q; values below and above `given` are cut."""
-        kernel, steps = _integers(weight * seen.scale / given.scale[:, None])
+        """1x1 convolution, weight [O, I] and bias [O] or [CLASSES, O] -> q, cut to `given`."""
+        kernel, steps = to_least_error(weight * seen.scale / given.scale[:, None], seen)
         bias = bias / given.scale + given.zero - kernel.astype(np.float64) @ seen.zero * steps
         bias = bias + lost(weight * seen.scale / given.scale[:, None], kernel, steps, seen)
         return self._convolve(q, kernel[:, :, None, None], steps, bias, 0)
 
-    def depthwise3(self, q: str, layer: nn.Conv2d, seen: Range, given: Range) -> str:
-        """3x3 depthwise convolution -> q. seen.zero is 0, which is what the border is filled with."""
-        weight = to_numpy(layer.weight) * (seen.scale / given.scale)[:, None, None, None]
-        kernel, steps = _integers(weight)
+    def depthwise3(self, q: str, weight: Array, seen: Range, given: Range) -> str:
+        """3x3 depthwise convolution without bias, weight [C, 1, 3, 3] -> q. seen.zero is 0, which is what the
+        border is filled with."""
+        weight = weight * (seen.scale / given.scale)[:, None, None, None]
+        kernel, steps = to_nearest(weight)
         error = (weight - kernel * steps[:, None, None, None]).sum((1, 2, 3))
-        bias = to_numpy(layer.bias) / given.scale + given.zero + error * seen.mean / seen.scale
+        bias = given.zero + error * seen.mean / seen.scale
         return self._convolve(q, kernel, steps, bias, 0, groups=len(kernel))
 
     def conv3(self, q: str, weight: Array, bias: Array, seen: Range, given: Range) -> str:
         """3x3 convolution, weight [O, I, 3, 3] -> q. All of seen.zero are the same."""
         weight = weight * seen.scale[None, :, None, None] / given.scale[:, None, None, None]
-        kernel, steps = _integers(weight)
+        kernel, steps = to_nearest(weight)
         bias = bias / given.scale + given.zero + lost(weight, kernel, steps, seen)
         return self._convolve(q, kernel, steps, bias, int(seen.zero[0]))
 
-    def to_float(self, q: str, weight: Array, bias: Array, seen: Range) -> str:
-        """1x1 convolution, weight [O, I] -> float: what it gives is not rounded."""
-        kernel, steps = _integers(weight * seen.scale)
-        bias = bias - kernel.astype(np.float64) @ seen.zero * steps
-        bias = bias + lost(weight * seen.scale, kernel, steps, seen)
-        one, zero = self.scalar(1.0), self.scalar(0, np.uint8)
-        zeros = self.const(np.zeros(len(kernel)), np.int8)
-        inputs = (self.const(kernel.T, np.int8), one, self.const(steps), zero, zeros, self.const(bias))
+    def to_float(self, q: str, weight: Array, bias: Array, seen: Range, swing: Array | None = None) -> str:
+        """1x1 convolution, weight [O, I] -> float: what it gives is not rounded.
+
+        swing [CLASSES]: real values are larger than `seen` says by this factor."""
+        kernel, steps = to_least_error(weight * seen.scale, seen)
+        moved = lost(weight * seen.scale, kernel, steps, seen) - kernel.astype(np.float64) @ seen.zero * steps
+        larger = self.scalar(1.0) if swing is None else self.chosen(swing[:, None])
+        bias = bias + (moved if swing is None else moved * swing[:, None])
+        zero, zeros = self.scalar(0, np.uint8), self.const(np.zeros(len(kernel)), np.int8)
+        inputs = (self.const(kernel.T, np.int8), larger, self.const(steps), zero, zeros, self.chosen(bias))
         return self.contrib("MatMulIntegerToFloat", q, *inputs)
 
     def linear(self, x: str, weight: Array, bias: Array | None = None) -> str:
@@ -97,11 +119,14 @@ class Int8Builder(GraphBuilder):
                 shifted.append(self.op("Slice", padded, *limits, axes))
         return self.op("Concat", *shifted, axis=3)
 
-    def add_relu(self, a: str, seen_a: Range, b: str, seen_b: Range) -> str:
-        """max(a + b, 0) of two q whose ranges are the same for all channels -> q of scale 1 and zero 0."""
+    def add_relu(self, a: str, seen_a: Range, b: str, seen_b: Range, swing: Array) -> str:
+        """max(a + swing b, 0) of two q whose ranges are the same for all channels -> q of scale 1 and zero 0.
+
+        swing: [CLASSES]."""
+        scales = (self.scalar(seen_a.scale[0]), self.chosen(swing[:, None] * seen_b.scale[0]))
         inputs = []
-        for q, seen in ((a, seen_a), (b, seen_b)):
-            inputs += [q, self.scalar(seen.scale[0]), self.scalar(seen.zero[0], np.uint8)]
+        for q, scale, seen in ((a, scales[0], seen_a), (b, scales[1], seen_b)):
+            inputs += [q, scale, self.scalar(seen.zero[0], np.uint8)]
         return self.contrib("QLinearAdd", *inputs, self.scalar(1.0), self.scalar(0, np.uint8))
 
     def _convolve(self, q: str, kernel: Array, steps: Array, bias: Array, zero: int, groups: int = 1) -> str:
@@ -115,23 +140,9 @@ class Int8Builder(GraphBuilder):
             "QLinearConv",
             *(q, one, self.scalar(zero, np.uint8)),
             *(self.const(kernel, np.int8), self.const(steps), zeros),
-            *(one, nothing, self.const(integers, np.int32)),
+            *(one, nothing, self.chosen(integers, np.int32)),
             kernel_shape=[k, k],
             pads=[k // 2] * 4,
             group=groups,
             channels_last=1,
         )
-
-
-def lost(weight: Array, kernel: Array, steps: Array, seen: Range) -> Array:
-    """What rounding the weights [O, I, ...] takes from the outputs' means, in their units: [O]. Inputs whose
-    mean is far from 0 add all the small errors up (Nagel et al., the same paper, "bias correction")."""
-    error = weight - kernel * steps.reshape(-1, *[1] * (weight.ndim - 1))
-    return error.reshape(*weight.shape[:2], -1).sum(2) @ (seen.mean / seen.scale)
-
-
-def _integers(weight: Array) -> tuple[Array, Array]:
-    """[O, ...] -> -127 .. 127, and the step of each row."""
-    largest = np.abs(weight.reshape(len(weight), -1)).max(1)
-    steps = np.where(largest > 0, largest, 1) / LARGEST
-    return np.rint(weight / steps.reshape(-1, *[1] * (weight.ndim - 1))), steps

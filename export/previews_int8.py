@@ -12,7 +12,6 @@ import onnx
 from aecodec.training.model import CodecModel
 from aecodec.training.transforms import Lapped, Linear
 
-from .builder import Array
 from .calibration import Range
 from .graphs import F32
 from .int8_builder import Int8Builder
@@ -47,13 +46,13 @@ def latents(g: Int8Builder, m: CodecModel, samples: Samples, count: int) -> tupl
     h = g.to_nhwc(g.blocks(h, h_s.blocks1, "relu"))
     q, seen = rounded_by_channel(g, h, samples["h_s.up2"])
     trunk = Trunk(g, "h_s.blocks2", h_s.blocks2, samples, "h_s.head")
-    phi = trunk.run(twice_as_fine(g, q, h_s.up2, trunk.level, seen))
+    phi = trunk.run(twice_as_fine(g, q, h_s.up2, seen, trunk))
     of_phi, seen = trunk.rounded(phi, "h_s.head")  # the context reads it, too
-    mu_1, leading_1 = _means(g, h_s.head, of_phi, seen, phi, trunk.level, count)
+    mu_1, leading_1 = _means(g, h_s.head, of_phi, seen, phi, trunk, count)
     y_1 = _masked(g, g.op("Add", mu_1, steps), first, n)
 
     context = Trunk(g, "context.blocks", m.context.blocks, samples, "context.head")
-    weight, bias = context.adding(*plain(m.context.patch))
+    weight, bias = context.giving(*plain(m.context.patch))
     width = weight.shape[1] - n
     q, of_y = rounded_by_channel(g, y_1, samples["context.patch"][width:])
     parts = (
@@ -62,7 +61,7 @@ def latents(g: Int8Builder, m: CodecModel, samples: Samples, count: int) -> tupl
     )
     h = context.run(g.op("Add", *parts))
     q, seen = context.rounded(h, "context.head")
-    mu_2, leading_2 = _means(g, m.context.head, q, seen, h, context.level, count)
+    mu_2, leading_2 = _means(g, m.context.head, q, seen, h, context, count)
     y_2 = _masked(g, g.op("Add", mu_2, steps), second, n)
 
     both = g.op("Mul", gain, g.by_quality(quality, m.inverse_gain, NHWC))
@@ -73,11 +72,11 @@ def latents(g: Int8Builder, m: CodecModel, samples: Samples, count: int) -> tupl
 
 
 def _means(
-    g: Int8Builder, head: Linear, q: str, seen: Range, trunk: str, level: Array, count: int
+    g: Int8Builder, head: Linear, q: str, seen: Range, x: str, trunk: Trunk, count: int
 ) -> tuple[str, str]:
-    """mu of all channels from the integers, of the leading ones from the trunk that `level` divides."""
+    """mu of all channels from the integers, of the leading ones from the trunk x itself."""
     weight, bias = plain(head.conv, head.scale)
-    return g.to_float(q, weight, bias, seen), g.linear(trunk, weight[:count] * level, bias[:count])
+    return g.to_float(q, weight, bias, seen), g.linear(x, *trunk.reading(weight[:count], bias[:count]))
 
 
 def _leading(g: Int8Builder, x: str, count: int) -> str:

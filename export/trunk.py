@@ -6,7 +6,7 @@ import numpy as np
 from torch import nn
 
 from .builder import Array, to_numpy
-from .calibration import Range, by_channel, levelled, of_all
+from .calibration import Range, by_channel, centred, levelled, of_all, swing_of, without_swing
 from .int8_builder import Int8Builder
 from .prune import blocks_of
 
@@ -20,27 +20,61 @@ def plain(layer: nn.Conv2d, scale: float = 1.0) -> tuple[Array, Array]:
 
 
 class Trunk:
-    """A chain of blocks on a float trunk that is kept divided by `level` [C]: all channels have one reach,
-    and one scale serves them all where a branch rounds them."""
+    """A chain of blocks on a float trunk that is kept as (x - middle) / level, both [C]: all channels have
+    one reach, and one scale serves them all where a branch rounds them.
+
+    Where `swing` [CLASSES] is not None, all of the trunk and its branches is divided by the swing of the
+    quality at hand, too, so that one range fits every quality: layers and ReLU need no more for that than
+    biases divided by it."""
+
+    swing: Array | None = None
 
     def __init__(self, g: Int8Builder, name: str, stage: nn.Module, samples: Samples, *ends: str):
         """ends: names of the layers behind the chain that read the trunk."""
-        self.g, self.name, self.blocks, self.samples = g, name, blocks_of(stage), samples
-        seen = [samples[f"{name}.{i}.{kind}"] for i, kind in self._branches()]
-        self.level = levelled(*seen, *(samples[end] for end in ends))
+        self.g, self.name, self.blocks, self.ends = g, name, blocks_of(stage), ends
+        spatial = {f"{name}.{i}.mix_out": b.spatial for i, b in enumerate(self.blocks) if b.mix_in}
+        # the bias of a depthwise layer is left to the layer behind it: see `run`
+        self.samples = samples | {k: samples[k] - to_numpy(c.bias)[:, None] for k, c in spatial.items()}
+        self.middle, self.level = centred(*self._seen())
 
-    def _branches(self) -> list[tuple[int, str]]:
+    def _seen(self) -> list[Array]:
         kinds = ("mix_in", "expand")
-        return [(i, k) for i, b in enumerate(self.blocks) for k in kinds if getattr(b, k) is not None]
+        branches = [f"{self.name}.{i}.{k}" for i, b in enumerate(self.blocks) for k in kinds if getattr(b, k)]
+        return [self.samples[name] for name in (*branches, *self.ends)]
 
     def rounded(self, x: str, reader: str) -> tuple[str, Range]:
         """The trunk as q for one of its readers."""
-        given = of_all(self.samples[reader] / self.level[:, None])
-        return self.g.quantise(x, given), given.times(self.level)
+        given = of_all((self.samples[reader] - self.middle[:, None]) / self.level[:, None])
+        return self.g.quantise(x, given), given.times(self.level).shifted(self.middle)
 
-    def adding(self, weight: Array, bias: Array) -> tuple[Array, Array]:
-        """A layer that gives the trunk, or a part of it."""
+    def rounded_alone(self, x: str, reader: str) -> tuple[str, Range]:
+        """The same with a range for each channel, for two more passes over the trunk."""
+        given = by_channel(self.samples[reader] - self.middle[:, None])
+        x = self.g.op("Mul", x, self.g.const(self.level / given.scale))
+        x = self.g.op("Add", x, self.g.const(given.zero))
+        return self.g.quantise(x, given.units()), given.shifted(self.middle)
+
+    def giving(self, weight: Array, bias: Array) -> tuple[Array, Array]:
+        """The layer that gives the trunk."""
+        return weight / self.level[:, None], (bias - self.middle) / self.level
+
+    def adding(self, layer: nn.Conv2d, before: Array | float = 0.0) -> tuple[Array, Array]:
+        """A layer that gives a part of it; before [I]: added to its inputs."""
+        weight, bias = plain(layer)
+        bias = self._swung(bias + weight @ np.broadcast_to(before, weight.shape[1]))
         return weight / self.level[:, None], bias / self.level
+
+    def reading(self, weight: Array, bias: Array) -> tuple[Array, Array]:
+        """A layer in float that reads it."""
+        return weight * self.level, bias + weight @ self.middle
+
+    def inside(self, layer: nn.Conv2d) -> tuple[Array, Array]:
+        """Weight and bias of a layer of a branch."""
+        weight, bias = plain(layer)
+        return weight, self._swung(bias)
+
+    def _swung(self, bias: Array) -> Array:
+        return bias if self.swing is None else bias / self.swing[:, None]
 
     def run(self, x: str) -> str:
         for number, block in enumerate(self.blocks):
@@ -49,18 +83,33 @@ class Trunk:
                 hidden = by_channel(self.samples[f"{site}.spatial"], 0.0)
                 mixed = by_channel(self.samples[f"{site}.mix_out"])
                 q, seen = self.rounded(x, f"{site}.mix_in")
-                q = self.g.pointwise(q, *plain(block.mix_in), seen, hidden)
-                q = self.g.depthwise3(q, block.spatial, hidden, mixed)
-                x = self.g.op("Add", x, self.g.to_float(q, *self.adding(*plain(block.mix_out)), mixed))
+                q = self.g.pointwise(q, *self.inside(block.mix_in), seen, hidden)
+                q = self.g.depthwise3(q, to_numpy(block.spatial.weight), hidden, mixed)
+                out = self.adding(block.mix_out, to_numpy(block.spatial.bias))
+                x = self.g.op("Add", x, self.g.to_float(q, *out, mixed))
             if block.expand is not None:
                 hidden = by_channel(self.samples[f"{site}.contract"], 0.0)
                 q, seen = self.rounded(x, f"{site}.expand")
-                q = self.g.pointwise(q, *plain(block.expand), seen, hidden)
-                x = self.g.op("Add", x, self.g.to_float(q, *self.adding(*plain(block.contract)), hidden))
+                q = self.g.pointwise(q, *self.inside(block.expand), seen, hidden)
+                x = self.g.op("Add", x, self.g.to_float(q, *self.adding(block.contract), hidden))
             constant = getattr(block, "constant", None)
             if constant is not None and constant.any():
-                x = self.g.op("Add", x, self.g.const(to_numpy(constant) / self.level))
+                x = self.g.op("Add", x, self.g.chosen(self._swung(to_numpy(constant)) / self.level))
         return x
+
+
+class SwingingTrunk(Trunk):
+    """One whose reach depends on the quality.  Its middles are 0: taking them away would be one more pass."""
+
+    swing: Array
+
+    def __init__(self, g: Int8Builder, name: str, stage: nn.Module, samples: Samples, *ends: str):
+        super().__init__(g, name, stage, samples, *ends)
+        self.swing = swing_of(*self._seen())
+        own = [key for key in samples if key.startswith(f"{name}.") or key in ends]
+        self.samples |= {key: without_swing(self.samples[key], self.swing) for key in own}
+        self.level = levelled(*self._seen())
+        self.middle = np.zeros(len(self.level))
 
 
 def rounded_by_channel(g: Int8Builder, x: str, samples: Array) -> tuple[str, Range]:
@@ -70,12 +119,13 @@ def rounded_by_channel(g: Int8Builder, x: str, samples: Array) -> tuple[str, Ran
     return g.quantise(g.op("Mul", x, g.const(1 / reach)), given), given.times(reach)
 
 
-def twice_as_fine(g: Int8Builder, q: str, layer: nn.Conv2d, level: Array | None, seen: Range) -> str:
-    """A layer of 4 C outputs -> [1, 2 h, 2 w, C] in float, divided by `level` [C]."""
+def twice_as_fine(g: Int8Builder, q: str, layer: nn.Conv2d, seen: Range, trunk: Trunk | None = None) -> str:
+    """A layer of 4 C outputs -> [1, 2 h, 2 w, C] in float, which gives `trunk`."""
     weight, bias = plain(layer)
     c = len(bias) // 4
-    places = np.arange(4 * c).reshape(c, 4).T.ravel()  # (c, i, j) -> (i, j, c)
-    if level is not None:
-        steps = np.repeat(level, 4)
-        weight, bias = weight / steps[:, None], bias / steps
-    return g.spread(g.to_float(q, weight[places], bias[places], seen), 2, c)
+    # (c, i, j) -> (i, j, c)
+    weight, bias = (part.reshape(c, 4, -1).swapaxes(0, 1) for part in (weight, bias))
+    if trunk is not None:
+        level, middle = trunk.level[:, None], trunk.middle[:, None]
+        weight, bias = weight / level, (bias - middle) / level
+    return g.spread(g.to_float(q, weight.reshape(4 * c, -1), bias.ravel(), seen), 2, c)

@@ -160,7 +160,7 @@ def test_layers_compute_what_the_float_ones_do() -> None:
         return g.conv3(q, kernel, bias, even, given)
 
     def depthwise3(g: Int8Builder, q: str) -> str:
-        return g.depthwise3(q, deep, even, given)
+        return g.depthwise3(q, deep.weight.detach().numpy(), even, given)
 
     even = Range(seen.scale, np.full(32, 128.0))
     x = torch.from_numpy((q - 128.0) * seen.scale).permute(0, 3, 1, 2)
@@ -172,7 +172,7 @@ def test_layers_compute_what_the_float_ones_do() -> None:
     assert np.abs(found - wanted).max() < 0.03 * np.abs(wanted).max()
 
     even = Range(seen.scale, np.zeros(32))
-    deep = nn.Conv2d(32, 32, 3, padding=1, groups=32)
+    deep = nn.Conv2d(32, 32, 3, padding=1, groups=32, bias=False)
     with torch.no_grad():
         x = torch.from_numpy(q * seen.scale).float().permute(0, 3, 1, 2)
         wanted = deep(x).permute(0, 2, 3, 1).numpy()
@@ -191,7 +191,7 @@ def test_biases_make_up_for_rounded_weights() -> None:
     assert np.array_equal(known.times(scale).mean, known.mean * scale)
     weight, bias = rng.normal(size=(48, 32)), rng.normal(size=48)
     wide = rng.normal(size=(48, 32, 3, 3))
-    deep = nn.Conv2d(32, 32, 3, groups=32)
+    deep = nn.Conv2d(32, 32, 3, groups=32, bias=False)
     given = Range(np.full(48, 4.0), np.full(48, 128.0))
     narrow = Range(np.full(32, 0.1), np.full(32, 128.0))
     dense = torch.from_numpy(x).permute(0, 3, 1, 2)
@@ -211,7 +211,7 @@ def test_biases_make_up_for_rounded_weights() -> None:
             return g.conv3(q, wide, bias, seen, given)
 
         def depthwise3(g: Int8Builder, q: str) -> str:
-            return g.depthwise3(q, deep, seen, narrow)
+            return g.depthwise3(q, deep.weight.detach().numpy(), seen, narrow)
 
         found = [layer(to_float, 32, seen, q)]
         found.append((layer(pointwise, 32, seen, q) - given.zero) * given.scale)

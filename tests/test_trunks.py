@@ -1,0 +1,215 @@
+"""Export: 8-bit trunks far from 0 or reaching differently far by quality; weights rounded for inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+ort = pytest.importorskip("onnxruntime")
+
+from onnx import TensorProto  # noqa: E402
+from torch import nn  # noqa: E402
+
+from aecodec.training.layers import LEVELS, Block  # noqa: E402
+from export.calibration import CLASSES, PER_CROP, Range, centred, levels_of, swing_of, without_swing  # noqa: E402
+from export.int8_builder import Int8Builder  # noqa: E402
+from export.rounding import lost, to_least_error, to_nearest  # noqa: E402
+from export.trunk import SwingingTrunk, Trunk, plain, twice_as_fine  # noqa: E402
+
+CROPS = 2 * CLASSES
+WIDTH = 16
+
+
+def correlated(rng: np.random.Generator, count: int, mean: float) -> np.ndarray:
+    """[24, count]: inputs of which a few causes explain nearly all."""
+    mixed = rng.normal(size=(24, 4)) @ rng.normal(size=(4, count))
+    return mixed + 0.2 * rng.normal(size=(24, count)) + mean
+
+
+def test_weights_are_rounded_for_the_inputs_at_hand() -> None:
+    rng = np.random.default_rng(0)
+    x = correlated(rng, 4000, 50.0)
+    scale = rng.uniform(0.02, 0.08, 24)
+    seen = Range(scale, np.zeros(24), x.mean(1), np.cov(x, bias=True))
+    weight = rng.normal(size=(40, 24)) * scale
+
+    def error(kernel: np.ndarray, steps: np.ndarray) -> float:
+        off = (weight - kernel * steps[:, None]) @ (fresh / scale[:, None])
+        off -= lost(weight, kernel, steps, seen)[:, None]
+        return float(np.square(off).mean())
+
+    fresh = correlated(np.random.default_rng(0), 4000, 50.0)[:, ::-1]
+    plain_kernel, plain_steps = to_nearest(weight)
+    kernel, steps = to_least_error(weight, seen)
+    assert np.array_equal(steps, plain_steps) and not np.array_equal(kernel, plain_kernel)
+    assert np.array_equal(kernel, np.rint(kernel)) and np.abs(kernel).max() <= 127
+    assert np.abs(kernel - weight / steps[:, None]).max() < 8
+    assert error(kernel, steps) < 0.35 * error(plain_kernel, plain_steps)
+
+
+def test_inputs_that_vary_alone_or_are_unknown_are_rounded_to_the_nearest() -> None:
+    rng = np.random.default_rng(1)
+    weight, scale = rng.normal(size=(8, 24)), rng.uniform(0.1, 1, 24)
+    nearest = to_nearest(weight)[0]
+    alone = Range(scale, np.zeros(24), 0.0, np.diag(rng.uniform(0.1, 9, 24)))
+    for seen in (alone, Range(scale, np.zeros(24))):
+        assert np.array_equal(to_least_error(weight, seen)[0], nearest)
+    assert not to_least_error(np.zeros((3, 24)), alone)[0].any()
+
+
+def test_covariances_follow_the_units() -> None:
+    rng = np.random.default_rng(2)
+    x, level, middle = rng.normal(size=(3, 50)), np.array([2.0, 3.0, 0.5]), np.array([1.0, -4.0, 9.0])
+    seen = Range(np.ones(3), np.zeros(3), x.mean(1), np.cov(x, bias=True)).times(level).shifted(middle)
+    real = x * level[:, None] + middle[:, None]
+    assert np.allclose(seen.mean, real.mean(1)) and np.allclose(seen.covariance, np.cov(real, bias=True))
+    assert np.allclose((7 - seen.zero) * seen.scale, 7 * level + middle)
+    assert seen.repeated(9).covariance is None
+
+
+def swinging(rng: np.random.Generator, channels: int, factor: float) -> np.ndarray:
+    """Samples as `collect` has them, `factor` times as far at the lowest quality as at the highest."""
+    shrink = factor ** (-levels_of(CROPS) / (LEVELS - 1))
+    samples = rng.normal(size=(channels, CROPS, PER_CROP + 2)) * shrink[:, None]
+    return samples.reshape(channels, -1)
+
+
+def test_a_swing_is_found_and_taken_away() -> None:
+    samples = swinging(np.random.default_rng(3), 6, 8.0)
+    swing = swing_of(samples, 5 * samples)
+    assert swing.shape == (CLASSES,) and (np.diff(swing) < 0).all()
+    assert swing[0] / swing[-1] == pytest.approx(8.0 ** ((CLASSES - 1) / CLASSES), rel=0.1)
+    before, after = (s.reshape(6, CROPS, -1).std((0, 2)) for s in (samples, without_swing(samples, swing)))
+    assert after.max() / after.min() < 1.3 < 6 < before.max() / before.min()
+
+
+def test_the_middle_of_a_channel_lies_between_its_ends() -> None:
+    samples = np.stack([np.linspace(90, 110, 5000), np.linspace(-3, 1, 5000)])
+    middle, reach = centred(samples[:, :2500], samples[:, 2500:])
+    assert middle == pytest.approx([100, -1], rel=0.01) and reach == pytest.approx([10, 2], rel=0.01)
+
+
+def stage_and_samples() -> tuple[nn.Sequential, nn.Conv2d, dict[str, np.ndarray]]:
+    """A block behind which a layer reads, and what they see at all qualities: trunks far from 0."""
+    torch.manual_seed(4)
+    stage, reader = nn.Sequential(Block(WIDTH)), nn.Conv2d(WIDTH, 4 * WIDTH, 1)
+    block = stage[0]
+    with torch.no_grad():
+        for layer in (block.mix_in, block.spatial, block.mix_out, block.expand, block.contract):
+            layer.bias.normal_(std=0.5)
+    kept: dict[str, list[np.ndarray]] = {}
+
+    def keep(name: str) -> object:
+        def hook(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            flat = inputs[0].transpose(0, 1).flatten(1)
+            kept.setdefault(name, []).append(flat[:, : PER_CROP + 2].detach().numpy().astype(float))
+
+        return hook
+
+    kinds = ("mix_in", "spatial", "mix_out", "expand", "contract")
+    for kind in kinds:
+        getattr(block, kind).register_forward_pre_hook(keep(f"trunk.0.{kind}"))
+    reader.register_forward_pre_hook(keep("reader"))
+    with torch.no_grad():
+        for level in levels_of(CROPS):
+            reader(stage(inputs(level)))
+    return stage, reader, {name: np.concatenate(parts, 1) for name, parts in kept.items()}
+
+
+def inputs(level: float, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed + int(level * 100))
+    reach = 6.0 ** (1 - level / (LEVELS - 1))
+    return torch.randn(1, WIDTH, 12, 12, generator=generator) * reach
+
+
+def graph_of(
+    kind: type[Trunk], stage: nn.Sequential, reader: nn.Conv2d, samples: dict[str, np.ndarray]
+) -> object:
+    g = Int8Builder("trunk")
+    x = g.input("x", TensorProto.FLOAT, [1, "h", "w", WIDTH])
+    quality = g.input("quality", TensorProto.FLOAT, [1])
+    g.quality_class(quality)
+    trunk = kind(g, "trunk", stage, samples, "reader")
+    swing = trunk.swing if trunk.swing is not None else np.ones(CLASSES)
+    x = g.op("Sub", x, g.const(trunk.middle))
+    x = trunk.run(g.op("Mul", x, g.chosen(1 / (swing[:, None] * trunk.level))))
+    q, seen = trunk.rounded(x, "reader")
+    out = g.to_float(q, *plain(reader), seen, None if trunk.swing is None else swing)
+    model = g.finish({"out": (out, TensorProto.FLOAT, [1, "h", "w", 4 * WIDTH])})
+    return ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def noise(session: object, stage: nn.Sequential, reader: nn.Conv2d, level: float) -> float:
+    """Relative squared error on inputs that the ranges were not found on."""
+    x = inputs(level, seed=7)
+    with torch.no_grad():
+        wanted = reader(stage(x)).permute(0, 2, 3, 1).numpy()
+    feed = {"x": x.permute(0, 2, 3, 1).contiguous().numpy(), "quality": np.array([level], np.float32)}
+    (found,) = session.run(None, feed)
+    return float(np.square(found - wanted).mean() / wanted.var())
+
+
+@pytest.mark.parametrize("level", [0.0, 3.99, 4.0, 31.6, 62.2, 63.0])
+def test_a_swinging_trunk_is_as_exact_at_every_quality(level: float) -> None:
+    stage, reader, samples = stage_and_samples()
+    fixed, swung = (
+        noise(graph_of(k, stage, reader, samples), stage, reader, level) for k in (Trunk, SwingingTrunk)
+    )
+    assert swung < 4e-4
+    if level > 60:
+        assert swung < 0.3 * fixed
+
+
+def test_trunks_far_from_zero_lose_no_steps() -> None:
+    """A constant of a hundred times what varies in every channel."""
+    stage, reader, samples = stage_and_samples()
+    far = np.where(np.arange(WIDTH) % 2, 300.0, -300.0)
+    moved = torch.from_numpy(far).float()
+    with torch.no_grad():
+        for layer in (stage[0].mix_in, stage[0].expand, reader):
+            layer.bias -= layer.weight[:, :, 0, 0] @ moved
+    for name in ("trunk.0.mix_in", "trunk.0.expand", "reader"):
+        samples[name] = samples[name] + far[:, None]
+    g = Int8Builder("far")
+    trunk = Trunk(g, "trunk", stage, samples, "reader")
+    assert np.abs(trunk.middle - far).max() < 30
+    q, seen = trunk.rounded(g.input("x", TensorProto.FLOAT, [1, "h", "w", WIDTH]), "reader")
+    found, alone = seen, trunk.rounded_alone("x", "reader")[1]
+    spread = samples["reader"].std(1)
+    assert (found.scale < spread).all() and (alone.scale < 0.2 * spread).all()
+    x = inputs(20.0) + moved[None, :, None, None]
+    with torch.no_grad():
+        wanted = reader(stage(x)).permute(0, 2, 3, 1).numpy()
+    session = graph_of(Trunk, stage, reader, samples)
+    feed = {"x": x.permute(0, 2, 3, 1).contiguous().numpy(), "quality": np.zeros(1, np.float32)}
+    assert np.square(session.run(None, feed)[0] - wanted).mean() < 2e-3 * wanted.var()
+
+
+def test_a_layer_can_give_a_trunk_in_the_middle(tmp_path: Path) -> None:
+    """twice_as_fine into a centred trunk, and back out of it by a float layer."""
+    stage, _, samples = stage_and_samples()
+    up = nn.Conv2d(8, 4 * WIDTH, 1)
+    g = Int8Builder("up")
+    q = g.input("q", TensorProto.UINT8, [1, "h", "w", 8])
+    trunk = Trunk(g, "trunk", stage, samples, "reader")
+    trunk.middle = trunk.middle + 3.0
+    seen = Range(np.full(8, 0.02), np.full(8, 128.0))
+    fine = twice_as_fine(g, q, up, seen, trunk)
+    out = g.linear(fine, *trunk.reading(np.eye(WIDTH), np.zeros(WIDTH)))
+    model = g.finish({"out": (out, TensorProto.FLOAT, [1, "h", "w", WIDTH])})
+    values = np.random.default_rng(5).integers(0, 256, (1, 5, 6, 8), np.uint8)
+    x = torch.from_numpy((values - 128.0) * 0.02).float().permute(0, 3, 1, 2)
+    with torch.no_grad():
+        wanted = nn.functional.pixel_shuffle(up(x), 2).permute(0, 2, 3, 1).numpy()
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"q": values})
+    assert np.abs(found - wanted).max() < 0.05
+
+
+def test_rows_by_quality_need_a_quality() -> None:
+    with pytest.raises(ValueError, match="before quality_class"):
+        Int8Builder("layer").chosen(np.zeros((CLASSES, 3)))
