@@ -14,6 +14,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
+from export_models import fresh  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 
 from aecodec import models, scale_networks  # noqa: E402
@@ -28,7 +29,6 @@ from export import verify  # noqa: E402
 from export.bundle import write_bundle  # noqa: E402
 from export.exact_int8 import exact_graphs, rounding  # noqa: E402
 from export.tables import fit_tables  # noqa: E402
-from tests.test_export import fresh  # noqa: E402
 
 
 @pytest.fixture(scope="module")

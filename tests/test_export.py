@@ -15,47 +15,20 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
+from export_models import bundle, fresh  # noqa: E402
+
 from aecodec import datapath, models  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import read_file  # noqa: E402
 from aecodec.tables import load_tables  # noqa: E402
-from aecodec.training.config import Config  # noqa: E402
 from aecodec.training.model import SIZES, SKIP, CodecModel  # noqa: E402
 from aecodec.training.scales import SUM_LIMIT  # noqa: E402
 from export import reference, verify  # noqa: E402
-from export.bundle import write_bundle  # noqa: E402
 from export.cost import macs_per_pixel  # noqa: E402
 from export.graphs import all_graphs  # noqa: E402
-from export.tables import codes_of, fit_tables, quantise  # noqa: E402
+from export.tables import codes_of, quantise  # noqa: E402
 
-
-def fresh(seed: int = 3) -> CodecModel:
-    """A model as it is before training, with scale networks that do not rest at one value.
-
-    Its scales are large, so its dead zone is made strong enough to be seen."""
-    torch.manual_seed(seed)
-    model = CodecModel(SIZES["tiny"], dead_zone_strength=8.0).eval()
-    with torch.no_grad():
-        for layer in model.scales.layers().values():
-            layer.bias += 0.2 * torch.randn_like(layer.bias)
-            if layer.level_bias is not None:
-                layer.level_bias.knots += 0.2 * torch.randn_like(layer.level_bias.knots)
-        assert model.g_s.lapped is not None
-        model.g_s.lapped.conv.weight.normal_(std=0.3)
-        model.g_s.lapped.gain.knots.normal_(std=0.5)
-        model.g_s.refine.correct.weight.normal_(std=0.5)
-    return model
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[CodecModel, Path]:
-    model = fresh()
-    rng = np.random.default_rng(0)
-    pictures = [torch.from_numpy(rng.integers(0, 256, (3, 64, 64), np.uint8)) for _ in range(3)]
-    folder = tmp_path_factory.mktemp("bundle") / "fresh"
-    cfg: dict[str, Any] = {**vars(Config(size="tiny")), "step": 0}
-    write_bundle(model, cfg, fit_tables(model, pictures), "fresh", folder)
-    return model, folder
+__all__ = ["bundle"]  # a fixture
 
 
 def session(folder: Path, name: str) -> Any:

@@ -206,7 +206,7 @@ those of `docs/format.md`.
 `python tests/conformance/make.py` writes all of this, this page too. Nothing here is edited by hand.
 
 One rule of section 12 has no file: an index that is no row of the tables. A valid model never gives one;
-`tests/test_core.py` covers it.
+`tests/test_core_damage.py` covers it.
 """
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Many inputs: folders, results that are there, errors on the way, progress, Ctrl-C."""
+"""Many inputs while they run: errors on the way, threads, progress, Ctrl-C."""
 
 from __future__ import annotations
 
@@ -9,99 +9,15 @@ import subprocess
 import sys
 import threading
 
-import numpy as np
 import pytest
+from batches import COMMAND, FAST, files_in, lines, picture, tree
 from PIL import Image
 from synthetic import smooth
 
-from aecodec.cli import batch, files
-from aecodec.cli.plan import Plan
+from aecodec.cli import files
 from aecodec.codec import Codec
 
-COMMAND = [sys.executable, "-m", "aecodec"]
-FAST = ("-q", "5", "--device", "cpu")
-
-
-def picture(path, seed=1):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(smooth(seed, 40, 56)).save(path)
-    return path
-
-
-@pytest.fixture
-def tree(tmp_path):
-    """in/: a.png, b c.jpg, deep/er/d.png, and a text."""
-    for number, name in enumerate(("a.png", "b c.jpg", "deep/er/d.png")):
-        picture(tmp_path / "in" / name, number)
-    (tmp_path / "in" / "text.txt").write_text("no picture")
-    return tmp_path / "in"
-
-
-def files_in(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-
-
-def lines(result):
-    return [json.loads(line) for line in result.out.splitlines()]
-
-
-def test_files_into_a_folder(cli, tree, tmp_path):
-    result = cli("encode", tree / "a.png", tree / "b c.jpg", "--out-dir", tmp_path / "new" / "out", *FAST)
-    assert result == (0, b"", "aecodec: 2 of 2 done\n")
-    assert files_in(tmp_path / "new" / "out") == ["a.aec", "b c.aec"]
-    single = cli("encode", tree / "a.png", tmp_path / "single.aec", *FAST)
-    assert single.code == 0
-    assert (tmp_path / "single.aec").read_bytes() == (tmp_path / "new" / "out" / "a.aec").read_bytes()
-
-
-@pytest.mark.parametrize("jobs", ["1", "3"])
-def test_folders_there_and_back(cli, tree, tmp_path, jobs):
-    out, back = tmp_path / "out", tmp_path / "back"
-    result = cli("encode", "-r", tree, "--out-dir", out, "--jobs", jobs, *FAST)
-    assert result.code == 0 and "3 of 3 done, 1 other files left alone" in result.err
-    assert files_in(out) == ["a.aec", "b c.aec", "deep/er/d.aec"]
-    result = cli("decode", "-r", out, "--out-dir", back, "--jobs", jobs, "--format", "tif", "--device", "cpu")
-    assert result.code == 0 and files_in(back) == ["a.tif", "b c.tif", "deep/er/d.tif"]
-    with Image.open(back / "deep" / "er" / "d.tif") as image:
-        assert image.size == (56, 40)
-        assert np.mean(np.abs(np.asarray(image).astype(int) - smooth(2, 40, 56))) < 20
-    result = cli("verify", "-r", out, "--jobs", jobs)
-    assert result.code == 0 and result.out.count(b": ok\n") == 3
-
-
-def test_json_lines(cli, tree, tmp_path):
-    (tree / "bad.png").write_bytes(b"nothing")
-    out = tmp_path / "out"
-    result = cli("encode", "-r", tree, "--out-dir", out, "--json", *FAST)
-    found = {os.path.basename(line["input"]): line for line in lines(result)}
-    assert result.code == 3 and set(found) == {"a.png", "b c.jpg", "d.png", "bad.png"}
-    good, bad = found["a.png"], found["bad.png"]
-    assert set(good) == set(bad) >= {"input", "output", "status", "bytes", "bpp", "seconds", "error"}
-    size = (out / "a.aec").stat().st_size
-    assert (good["status"], good["bytes"], good["output"]) == ("done", size, str(out / "a.aec"))
-    assert (
-        good["bpp"] == pytest.approx(8 * size / (40 * 56)) and good["seconds"] > 0 and good["error"] is None
-    )
-    assert bad["status"] == "failed" and bad["exit_code"] == 3 and "no picture" in bad["error"]
-    assert "3 of 4 done, 1 failed" in result.err and "bad.png" not in result.err
-    again = lines(cli("encode", "-r", tree, "--out-dir", out, "--json", *FAST))
-    assert sorted(line["status"] for line in again) == ["failed", "skipped", "skipped", "skipped"]
-    decoded = lines(cli("decode", out / "a.aec", "--out-dir", tmp_path, "--json"))
-    assert decoded[0]["bytes"] == size and decoded[0]["bpp"] == good["bpp"]
-    assert lines(cli("verify", out / "a.aec", "--json"))[0]["status"] == "done"
-
-
-def test_finished_results_are_skipped(cli, tree, tmp_path):
-    out = tmp_path / "out"
-    cli("encode", tree / "a.png", "--out-dir", out, *FAST)
-    before = (out / "a.aec").read_bytes()
-    command = ("encode", tree / "a.png", tree / "b c.jpg", "--out-dir", out, "-q", "50", "--device", "cpu")
-    result = cli(*command)
-    assert result.code == 0 and "1 of 2 done, 1 skipped" in result.err and "--force" in result.err
-    assert (out / "a.aec").read_bytes() == before
-    result = cli(*command, "--force")
-    assert result.code == 0 and "2 of 2 done" in result.err
-    assert (out / "a.aec").read_bytes() != before
+__all__ = ["tree"]  # a fixture
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -119,70 +35,6 @@ def test_goes_on_after_errors(cli, tree, tmp_path, jobs):
     for name in ("cut.aec", "none.aec", "text.aec"):
         assert sum(name in line for line in told) == 1
     assert told[-1] == "aecodec: 1 of 4 done, 3 failed"
-
-
-def test_one_result_for_two_inputs(cli, tree, tmp_path):
-    picture(tree / "a.jpg")
-    for names in ([tree / "a.png", tree / "a.jpg"], ["-r", tree], [tree / "a.png", tree / "a.png"]):
-        result = cli("encode", *names, "--out-dir", tmp_path / "out", *FAST)
-        assert result.code == 2 and "both become" in result.err and "nothing was written" in result.err
-        assert result.err.count("\n") == 1 and not (tmp_path / "out").exists()
-
-
-def test_result_over_an_input(cli, tree):
-    (tree / "a.aec").write_bytes(b"somebody else's")
-    names = (tree / "a.png", tree / "a.aec")
-    result = cli("encode", *names, "--out-dir", tree, "--force", *FAST)
-    assert result.code == 2 and "would replace the input" in result.err
-    assert (tree / "a.aec").read_bytes() == b"somebody else's"
-
-
-@pytest.mark.parametrize(
-    "arguments, word",
-    [(["a"], "OUT is missing"), (["a", "b", "c"], "3 names"), (["-r", "a", "b"], "--out-dir"),
-     (["--jobs", "2", "a", "b"], "--out-dir"), (["-", "--out-dir", "o"], "no name"),
-     (["a", "--out-dir", "o", "--jobs", "0"], "less than 1")],
-)  # fmt: skip
-@pytest.mark.parametrize("command", ["encode", "decode"])
-def test_usage(cli, command, arguments, word):
-    result = cli(command, *arguments)
-    assert result.code == 2 and word in result.err and result.err.count("\n") == 1
-
-
-def test_options_between_names(cli, tree, tmp_path):
-    assert cli("encode", tree / "a.png", "-q", "5", tmp_path / "a.aec", "--device", "cpu").code == 0
-    result = cli("encode", tree / "a.png", "-q5", "--out-dir", tmp_path / "o", tree / "b c.jpg")
-    assert result.code == 0 and files_in(tmp_path / "o") == ["a.aec", "b c.aec"]
-    assert (tmp_path / "o" / "a.aec").read_bytes() == (tmp_path / "a.aec").read_bytes()
-
-
-def test_folder_without_r(cli, tree, tmp_path):
-    result = cli("encode", tree / "deep", tree / "a.png", "--out-dir", tmp_path / "out", *FAST)
-    assert result.code == 3 and "use -r" in result.err and files_in(tmp_path / "out") == ["a.aec"]
-
-
-def test_names(cli, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names = ["-x", "--force", "a b", "\N{GRINNING FACE} é", os.fsdecode(b"\xff\xfe")]
-    for name in names:
-        picture(tmp_path / "-in" / f"{name}.png")
-    result = cli("encode", *FAST, "--jobs", "2", "--out-dir=-out", "-r", "--", "-in")
-    assert result.code == 0, result.err
-    assert files_in(tmp_path / "-out") == sorted(f"{name}.aec" for name in names)
-    checked = cli("verify", "-r", "--", "-out")
-    assert checked.code == 0 and checked.out.count(b": ok\n") == len(names)
-    assert b"\\udcff\\udcfe.aec" in checked.out  # what stdout's encoding does not have
-
-
-def test_folder_that_cannot_be_listed(tree, monkeypatch):
-    def listing(top, onerror):
-        onerror(PermissionError(13, "Permission denied", "locked"))
-        return iter([(top, [], ["a.png"])])
-
-    monkeypatch.setattr(os, "walk", listing)
-    found = list(files.walk(str(tree)))
-    assert found[0][1:] == ("a.png", None)
-    assert found[1][0] == "locked" and "Permission denied" in str(found[1][2])
 
 
 def test_salvaged(cli, codec, tmp_path):
@@ -291,13 +143,6 @@ def test_progress_only_on_a_terminal(tree, tmp_path):
     os.close(ours)
     assert process.communicate(timeout=20)[0] == b"" and process.returncode == 0
     assert b"/3 [" in shown and b"file" in shown and b"3 of 3 done" in shown
-
-
-def test_empty_folder(cli, tmp_path):
-    (tmp_path / "in").mkdir()
-    result = cli("encode", "-r", tmp_path / "in", "--out-dir", tmp_path / "out")
-    assert result == (0, b"", "aecodec: 0 of 0 done\n")
-    assert batch._share(1) is None and Plan([]).left_out == 0
 
 
 @pytest.fixture
