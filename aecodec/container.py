@@ -8,7 +8,6 @@ gives it names, limits and messages. See docs/format.md, sections 2 to 4.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -260,22 +259,3 @@ def _pack_header(header: Header) -> bytes:
         header.symbols_crc,
         header.group_edge,
     )
-
-
-def pack_metadata(data: bytes) -> bytes:
-    """The payload of iCCP, eXIF or xMPd: a zlib stream."""
-    return zlib.compress(data, 9)
-
-
-def unpack_metadata(tag: str, payload: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The inflated payload; never more than limits.max_metadata bytes are produced."""
-    stream = zlib.decompressobj()
-    try:
-        data = stream.decompress(payload, limits.max_metadata + 1)
-    except zlib.error as error:
-        raise CorruptError(f"section {tag}: not a valid zlib stream ({error})") from None
-    if len(data) > limits.max_metadata:
-        raise LimitError(f"section {tag}: more than {limits.max_metadata} bytes after inflation")
-    if not stream.eof or stream.unused_data:
-        raise CorruptError(f"section {tag}: the zlib stream does not end where the section ends")
-    return data

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from aecodec import container, pixels, sections
+from aecodec import container, metadata, pixels, sections
 from aecodec.errors import AecodecError, FormatError
 from aecodec.exif import load, orientation_in
 from aecodec.preview import DIVISORS, size_at
@@ -94,7 +94,7 @@ class AecImageFile(ImageFile.ImageFile):
 
 def _metadata(parsed: container.Parsed, tag: str) -> bytes:
     payload = parsed.sections.get(tag)
-    return b"" if payload is None else container.unpack_metadata(tag, payload)
+    return b"" if payload is None else metadata.unpack(tag, payload)
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:

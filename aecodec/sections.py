@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from aecodec import alpha, container
+from aecodec import alpha, container, metadata
 from aecodec.alpha import Pixels
 from aecodec.container import Parsed
 from aecodec.errors import CorruptError
@@ -38,8 +38,8 @@ class Extras:
 
 def pack(picture: Picture) -> dict[str, bytes]:
     """All sections but GIDX and GDAT; alpha as a lossless one."""
-    metadata = {"iCCP": picture.icc, "eXIF": picture.exif, "xMPd": picture.xmp}
-    sections = {tag: container.pack_metadata(data) for tag, data in metadata.items() if data}
+    found = {"iCCP": picture.icc, "eXIF": picture.exif, "xMPd": picture.xmp}
+    sections = {tag: metadata.pack(data) for tag, data in found.items() if data}
     if picture.dpi is not None:
         sections["rESo"] = _RESOLUTION.pack(*(round(value * DPI_UNIT) for value in picture.dpi))
     if picture.alpha is not None:
@@ -55,7 +55,7 @@ def unpack(parsed: Parsed, limits: Limits) -> Extras:
     if "ALPC" in parsed.sections:
         coded = _coded_alpha(parsed, limits)
     icc, exif, xmp = (
-        container.unpack_metadata(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
+        metadata.unpack(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
         for tag in ("iCCP", "eXIF", "xMPd")
     )
     return Extras(plane, coded, icc, exif, xmp, resolution(parsed))

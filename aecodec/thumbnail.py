@@ -14,7 +14,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, features
 
-from aecodec import container, pixels, sections
+from aecodec import container, metadata, pixels, sections
 from aecodec.container import Parsed
 from aecodec.errors import InputError
 from aecodec.limits import Limits
@@ -47,7 +47,7 @@ def unpack(parsed: Parsed, limits: Limits) -> Picture | None:
     if header.bit_depth == 16:
         found = found.astype(np.uint16) * np.uint16(257)
     icc, exif, xmp = (
-        container.unpack_metadata(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
+        metadata.unpack(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
         for tag in ("iCCP", "eXIF", "xMPd")
     )
     return Picture(

@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from aecodec import _core, container
+from aecodec import _core, metadata
 from aecodec.container import Header, Section, read_file, read_header, read_sections, write_file
 from aecodec.errors import CorruptError, FormatError, LimitError, UsageError
 from aecodec.limits import Limits
@@ -271,17 +271,17 @@ def test_writer_refuses() -> None:
 
 def test_metadata() -> None:
     data = b"metadata " * 1000
-    packed = container.pack_metadata(data)
-    assert container.unpack_metadata("eXIF", packed) == data
-    assert container.unpack_metadata("eXIF", packed, Limits(max_metadata=9000)) == data
+    packed = metadata.pack(data)
+    assert metadata.unpack("eXIF", packed) == data
+    assert metadata.unpack("eXIF", packed, Limits(max_metadata=9000)) == data
     with pytest.raises(LimitError):
-        container.unpack_metadata("eXIF", packed, Limits(max_metadata=8999))
+        metadata.unpack("eXIF", packed, Limits(max_metadata=8999))
     for bad in (packed[:-1], packed + b"x", b"junk", b""):
         with pytest.raises(CorruptError):
-            container.unpack_metadata("eXIF", bad)
+            metadata.unpack("eXIF", bad)
     bomb = zlib.compress(bytes(100 << 20))
     with pytest.raises(LimitError):
-        container.unpack_metadata("xMPd", bomb)
+        metadata.unpack("xMPd", bomb)
 
 
 def test_the_container_loads_nothing_heavy() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import _core, container, pixels
+from aecodec import _core, container, metadata, pixels
 from aecodec.codec import Codec
 from aecodec.errors import AecodecError, CorruptError, FormatError, LimitError, ModelError
 from aecodec.limits import Limits
@@ -160,7 +160,7 @@ def test_bad_alpha(codec, rich, alpha):
 
 
 def test_bad_metadata(codec, rich):
-    whole = container.pack_metadata(b"x")
+    whole = metadata.pack(b"x")
     for payload in (b"", b"no zlib", whole[:-1], whole + b"x"):
         sections = {"xMPd": payload, "ALPH": bytes(container.read_file(rich).sections["ALPH"])}
         with pytest.raises(CorruptError, match="xMPd"):
@@ -169,7 +169,7 @@ def test_bad_metadata(codec, rich):
 
 def test_metadata_bomb(rich):
     sections = {
-        "xMPd": container.pack_metadata(bytes(1 << 20)),
+        "xMPd": metadata.pack(bytes(1 << 20)),
         "ALPH": bytes(container.read_file(rich).sections["ALPH"]),
     }
     with pytest.raises(LimitError, match="xMPd"):

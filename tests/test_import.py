@@ -50,7 +50,8 @@ LADDER: dict[str, set[str]] = {
     "alpha": BASE | {"raster", "conceal"},
     "pixels": BASE | {"alpha", "deep", "exif", "modes", "opening", "raster", "source"},
     "opening": BASE | {"deep"},
-    "sections": BASE | {"alpha", "container", "pixels"},
+    "metadata": BASE,
+    "sections": BASE | {"alpha", "container", "metadata", "pixels"},
     "orientation": {"pixels"},
     "session": BASE,
     "precision": BASE | {"_core", "models", "session"},
@@ -70,11 +71,11 @@ LADDER: dict[str, set[str]] = {
     "datapath": CODEC
     | {"block_choice", "blocks", "conceal", "decoding", "encoding", "loaded", "raster", "region", "sections"},
     "preview": CODEC | {"blocks", "datapath", "decoding", "sections"},
-    "thumbnail": BASE | {"container", "pixels", "sections"},
+    "thumbnail": BASE | {"container", "metadata", "pixels", "sections"},
     "codec": CODEC
     | {"datapath", "orientation", "preview", "raster", "rate_control", "region", "sections", "thumbnail"},
     "api": BASE | {"codec", "models", "pixels", "precision", "session", "source"},
-    "pillow_plugin": BASE | {"api", "container", "exif", "pixels", "preview", "sections"},
+    "pillow_plugin": BASE | {"api", "container", "exif", "metadata", "pixels", "preview", "sections"},
     "integrations": BASE | {"api", "codec", "container", "precision", "session"},
     "latents": CODEC | {"api", "codec", "conceal", "decoding", "loaded", "windows"},
     "cli": CODEC

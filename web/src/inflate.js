@@ -8,15 +8,23 @@ import { concat } from "./source.js";
  * @returns {Promise<Uint8Array>} CorruptError, LimitError
  */
 export async function inflate(what, payload, limit) {
+  const data = await inflated(what, "deflate", payload, limit);
+  checkEnd(what, payload, data); // not every platform refuses bytes after the stream
+  return data;
+}
+
+/** The same without a check of what is behind the stream; format: of DecompressionStream; `free` bytes more than
+ * `limit` are inflated. */
+export async function inflated(what, format, payload, limit, free = 0) {
   const pieces = [];
   let size = 0;
   try {
-    const reader = new Blob([payload]).stream().pipeThrough(new DecompressionStream("deflate")).getReader();
+    const reader = new Blob([payload]).stream().pipeThrough(new DecompressionStream(format)).getReader();
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
       size += value.length;
-      if (size > limit) {
+      if (size > limit + free) {
         await reader.cancel().catch(() => {});
         break;
       }
@@ -25,15 +33,17 @@ export async function inflate(what, payload, limit) {
   } catch (error) {
     throw new CorruptError(`${what}: not a valid zlib stream (${error.message})`);
   }
-  if (size > limit) throw new LimitError(`${what}: more than ${limit} bytes after inflation`);
-  const data = concat(pieces, size);
-  // Not every platform refuses bytes after the stream; its checksum, then, is not the last thing.
+  if (size > limit + free) throw new LimitError(`${what}: more than ${limit} bytes after inflation`);
+  return concat(pieces, size);
+}
+
+/** CorruptError unless the last four bytes of a zlib stream are the checksum of `data`. */
+export function checkEnd(what, payload, data) {
   const end = payload.length - 4;
   const stated = new DataView(payload.buffer, payload.byteOffset, payload.length).getUint32(end, false);
   if (stated !== adler32(data)) {
     throw new CorruptError(`${what}: the zlib stream does not end where it should`);
   }
-  return data;
 }
 
 /** @returns {Promise<Uint8Array>} */
@@ -42,7 +52,8 @@ export async function deflate(data) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-function adler32(data) {
+/** @returns {number} of zlib streams, RFC 1950 */
+export function adler32(data) {
   let [a, b] = [1, 0];
   for (let at = 0; at < data.length;) {
     const end = Math.min(at + 3800, data.length); // below, the sums stay in 32 bits

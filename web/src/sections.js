@@ -5,7 +5,8 @@
  * A coded alpha plane (section ALPC) is a file inside the file; datapath.js decodes it. */
 import { readFile } from "./container.js";
 import { CorruptError } from "./errors.js";
-import { deflate, inflate } from "./inflate.js";
+import { deflate } from "./inflate.js";
+import { inflateMetadata } from "./metadata.js";
 import { hex } from "./models.js";
 import { decodeGrey, encodePng } from "./png.js";
 
@@ -43,7 +44,7 @@ export async function unpackSections(core, parsed, limits) {
     extras.alpha = await decodeGrey(sections.ALPH, header.width, header.height, header.depth);
   if (sections.ALPC) extras.codedAlpha = codedAlpha(core, parsed, limits);
   for (const [tag, name] of Object.entries(METADATA)) {
-    if (sections[tag]) extras[name] = await inflate(`section ${tag}`, sections[tag], limits.maxMetadata);
+    if (sections[tag]) extras[name] = await inflateMetadata(tag, sections[tag], limits.maxMetadata);
   }
   if (sections.rESo) extras.dpi = resolution(sections.rESo);
   return extras;
