@@ -57,6 +57,13 @@ def city_file(codec, city):
 
 
 @pytest.fixture
+def aec(tmp_path, city_file):
+    path = tmp_path / "city.aec"
+    path.write_bytes(city_file)
+    return path
+
+
+@pytest.fixture
 def folder(tmp_path, city):
     """Two pictures; one is too small for MS-SSIM."""
     place = tmp_path / "pictures"

@@ -106,13 +106,13 @@ def test_thumbnail_decodes_less(city_file, monkeypatch):
 def bundle(tmp_path_factory) -> tuple[object, Path]:
     torch = pytest.importorskip("torch")
     pytest.importorskip("onnx")
-    import test_export
+    from export_models import fresh
 
     from aecodec.training.config import Config
     from export import bundle
     from export.tables import fit_tables
 
-    model = test_export.fresh()
+    model = fresh()
     rng = np.random.default_rng(0)
     pictures = [torch.from_numpy(rng.integers(0, 256, (3, 64, 64), np.uint8)) for _ in range(3)]
     folder = tmp_path_factory.mktemp("bundle") / "fresh"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from batches import FAST
 from PIL import Image
 from synthetic import smooth
 
@@ -18,7 +19,6 @@ from aecodec import remote
 from aecodec.errors import InputError, OutputError
 
 fsspec = pytest.importorskip("fsspec")
-FAST = ("-q", "5", "--device", "cpu")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from batches import COMMAND, files_in
 from conftest import DATA
 from PIL import Image
 from synthetic import smooth
@@ -18,12 +19,7 @@ from aecodec.codec import Codec
 from aecodec.region import Region
 
 CITY = DATA / "city.jpg"
-COMMAND = [sys.executable, "-m", "aecodec"]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and /dev/full")
-
-
-def files_in(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
 def on_a_full_disk(*arguments, size=1000):
