@@ -1,8 +1,8 @@
 """ICC profiles, EXIF and XMP in a file: zlib streams with a preset dictionary (docs/format.md, section 4.1).
 
 Many pictures carry the same sRGB profile of 3,144 bytes, 2,594 deflated: half of the file of a small picture.
-The dictionary holds it, built here from what it says, so that it takes 46 bytes, and what XMP packets begin
-with."""
+With the dictionary it takes 46.  Its bytes are made here from what the profile says; beside them the
+dictionary has what XMP packets begin with."""
 
 from __future__ import annotations
 
@@ -17,9 +17,6 @@ DICTIONARY_ID = 0xE3BEC36B
 """Adler-32 of the dictionary."""
 PRESET = 0x20
 """The bit of a zlib header's second byte that says so: FDICT."""
-MANUFACTURER = b"IEC http://www.iec.ch"
-DEVICE = b"IEC 61966-2.1 Default RGB colour space - sRGB"
-VIEWING = b"Reference Viewing Condition in IEC61966-2.1"
 XMP = (
     b'<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/" x:xmptk="XMP Core 6.0.0">\n'
@@ -46,7 +43,10 @@ def pack(data: bytes) -> bytes:
 
 
 def unpack(tag: str, payload: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> bytes:
-    """The inflated payload; never more than limits.max_metadata bytes are produced."""
+    """The inflated payload; never more than limits.max_metadata bytes are produced.
+
+    tag: iCCP, eXIF or xMPd, for messages.  CorruptError where it is no such stream or does not end with the
+    section, LimitError where it is too long."""
     stream = zlib.decompressobj(zdict=dictionary())
     if len(payload) > 5 and payload[1] & PRESET and bytes(payload[2:6]) != DICTIONARY_ID.to_bytes(4, "big"):
         raise CorruptError(f"section {tag}: a zlib stream with another dictionary than that of the format")
@@ -79,9 +79,9 @@ def _profile() -> bytes:
         b"rXYZ": _numbers(b"XYZ ", 0x6FA2, 0x38F5, 0x0390),
         b"gXYZ": _numbers(b"XYZ ", 0x6299, 0xB785, 0x18DA),
         b"bXYZ": _numbers(b"XYZ ", 0x24A0, 0x0F84, 0xB6CF),
-        b"dmnd": _described(MANUFACTURER),
-        b"dmdd": _described(DEVICE),
-        b"vued": _described(VIEWING),
+        b"dmnd": _described(b"IEC http://www.iec.ch"),
+        b"dmdd": _described(b"IEC 61966-2.1 Default RGB colour space - sRGB"),
+        b"vued": _described(b"Reference Viewing Condition in IEC61966-2.1"),
         b"view": _numbers(b"view", 0x13A4FE, 0x145F2E, 0x10CF14, 0x3EDCC, 0x4130B, 0x35C9E, 1),
         b"lumi": _numbers(b"XYZ ", 0x4C0956, 0x500000, 0x571FE7),
         b"meas": _numbers(b"meas", 1, 0, 0, 0, 0, 0x28F, 2),

@@ -27,6 +27,7 @@ NARROWEST = 0.02
 otherwise have nothing left for the day they do."""
 CLASSES = 16
 """Of qualities, between which ranges may differ."""
+MOST_SWING = 8.0
 CUTS = np.linspace(0.3, 1.0, 15)
 TILTS = ((1.0, 1.0), (0.8, 1.0), (1.0, 0.8))
 """Shares of the lower and the upper end."""
@@ -45,9 +46,9 @@ class Range:
     """[C, C], of the real values, where it is known."""
 
     def repeated(self, count: int) -> Range:
-        """The channels `count` times, one set after the other."""
+        """The channels `count` times, one set after the other; how they vary together is not known."""
         mean = np.broadcast_to(self.mean, self.scale.shape)
-        return Range(*(np.tile(part, count) for part in (self.scale, self.zero, mean)))  # positions: unknown
+        return Range(*(np.tile(part, count) for part in (self.scale, self.zero, mean)))
 
     def times(self, level: Array) -> Range:
         """Of the same integers, where the real values are `level` [C] times these."""
@@ -157,26 +158,29 @@ def _moments(samples: Array) -> tuple[Array, Array]:
     """Samples [C, n] of `collect` -> mean [C] and covariance [C, C], without the ends of crops."""
     if samples.shape[1] % (PER_CROP + 2) == 0:
         samples = _by_crop(samples)[:, :, :PER_CROP].reshape(len(samples), -1)
-    return samples.mean(1), np.cov(samples, bias=True)
+    return samples.mean(1), np.atleast_2d(np.cov(samples, bias=True))
 
 
 def _by_crop(samples: Array) -> Array:
-    """[C, n] of `collect` -> [C, crops, PER_CROP + 2]."""
+    """[C, n] of `collect` -> [C, crops, PER_CROP + 2].  ValueError for other samples."""
+    if samples.shape[1] % (PER_CROP + 2):
+        raise ValueError(f"{samples.shape[1]} samples are no whole number of crops ({PER_CROP + 2} each)")
     return samples.reshape(len(samples), -1, PER_CROP + 2)
 
 
 def swing_of(*samples: Array) -> Array:
     """[CLASSES]: how far values reach in each class of qualities, relative to all, for tensors [C, n] of
-    `collect` that share their scales.  Its logarithm is a line: some crops of one class alone say little."""
+    `collect` that share their scales.  Its logarithm is a line through all crops: those of one class
+    alone say little, and a parabola was no better."""
     found = []
     for s in samples:
-        by_crop = _by_crop(np.abs(s) / levelled(s)[:, None])
-        found.append(np.log(np.quantile(by_crop, 0.999, axis=(0, 2)) + 1e-9))
+        reach = np.quantile(_by_crop(np.abs(s) / levelled(s)[:, None]), 0.999, axis=(0, 2))
+        found.append(np.log(np.maximum(reach, NARROWEST * _largest(reach))))
     level = levels_of(len(found[0]))
-    slope = np.polyfit(level, np.mean(found, 0), 1)[0]
+    line = np.polyfit(level, np.mean(found, 0), 1)
     middle = LEVELS * (np.arange(CLASSES) + 0.5) / CLASSES
-    swing: Array = np.exp(slope * (middle - level.mean()))
-    return swing
+    swing: Array = np.exp(np.polyval(line, middle) - np.polyval(line, level).mean())
+    return np.clip(swing, 1 / MOST_SWING, MOST_SWING)
 
 
 def without_swing(samples: Array, swing: Array) -> Array:
@@ -189,7 +193,7 @@ def without_swing(samples: Array, swing: Array) -> Array:
 def levelled(*samples: Array) -> Array:
     """[C] factors that give all channels about the same reach, for tensors [C, n] that share their scales."""
     reach = np.stack([np.quantile(np.abs(s), 0.9999, axis=1) for s in samples]).max(0)
-    return np.maximum(reach, NARROWEST * reach.max())
+    return np.maximum(reach, NARROWEST * _largest(reach))
 
 
 def centred(*samples: Array) -> tuple[Array, Array]:
@@ -198,4 +202,9 @@ def centred(*samples: Array) -> tuple[Array, Array]:
     low = np.stack([np.quantile(s, 0.0001, axis=1) for s in samples]).min(0)
     high = np.stack([np.quantile(s, 0.9999, axis=1) for s in samples]).max(0)
     reach = (high - low) / 2
-    return (high + low) / 2, np.maximum(reach, NARROWEST * reach.max())
+    return (high + low) / 2, np.maximum(reach, NARROWEST * _largest(reach))
+
+
+def _largest(reach: Array) -> float:
+    """1 where nothing reaches anywhere, so that no scale is 0."""
+    return float(reach.max()) or 1.0 / NARROWEST

@@ -17,7 +17,7 @@ from aecodec.training.layers import LEVELS
 
 from .builder import OPSET, Array, GraphBuilder
 from .calibration import CLASSES, Range
-from .rounding import lost, to_least_error, to_nearest
+from .rounding import bias_correction, least_error, nearest
 
 CONTRIB = "com.microsoft"
 
@@ -68,16 +68,17 @@ class Int8Builder(GraphBuilder):
 
     def pointwise(self, q: str, weight: Array, bias: Array, seen: Range, given: Range) -> str:
         """1x1 convolution, weight [O, I] and bias [O] or [CLASSES, O] -> q, cut to `given`."""
-        kernel, steps = to_least_error(weight * seen.scale / given.scale[:, None], seen)
+        weight = weight * seen.scale / given.scale[:, None]
+        kernel, steps = least_error(weight, seen)
         bias = bias / given.scale + given.zero - kernel.astype(np.float64) @ seen.zero * steps
-        bias = bias + lost(weight * seen.scale / given.scale[:, None], kernel, steps, seen)
+        bias = bias + bias_correction(weight, kernel, steps, seen)
         return self._convolve(q, kernel[:, :, None, None], steps, bias, 0)
 
     def depthwise3(self, q: str, weight: Array, seen: Range, given: Range) -> str:
         """3x3 depthwise convolution without bias, weight [C, 1, 3, 3] -> q. seen.zero is 0, which is what the
         border is filled with."""
         weight = weight * (seen.scale / given.scale)[:, None, None, None]
-        kernel, steps = to_nearest(weight)
+        kernel, steps = nearest(weight)
         error = (weight - kernel * steps[:, None, None, None]).sum((1, 2, 3))
         bias = given.zero + error * seen.mean / seen.scale
         return self._convolve(q, kernel, steps, bias, 0, groups=len(kernel))
@@ -85,16 +86,17 @@ class Int8Builder(GraphBuilder):
     def conv3(self, q: str, weight: Array, bias: Array, seen: Range, given: Range) -> str:
         """3x3 convolution, weight [O, I, 3, 3] -> q. All of seen.zero are the same."""
         weight = weight * seen.scale[None, :, None, None] / given.scale[:, None, None, None]
-        kernel, steps = to_nearest(weight)
-        bias = bias / given.scale + given.zero + lost(weight, kernel, steps, seen)
+        kernel, steps = nearest(weight)
+        bias = bias / given.scale + given.zero + bias_correction(weight, kernel, steps, seen)
         return self._convolve(q, kernel, steps, bias, int(seen.zero[0]))
 
     def to_float(self, q: str, weight: Array, bias: Array, seen: Range, swing: Array | None = None) -> str:
         """1x1 convolution, weight [O, I] -> float: what it gives is not rounded.
 
         swing [CLASSES]: real values are larger than `seen` says by this factor."""
-        kernel, steps = to_least_error(weight * seen.scale, seen)
-        moved = lost(weight * seen.scale, kernel, steps, seen) - kernel.astype(np.float64) @ seen.zero * steps
+        weight = weight * seen.scale
+        kernel, steps = least_error(weight, seen)
+        moved = bias_correction(weight, kernel, steps, seen) - kernel.astype(np.float64) @ seen.zero * steps
         larger = self.scalar(1.0) if swing is None else self.chosen(swing[:, None])
         bias = bias + (moved if swing is None else moved * swing[:, None])
         zero, zeros = self.scalar(0, np.uint8), self.const(np.zeros(len(kernel)), np.int8)
@@ -131,7 +133,7 @@ class Int8Builder(GraphBuilder):
 
     def _convolve(self, q: str, kernel: Array, steps: Array, bias: Array, zero: int, groups: int = 1) -> str:
         integers = np.rint(bias / steps)
-        if np.abs(integers).max() >= 2**30:
+        if not np.abs(integers).max() < 2**30:  # NaN, too
             raise ValueError(f"{self.name}: a bias of an int8 layer is beyond 32 bits; keep it in float")
         k = kernel.shape[2]
         one, nothing = self.scalar(1.0), self.scalar(0, np.uint8)

@@ -24,8 +24,8 @@ class Trunk:
     one reach, and one scale serves them all where a branch rounds them.
 
     Where `swing` [CLASSES] is not None, all of the trunk and its branches is divided by the swing of the
-    quality at hand, too, so that one range fits every quality: layers and ReLU need no more for that than
-    biases divided by it."""
+    quality at hand, too, so that one range fits every quality.  Inside, that takes no more than dividing
+    biases: layers are linear, and max(x / s, 0) = max(x, 0) / s."""
 
     swing: Array | None = None
 
@@ -35,7 +35,12 @@ class Trunk:
         spatial = {f"{name}.{i}.mix_out": b.spatial for i, b in enumerate(self.blocks) if b.mix_in}
         # the bias of a depthwise layer is left to the layer behind it: see `run`
         self.samples = samples | {k: samples[k] - to_numpy(c.bias)[:, None] for k, c in spatial.items()}
-        self.middle, self.level = centred(*self._seen())
+        self.middle, self.level = np.zeros(0), np.ones(0)
+        if seen := self._seen():
+            self.middle, self.level = centred(*seen)
+        elif self.blocks:  # no unit is alive, nobody rounds the trunk
+            count = len(self.blocks[0].constant)
+            self.middle, self.level = np.zeros(count), np.ones(count)
 
     def _seen(self) -> list[Array]:
         kinds = ("mix_in", "expand")
@@ -54,8 +59,12 @@ class Trunk:
         x = self.g.op("Add", x, self.g.const(given.zero))
         return self.g.quantise(x, given.units()), given.shifted(self.middle)
 
+    # Layers below: weight [O, I], bias [O]; biases of branches are [CLASSES, O] where the trunk swings.
+
     def giving(self, weight: Array, bias: Array) -> tuple[Array, Array]:
-        """The layer that gives the trunk."""
+        """The layer that gives the trunk.  ValueError where it swings: that takes more than a layer."""
+        if self.swing is not None:
+            raise ValueError(f"{self.name}: no layer gives a trunk whose reach depends on the quality")
         return weight / self.level[:, None], (bias - self.middle) / self.level
 
     def adding(self, layer: nn.Conv2d, before: Array | float = 0.0) -> tuple[Array, Array]:
@@ -124,8 +133,8 @@ def twice_as_fine(g: Int8Builder, q: str, layer: nn.Conv2d, seen: Range, trunk: 
     weight, bias = plain(layer)
     c = len(bias) // 4
     # (c, i, j) -> (i, j, c)
-    weight, bias = (part.reshape(c, 4, -1).swapaxes(0, 1) for part in (weight, bias))
+    weight, bias = weight.reshape(c, 4, -1).swapaxes(0, 1), bias.reshape(c, 4).T
     if trunk is not None:
-        level, middle = trunk.level[:, None], trunk.middle[:, None]
-        weight, bias = weight / level, (bias - middle) / level
+        parts = [trunk.giving(*part) for part in zip(weight, bias, strict=True)]
+        weight, bias = (np.stack(found) for found in zip(*parts, strict=True))
     return g.spread(g.to_float(q, weight.reshape(4 * c, -1), bias.ravel(), seen), 2, c)

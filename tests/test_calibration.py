@@ -12,30 +12,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from export_models import fresh, pictures  # noqa: E402
+from export_models import fresh, pictures, silenced  # noqa: E402
 
 from aecodec.training.model import SIZES, CodecModel  # noqa: E402
 from export import calibration  # noqa: E402
 from export.calibration import Range, by_channel, of_all  # noqa: E402
 from export.prune import VECTOR, blocks_of, prune, stages  # noqa: E402
-
-
-def silenced(model: CodecModel, share: float) -> CodecModel:
-    """Some hidden units of every block never act; the first unit of the first block in each stage always."""
-    rng = np.random.default_rng(1)
-    with torch.no_grad():
-        for owner, name in stages(model):
-            for number, block in enumerate(blocks_of(getattr(owner, name))):
-                block.spatial.bias.normal_(std=0.3)  # what silent units add
-                block.mix_out.bias.normal_(std=0.3)
-                block.contract.bias.normal_(std=0.3)
-                for layer in (block.mix_in, block.expand):
-                    silent = torch.from_numpy(rng.random(layer.out_channels) < share)
-                    if number == 0 and layer is block.mix_in:
-                        silent[0] = False
-                        layer.bias[0] = 3.0
-                    layer.bias[silent] = -1e4
-    return model
 
 
 @pytest.mark.parametrize("share", [0.0, 0.6, 1.0])

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from export_models import bundle, fresh, pictures  # noqa: E402
+from export_models import bundle, exact_int8, fresh, pictures  # noqa: E402
 from onnx import TensorProto, numpy_helper  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -42,6 +42,7 @@ def layer(build: Any, c_in: int, seen: Range, q: np.ndarray) -> np.ndarray:
     return run(g.finish({"out": (build(g, name), kind, [1, "h", "w", None])}), {"q": q})[0]
 
 
+@exact_int8
 def test_layers_compute_what_the_float_ones_do() -> None:
     """Every layer against float64 arithmetic on the real values that its integers stand for."""
     rng = np.random.default_rng(2)
@@ -89,6 +90,7 @@ def test_layers_compute_what_the_float_ones_do() -> None:
     assert np.abs(found - wanted).max() < 0.03 * np.abs(wanted).max()
 
 
+@exact_int8
 def test_biases_make_up_for_rounded_weights() -> None:
     """Inputs far from 0: small errors of many weights add up to a constant, unless their mean is known."""
     rng = np.random.default_rng(3)
@@ -144,6 +146,7 @@ def made(bundle: tuple[CodecModel, Path]) -> dict[str, onnx.ModelProto]:
     return int8_graphs(bundle[0], "relu", pictures(), crops=6)
 
 
+@exact_int8
 def test_int8_graphs_are_near_the_float_ones(
     bundle: tuple[CodecModel, Path],
     made: dict[str, onnx.ModelProto],

@@ -210,6 +210,15 @@ def _metadata(base: bytes, files: dict[str, bytes]) -> Iterator[Case]:
     yield "zlib_garbage", with_section("iCCP", b"profile"), CorruptError, "iCCP that is no zlib stream"
     yield "zlib_cut", with_section("iCCP", icc[:-2]), CorruptError, "a zlib stream that does not end"
     yield "zlib_trailing", with_section("iCCP", icc + b"\0"), CorruptError, "bytes after a zlib stream"
+    other = zlib.compressobj(zdict=b"another dictionary")
+    asking = other.compress(b"another dictionary") + other.flush()
+    yield (
+        "zlib_dictionary",
+        with_section("iCCP", asking),
+        CorruptError,
+        "a dictionary of its own",
+    )
+    yield "zlib_method", with_section("iCCP", b"\x79\x94" + icc[2:]), CorruptError, "compression method 9"
     bomb = zlib.compress(bytes((64 << 20) + 1), 9)
     yield "zlib_bomb", with_section("iCCP", bomb), LimitError, "one byte more than 2^26 after inflation"
 

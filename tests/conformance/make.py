@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ sys.path.insert(0, str(HERE.parent))
 from conformance import broken  # noqa: E402
 from conformance.symbols import file_from_symbols, tiny_codec  # noqa: E402
 
-from aecodec import blocks, container, deep, pixels  # noqa: E402
+from aecodec import blocks, container, deep, metadata, pixels  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import Header  # noqa: E402
 from aecodec.networks import Groups  # noqa: E402
@@ -87,8 +88,10 @@ def valid_files(codec: Codec) -> Iterator[tuple[str, bytes, str]]:
     alpha16 = alpha.astype(np.uint16) * 257 + 3
     deep_file = codec.encode_picture(Picture(scene16(32, 40), alpha16), 90)
     yield "rgba16_40x32", deep_file, "16 bits with an exact alpha of 16 bits"
-    metadata = encode(16, 24, 30, icc=icc(), exif=EXIF, xmp=XMP, orientation=6, dpi=(300, 72.009))
-    yield "metadata", metadata, "iCCP, eXIF, xMPd and rESo; orientation 6"
+    full = encode(16, 24, 30, icc=icc(), exif=EXIF, xmp=XMP, orientation=6, dpi=(300, 72.009))
+    yield "metadata", _without_dictionary(full), "iCCP, eXIF, xMPd and rESo; orientation 6"
+    common = encode(16, 24, 30, icc=metadata.dictionary()[-3144:], xmp=XMP)
+    yield "metadata_dictionary", common, "iCCP and xMPd that refer to the dictionary"
     alpha = np.full((40, 70), 255, np.uint8)
     alpha[:, :9] = 0
     small = codec.encode_picture(Picture(scene(40, 70), alpha), 40, thumbnail=True)
@@ -119,6 +122,14 @@ def _at_level(codec: Codec, quality: int) -> bytes:
     data = container.read_file(codec.encode_picture(Picture(scene(64, 64)), quality / 256 / 0.63))
     assert data.header.quality == quality
     return container.write_file(data.header, {}, [bytes(g) for g in data.groups])
+
+
+def _without_dictionary(data: bytes) -> bytes:
+    parsed = container.read_file(data)
+    sections = {tag: bytes(payload) for tag, payload in parsed.sections.items()}
+    for tag in ("iCCP", "eXIF", "xMPd"):
+        sections[tag] = zlib.compress(metadata.unpack(tag, sections[tag]), 9)
+    return container.write_file(parsed.header, sections, [bytes(g) for g in parsed.groups])
 
 
 def _small_groups(codec: Codec) -> bytes:

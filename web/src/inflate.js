@@ -8,14 +8,17 @@ import { concat } from "./source.js";
  * @returns {Promise<Uint8Array>} CorruptError, LimitError
  */
 export async function inflate(what, payload, limit) {
-  const data = await inflated(what, "deflate", payload, limit);
+  const data = await inflateUnchecked(what, "deflate", payload, limit);
   checkEnd(what, payload, data); // not every platform refuses bytes after the stream
   return data;
 }
 
-/** The same without a check of what is behind the stream; format: of DecompressionStream; `free` bytes more than
- * `limit` are inflated. */
-export async function inflated(what, format, payload, limit, free = 0) {
+/**
+ * The same without a check of what is behind the stream, and `extra` bytes more than `limit`.
+ * @param {"deflate"|"deflate-raw"} format
+ * @returns {Promise<Uint8Array>} CorruptError, LimitError
+ */
+export async function inflateUnchecked(what, format, payload, limit, extra = 0) {
   const pieces = [];
   let size = 0;
   try {
@@ -24,7 +27,7 @@ export async function inflated(what, format, payload, limit, free = 0) {
       const { done, value } = await reader.read();
       if (done) break;
       size += value.length;
-      if (size > limit + free) {
+      if (size > limit + extra) {
         await reader.cancel().catch(() => {});
         break;
       }
@@ -33,13 +36,14 @@ export async function inflated(what, format, payload, limit, free = 0) {
   } catch (error) {
     throw new CorruptError(`${what}: not a valid zlib stream (${error.message})`);
   }
-  if (size > limit + free) throw new LimitError(`${what}: more than ${limit} bytes after inflation`);
+  if (size > limit + extra) throw new LimitError(`${what}: more than ${limit} bytes after inflation`);
   return concat(pieces, size);
 }
 
 /** CorruptError unless the last four bytes of a zlib stream are the checksum of `data`. */
 export function checkEnd(what, payload, data) {
   const end = payload.length - 4;
+  if (end < 0) throw new CorruptError(`${what}: the zlib stream ends early`);
   const stated = new DataView(payload.buffer, payload.byteOffset, payload.length).getUint32(end, false);
   if (stated !== adler32(data)) {
     throw new CorruptError(`${what}: the zlib stream does not end where it should`);

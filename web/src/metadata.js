@@ -1,7 +1,7 @@
 /** ICC profiles, EXIF and XMP: zlib streams that may have the preset dictionary of docs/format.md, section 4.1.
  * aecodec/metadata.py builds the same bytes and says why. */
 import { CorruptError } from "./errors.js";
-import { adler32, checkEnd, inflate, inflated } from "./inflate.js";
+import { adler32, checkEnd, inflateUnchecked } from "./inflate.js";
 import { concat } from "./source.js";
 
 const PRESET = 0x20; // FDICT, in the second byte of a zlib header
@@ -28,28 +28,47 @@ const XMP =
  */
 export async function inflateMetadata(tag, payload, limit) {
   const what = `section ${tag}`;
-  if (payload.length < 6 || !(payload[1] & PRESET)) return inflate(what, payload, limit);
-  const known = dictionary();
-  const asked = new DataView(payload.buffer, payload.byteOffset).getUint32(2, false);
-  if (((payload[0] << 8) | payload[1]) % 31 || asked !== adler32(known)) {
-    throw new CorruptError(`${what}: a zlib stream with another dictionary than that of the format`);
-  }
-  // Platforms know no dictionaries: here it stands before the data, as a block that is not compressed.
-  const size = known.length;
-  const block = Uint8Array.of(0, size & 255, size >> 8, ~size & 255, (~size >> 8) & 255);
-  const body = payload.subarray(6, payload.length - 4);
-  const raw = concat([block, known, body], block.length + size + body.length);
-  const data = (await inflated(what, "deflate-raw", raw, limit, size)).subarray(size);
+  const known = checkHead(what, payload);
+  const end = payload.length - 4;
+  const raw = known.length
+    ? concat([stored(known), payload.subarray(6, end)])
+    : payload.subarray(2, end);
+  const inflated = (bytes) => inflateUnchecked(what, "deflate-raw", bytes, limit, known.length);
+  const data = (await inflated(raw)).slice(known.length);
   checkEnd(what, payload, data);
+  // Some platforms pass over what is behind the last block: then they do not miss its last byte.
+  const longer = await inflated(raw.subarray(0, raw.length - 1)).then(Boolean, () => false);
+  if (longer) throw new CorruptError(`${what}: the zlib stream does not end where it should`);
   return data;
 }
 
-let made;
+/** The dictionary that the header asks for; empty where it asks for none. */
+function checkHead(what, payload) {
+  const [method, flags] = payload;
+  if (payload.length < 6) throw new CorruptError(`${what}: the zlib stream ends early`);
+  if (((method << 8) | flags) % 31 || (method & 15) !== 8 || method >> 4 > 7) {
+    throw new CorruptError(`${what}: not a valid zlib stream (incorrect header)`);
+  }
+  if (!(flags & PRESET)) return new Uint8Array(0);
+  const asked = new DataView(payload.buffer, payload.byteOffset).getUint32(2, false);
+  if (payload.length < 10 || asked !== adler32(dictionary())) {
+    throw new CorruptError(`${what}: a zlib stream with another dictionary than that of the format`);
+  }
+  return dictionary();
+}
+
+/** A block that is not compressed. Platforms know no dictionaries: so it stands before the data. */
+function stored(data) {
+  const size = data.length;
+  return concat([Uint8Array.of(0, size & 255, size >> 8, ~size & 255, (~size >> 8) & 255), data]);
+}
+
+let cached;
 
 /** What streams may refer back to as if it stood before them. */
 export function dictionary() {
-  made ??= concat([new TextEncoder().encode(XMP), profile()]);
-  return made;
+  cached ??= concat([new TextEncoder().encode(XMP), profile()]);
+  return cached;
 }
 
 /** sRGB as a display profile of ICC version 2. */

@@ -24,11 +24,34 @@ test("streams with and without it", async () => {
 
 test("another dictionary, damage, and more than is allowed", async () => {
   const other = packed(Buffer.from("another time"), Buffer.from("another"));
-  await assert.rejects(inflateMetadata("xMPd", other, 100), /CorruptError|another dictionary/);
+  const corrupt = (message) => ({ name: "CorruptError", message });
+  await assert.rejects(inflateMetadata("xMPd", other, 100), corrupt(/another dictionary/));
   await assert.rejects(inflateMetadata("iCCP", packed(profile), 3143), { name: "LimitError" });
   const whole = packed(profile);
   for (let end = 0; end < whole.length; end++) {
-    await assert.rejects(inflateMetadata("iCCP", whole.subarray(0, end), 3144), `cut at ${end}`);
+    await assert.rejects(inflateMetadata("iCCP", whole.subarray(0, end), 3144), { name: "CorruptError" });
+  }
+  const junk = new Uint8Array(9);
+  for (const stream of [whole, new Uint8Array(zlib.deflateSync(profile))]) {
+    const end = stream.length - 4;
+    for (const longer of [
+      [stream, junk],
+      [stream, junk, stream.subarray(end)],
+      [stream.subarray(0, end), junk, stream.subarray(end)],
+    ]) {
+      const bad = new Uint8Array(Buffer.concat(longer));
+      await assert.rejects(inflateMetadata("iCCP", bad, 3144), { name: "CorruptError" });
+    }
+  }
+  for (const [method, check] of [
+    [0x79, 0x20],
+    [0x88, 0x20],
+    [0xf8, 0x20],
+  ]) {
+    const bad = whole.slice();
+    bad[0] = method;
+    bad[1] = check + ((31 - ((method * 256 + check) % 31)) % 31);
+    await assert.rejects(inflateMetadata("iCCP", bad, 3144), corrupt(/not a valid zlib stream/));
   }
   for (let bit = 0; bit < 8 * whole.length; bit++) {
     const bad = whole.slice();
