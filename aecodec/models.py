@@ -29,6 +29,8 @@ PREVIEWS = (8, 16)
 """Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
 ENCODER_ONLY = "analysis.onnx"
 """The one file that only an encoder runs, and that a bundle with a base has of its own."""
+TUNES = ("psnr", "ms-ssim")
+"""What encoders are trained for; the first is what a model's own is."""
 EXACT = ("tables.bin", "scales_first.onnx", "scales_second.onnx")
 """The files that decide which symbols a file has."""
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
@@ -253,6 +255,21 @@ def find(model: str | os.PathLike[str] | None = None) -> Bundle:
     raise ModelError(
         f"no model {name!r}; installed: {_names(bundles)}. "
         f"Give a bundle's folder, or add its place to {PATH_VARIABLE}"
+    )
+
+
+def find_tuned(model: str | os.PathLike[str] | None, tune: str) -> Bundle:
+    """An encoder trained for another metric, whose files the decoder of `model` reads: NAME-ms-ssim beside
+    NAME.  tune: one of TUNES.  ModelError where none is installed."""
+    bundle = find(model)
+    if tune == TUNES[0]:
+        return bundle
+    for other in installed():
+        if other.name == f"{bundle.name}-{tune}" and other.model_id == bundle.model_id:
+            return other
+    raise ModelError(
+        f"model {bundle.name!r} ({bundle.model_id.hex()}) has no encoder for {tune}; installed: "
+        f"{_names(installed())}. Do without, or add the place of {bundle.name}-{tune} to {PATH_VARIABLE}"
     )
 
 

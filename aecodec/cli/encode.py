@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aecodec.cli import common, files
+from aecodec.models import TUNES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from aecodec.pixels import Picture
 
 HELP = "picture -> .aec"
+DEFAULTS = {"quality": 60.0, "tune": TUNES[0]}
 USAGE = "aecodec encode [options] IN OUT\n       aecodec encode [options] --out-dir DIR [-r] IN..."
 
 
@@ -44,9 +46,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_coding(parser: argparse.ArgumentParser) -> None:
     """Quality, transparency, targets."""
+    parser.add_argument("-q", "--quality", type=common.quality, metavar="0..100", help="quality (default 60)")
     parser.add_argument(
-        "-q", "--quality", type=common.quality, default=60.0, metavar="0..100", help="quality (default 60)"
+        "--tune",
+        choices=TUNES,
+        help="what the encoder is best at: psnr (default), or ms-ssim, nearer to what eyes compare",
     )
+    parser.set_defaults(**DEFAULTS)
     alpha = parser.add_mutually_exclusive_group()
     alpha.add_argument(
         "--alpha-quality",
@@ -75,6 +81,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     common.one_thread_for_matrices()
+    choose_encoder(args)
     if args.out_dir is not None:
         return _run_batch(args)
     source, target = common.names_of(args)
@@ -91,6 +98,14 @@ def run(args: argparse.Namespace) -> int:
         for text in encoded.notes:
             common.note(text)
     return 0
+
+
+def choose_encoder(args: argparse.Namespace) -> None:
+    """--model NAME --tune METRIC -> --model NAME-METRIC."""
+    if args.tune != TUNES[0]:
+        from aecodec import models
+
+        args.model = models.find_tuned(args.model, args.tune).name
 
 
 def _run_batch(args: argparse.Namespace) -> int:

@@ -101,6 +101,7 @@ def _add_collection(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
+    encode.choose_encoder(args)
     from aecodec.cli.many import drive
 
     return drive.run(args)
@@ -130,8 +131,9 @@ def _check(args: argparse.Namespace) -> None:
         no, why = ("format", "salvage", "fit", "apply_orientation"), "decode"
         if args.scale != 1:
             raise UsageError(f"--scale is for decode, not for {args.action}")
-    if args.action == "decode" and args.quality != 60:
-        raise UsageError("--quality is for encode, not for decode")
+    for option in ("quality", "tune"):
+        if args.action == "decode" and getattr(args, option) != encode.DEFAULTS[option]:
+            raise UsageError(f"--{option} is for encode, not for decode")
     for option in no:
         if getattr(args, option) not in (None, False):
             raise UsageError(f"--{option.replace('_', '-')} is for {why}, not for {args.action}")

@@ -1,0 +1,73 @@
+"""`--tune`: encoders that were trained for another metric; any decoder of the model reads their files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import DATA, psnr
+
+from aecodec import models
+from aecodec.codec import Codec
+from aecodec.errors import ModelError
+from aecodec.metrics import ms_ssim
+
+CITY = DATA / "city.jpg"
+TUNED = f"{models.default_name()}-ms-ssim"
+
+
+@pytest.fixture(scope="module")
+def curves(codec, city):
+    """Of both encoders: [qualities, 3] of the logarithm of bytes, MS-SSIM as -log(1 - x), and PSNR."""
+    found = []
+    for encoder in (codec, Codec(TUNED, device="cpu", threads=1)):
+        rows = []
+        for quality in (10, 30, 50, 70):
+            data = encoder.encode(city, quality)
+            decoded = codec.decode(data)
+            rows.append((np.log(len(data)), -np.log(1 - ms_ssim(decoded, city)), psnr(decoded, city)))
+        found.append(np.array(rows).T)
+    return found
+
+
+def gain(curves, metric):
+    """Mean change of bytes at equal quality, as a logarithm."""
+    (own, tuned) = curves
+    inside = tuned[metric][(tuned[metric] > own[metric][0]) & (tuned[metric] < own[metric][-1])]
+    assert len(inside) >= 2
+    return np.mean(np.interp(inside, tuned[metric], tuned[0]) - np.interp(inside, own[metric], own[0]))
+
+
+def test_each_is_the_better_one_by_its_metric(curves):
+    assert gain(curves, 1) < -0.01 and 0 < gain(curves, 2) < 0.1
+
+
+def test_the_command_line_takes_the_tuned_encoder(cli, tmp_path):
+    for name, options in (("a", ("--tune", "ms-ssim")), ("b", ("--model", TUNED)), ("c", ("--tune", "psnr"))):
+        result = cli("encode", CITY, tmp_path / f"{name}.aec", "-q", "30", "--device", "cpu", *options)
+        assert result == (0, b"", "")
+    a, b, c = ((tmp_path / f"{name}.aec").read_bytes() for name in "abc")
+    assert a == b != c
+    facts = [json.loads(cli("info", tmp_path / f"{name}.aec", "--json").out) for name in "ac"]
+    assert facts[0]["model_id"] == facts[1]["model_id"]
+    assert cli("decode", tmp_path / "a.aec", tmp_path / "a.png").code == 0
+
+
+def test_with_many_inputs(cli, tmp_path):
+    assert cli("encode", CITY, "--out-dir", tmp_path, "-q", "5", "--tune", "ms-ssim").code == 0
+    own = Codec(TUNED, device="cpu").encode(CITY, 5)
+    assert (tmp_path / "city.aec").stat().st_size == pytest.approx(len(own), rel=0.01)
+
+
+def test_models_without_one_say_so(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("AECODEC_MODEL_PATH", str(DATA / "bundles"))
+    with pytest.raises(ModelError, match=r"model 'tiny' \(\w+\) has no encoder for ms-ssim; installed: "):
+        models.find_tuned("tiny", "ms-ssim")
+    result = cli("encode", CITY, tmp_path / "a.aec", "--model", "tiny", "--tune", "ms-ssim")
+    assert result.code == 7 and result.err.count("\n") == 1 and not list(tmp_path.iterdir())
+
+
+def test_it_is_nothing_for_decoders(cli, tmp_path):
+    result = cli("batch", "decode", tmp_path, tmp_path / "out", "--tune", "ms-ssim")
+    assert result.code == 2 and "--tune is for encode" in result.err
