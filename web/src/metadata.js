@@ -30,9 +30,7 @@ export async function inflateMetadata(tag, payload, limit) {
   const what = `section ${tag}`;
   const known = checkHead(what, payload);
   const end = payload.length - 4;
-  const raw = known.length
-    ? concat([stored(known), payload.subarray(6, end)])
-    : payload.subarray(2, end);
+  const raw = known.length ? concat([stored(known), payload.subarray(6, end)]) : payload.subarray(2, end);
   const inflated = (bytes) => inflateUnchecked(what, "deflate-raw", bytes, limit, known.length);
   const data = (await inflated(raw)).slice(known.length);
   checkEnd(what, payload, data);
@@ -128,7 +126,15 @@ function linear(v) {
 function described(name) {
   const size = name.length + 1;
   const after = new Uint8Array(67 - name.length);
-  return [text("desc"), words(0, size), text(name), new Uint8Array(11), Uint8Array.of(size), text(name), after];
+  return [
+    text("desc"),
+    words(0, size),
+    text(name),
+    new Uint8Array(11),
+    Uint8Array.of(size),
+    text(name),
+    after,
+  ];
 }
 
 function text(value) {

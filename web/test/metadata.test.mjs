@@ -17,7 +17,10 @@ test("the dictionary is the one of the format", () => {
 test("streams with and without it", async () => {
   for (const data of [profile, profile.subarray(100), new Uint8Array(0), Uint8Array.of(1, 2, 3)]) {
     assert.deepEqual(await inflateMetadata("iCCP", packed(data), 3144), data.slice());
-    assert.deepEqual(await inflateMetadata("iCCP", new Uint8Array(zlib.deflateSync(data)), 3144), data.slice());
+    assert.deepEqual(
+      await inflateMetadata("iCCP", new Uint8Array(zlib.deflateSync(data)), 3144),
+      data.slice(),
+    );
   }
   assert.ok(packed(profile).length < 60);
 });
@@ -57,7 +60,8 @@ test("another dictionary, damage, and more than is allowed", async () => {
     const bad = whole.slice();
     bad[bit >> 3] ^= 1 << (bit & 7);
     const found = await inflateMetadata("iCCP", bad, 3144).catch((error) => error);
-    if (found instanceof Uint8Array) assert.deepEqual(found, profile); // a bit that says nothing of the data
+    if (found instanceof Uint8Array)
+      assert.deepEqual(found, profile); // a bit that says nothing of the data
     else assert.match(found.name, /^(CorruptError|LimitError)$/);
   }
 });
