@@ -260,10 +260,8 @@ def find(model: str | os.PathLike[str] | None = None) -> Bundle:
 
 def find_tuned(model: str | os.PathLike[str] | None, tune: str) -> Bundle:
     """An encoder trained for another metric, whose files the decoder of `model` reads: NAME-ms-ssim beside
-    NAME.  tune: one of TUNES.  ModelError where none is installed."""
+    NAME.  tune: one of TUNES but the first.  ModelError where none is installed."""
     bundle = find(model)
-    if tune == TUNES[0]:
-        return bundle
     for other in installed():
         if other.name == f"{bundle.name}-{tune}" and other.model_id == bundle.model_id:
             return other

@@ -30,8 +30,8 @@ class Int8Builder(GraphBuilder):
     """Number of the class of qualities, once `quality_class` made it."""
 
     def quality_class(self, quality: str) -> None:
-        """From here on biases may be [CLASSES, O]: rows by quality.  They make
-        ONNX Runtime take its second fastest convolution."""
+        """From here on biases may be [CLASSES, O]: rows by quality.  (ONNX Runtime's fastest convolution, for
+        inputs of zero 0, wants constant ones.)"""
         number = self.op("Mul", quality, self.const(CLASSES / LEVELS))
         number = self.op("Clip", number, self.const(0.0), self.const(CLASSES - 1.0))
         self.row = self.reshape(self.op("Cast", number, to=TensorProto.INT64), [])

@@ -35,17 +35,19 @@ class Trunk:
         spatial = {f"{name}.{i}.mix_out": b.spatial for i, b in enumerate(self.blocks) if b.mix_in}
         # the bias of a depthwise layer is left to the layer behind it: see `run`
         self.samples = samples | {k: samples[k] - to_numpy(c.bias)[:, None] for k, c in spatial.items()}
-        self.middle, self.level = np.zeros(0), np.ones(0)
-        if seen := self._seen():
-            self.middle, self.level = centred(*seen)
-        elif self.blocks:  # no unit is alive, nobody rounds the trunk
-            count = len(self.blocks[0].constant)
-            self.middle, self.level = np.zeros(count), np.ones(count)
+        self.middle, self.level = self._reach()
 
     def _seen(self) -> list[Array]:
         kinds = ("mix_in", "expand")
         branches = [f"{self.name}.{i}.{k}" for i, b in enumerate(self.blocks) for k in kinds if getattr(b, k)]
         return [self.samples[name] for name in (*branches, *self.ends)]
+
+    def _reach(self) -> tuple[Array, Array]:
+        """middle and level"""
+        if seen := self._seen():
+            return centred(*seen)
+        count = len(self.blocks[0].constant)  # no unit is alive, nobody rounds the trunk
+        return np.zeros(count), np.ones(count)
 
     def rounded(self, x: str, reader: str) -> tuple[str, Range]:
         """The trunk as q for one of its readers."""
@@ -112,13 +114,12 @@ class SwingingTrunk(Trunk):
 
     swing: Array
 
-    def __init__(self, g: Int8Builder, name: str, stage: nn.Module, samples: Samples, *ends: str):
-        super().__init__(g, name, stage, samples, *ends)
+    def _reach(self) -> tuple[Array, Array]:
         self.swing = swing_of(*self._seen())
-        own = [key for key in samples if key.startswith(f"{name}.") or key in ends]
+        own = [key for key in self.samples if key.startswith(f"{self.name}.") or key in self.ends]
         self.samples |= {key: without_swing(self.samples[key], self.swing) for key in own}
-        self.level = levelled(*self._seen())
-        self.middle = np.zeros(len(self.level))
+        level = levelled(*self._seen())
+        return np.zeros(len(level)), level
 
 
 def rounded_by_channel(g: Int8Builder, x: str, samples: Array) -> tuple[str, Range]:

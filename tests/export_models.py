@@ -41,15 +41,20 @@ def fresh(seed: int = 3) -> CodecModel:
     return model
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[CodecModel, Path]:
+def written(folder: Path, **makers: Any) -> tuple[CodecModel, Path]:
+    """A fresh model and its bundle. makers: what more write_bundle gets, as functions of the model."""
     model = fresh()
     rng = np.random.default_rng(0)
     pictures = [torch.from_numpy(rng.integers(0, 256, (3, 64, 64), np.uint8)) for _ in range(3)]
-    folder = tmp_path_factory.mktemp("bundle") / "fresh"
     cfg: dict[str, Any] = {**vars(Config(size="tiny")), "step": 0}
-    write_bundle(model, cfg, fit_tables(model, pictures), "fresh", folder)
+    more = {name: make(model) for name, make in makers.items()}
+    write_bundle(model, cfg, fit_tables(model, pictures), "fresh", folder, **more)
     return model, folder
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[CodecModel, Path]:
+    return written(tmp_path_factory.mktemp("bundle") / "fresh")
 
 
 def pictures(count: int = 4) -> list[torch.Tensor]:

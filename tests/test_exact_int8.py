@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from export_models import fresh  # noqa: E402
+from export_models import written  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 
 from aecodec import models, scale_networks  # noqa: E402
@@ -23,24 +23,14 @@ from aecodec.errors import ModelError  # noqa: E402
 from aecodec.networks import Groups  # noqa: E402
 from aecodec.scale_networks import InBytes, InFloats  # noqa: E402
 from aecodec.session import open_session  # noqa: E402
-from aecodec.training.config import Config  # noqa: E402
 from aecodec.training.model import CodecModel  # noqa: E402
 from export import verify  # noqa: E402
-from export.bundle import write_bundle  # noqa: E402
 from export.exact_int8 import exact_graphs, rounding  # noqa: E402
-from export.tables import fit_tables  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[CodecModel, Path]:
-    model = fresh()
-    rng = np.random.default_rng(0)
-    pictures = [torch.from_numpy(rng.integers(0, 256, (3, 64, 64), np.uint8)) for _ in range(3)]
-    folder = tmp_path_factory.mktemp("exact") / "fresh"
-    cfg: dict[str, Any] = {**vars(Config(size="tiny")), "step": 0}
-    tables = fit_tables(model, pictures)
-    write_bundle(model, cfg, tables, "fresh", folder, exact=exact_graphs(model))
-    return model, folder
+    return written(tmp_path_factory.mktemp("exact") / "fresh", exact=exact_graphs)
 
 
 @pytest.fixture

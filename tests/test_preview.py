@@ -104,21 +104,11 @@ def test_thumbnail_decodes_less(city_file, monkeypatch):
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory) -> tuple[object, Path]:
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     pytest.importorskip("onnx")
-    from export_models import fresh
+    from export_models import written
 
-    from aecodec.training.config import Config
-    from export import bundle
-    from export.tables import fit_tables
-
-    model = fresh()
-    rng = np.random.default_rng(0)
-    pictures = [torch.from_numpy(rng.integers(0, 256, (3, 64, 64), np.uint8)) for _ in range(3)]
-    folder = tmp_path_factory.mktemp("bundle") / "fresh"
-    cfg = {**vars(Config(size="tiny")), "step": 0}
-    bundle.write_bundle(model, cfg, fit_tables(model, pictures), "fresh", folder)
-    return model, folder
+    return written(tmp_path_factory.mktemp("bundle") / "fresh")
 
 
 def linear_part(model, picture, level):

@@ -55,9 +55,11 @@ def test_the_command_line_takes_the_tuned_encoder(cli, tmp_path):
 
 
 def test_with_many_inputs(cli, tmp_path):
-    assert cli("encode", CITY, "--out-dir", tmp_path, "-q", "5", "--tune", "ms-ssim").code == 0
-    own = Codec(TUNED, device="cpu").encode(CITY, 5)
-    assert (tmp_path / "city.aec").stat().st_size == pytest.approx(len(own), rel=0.01)
+    for name, option in (("a", ("--tune", "ms-ssim")), ("b", ("--model", TUNED)), ("c", ())):
+        options = ("--out-dir", tmp_path / name, "-q", "5", "--device", "cpu", *option)
+        assert cli("encode", CITY, *options).code == 0
+    a, b, c = ((tmp_path / name / "city.aec").read_bytes() for name in "abc")
+    assert a == b != c
 
 
 def test_models_without_one_say_so(cli, tmp_path, monkeypatch):

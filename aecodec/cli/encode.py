@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aecodec import models
 from aecodec.cli import common, files
 from aecodec.models import TUNES
 
@@ -103,8 +104,6 @@ def run(args: argparse.Namespace) -> int:
 def choose_encoder(args: argparse.Namespace) -> None:
     """--model NAME --tune METRIC -> --model NAME-METRIC."""
     if args.tune != TUNES[0]:
-        from aecodec import models
-
         args.model = models.find_tuned(args.model, args.tune).name
 
 
