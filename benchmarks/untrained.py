@@ -45,16 +45,16 @@ def write(size: str, image: Image.Image, folder: Path) -> None:
     from aecodec.training.model import CodecModel
     from export.bundle import write_bundle
     from export.exact_int8 import exact_graphs
-    from export.int8 import int8_graphs
+    from export.int8 import calibrated
     from export.tables import fit_tables
 
     torch.manual_seed(SEED)
     model = CodecModel(MODELS[size]).eval()
     crop = torch.from_numpy(pictures.pixels(image)[:256, :256].copy()).permute(2, 0, 1)
     cfg: dict[str, Any] = {**vars(Config(size=size)), "step": 0}
-    int8 = int8_graphs(model, "relu", [crop], CROPS)
+    samples = calibrated(model, "relu", [crop], CROPS)
     tables = fit_tables(model, [crop], crop=256)
-    write_bundle(model, cfg, tables, f"{size}-random", folder, int8, exact=exact_graphs(model))
+    write_bundle(model, cfg, tables, f"{size}-random", folder, samples, exact=exact_graphs(model))
 
 
 def measure(

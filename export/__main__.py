@@ -16,10 +16,10 @@ from .autoencoder import export_autoencoder, is_autoencoder
 from .bundle import identity_of, load_checkpoint, write_bundle
 from .encoder import check_encoder, write_encoder
 from .exact_int8 import exact_graphs
-from .int8 import int8_graphs
+from .int8 import calibrated
 from .prune import prune
 from .tables import fit_tables
-from .verify import check_exact, check_exact_int8, check_floats, check_int8
+from .verify import check_exact, check_exact_int8, check_floats, check_int8, check_means
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,15 +72,16 @@ def main(argv: list[str] | None = None) -> int:
             if cfg["activation"] == "relu":
                 left, units = prune(model, pictures)
                 print(f"{left} of {units} hidden units kept: the others never acted")
-            int8 = {} if args.no_int8 else int8_graphs(model, cfg["activation"], pictures)
+            samples = None if args.no_int8 else calibrated(model, cfg["activation"], pictures)
             exact = {} if args.no_int8 else exact_graphs(model)
             name = args.name or args.folder.name
-            manifest = write_bundle(model, cfg, tables, name, args.folder, int8, identity, exact)
+            manifest = write_bundle(model, cfg, tables, name, args.folder, samples, identity, exact)
             print(f"wrote {args.folder}: model {manifest['model_id']}")
         check_exact(model, args.folder, print)
         check_exact_int8(model, args.folder, print)
         check_floats(model, args.folder, picture, print)
         check_int8(args.folder, picture, print)
+        check_means(args.folder, picture, print)
     except (OSError, ValueError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 2

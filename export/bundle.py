@@ -24,7 +24,10 @@ from aecodec.training.model import SKIP, CodecModel
 from .builder import OPSET
 from .cost import kmac_per_pixel
 from .graphs import GROUP, all_graphs, halo
+from .int8 import int8_graphs
+from .means import float_graphs
 from .previews import preview_graphs
+from .trunk import Samples
 
 
 def load_checkpoint(path: str) -> tuple[CodecModel, dict[str, Any]]:
@@ -60,16 +63,19 @@ def write_bundle(
     tables: CodingTables | bytes,
     name: str,
     folder: Path,
-    int8: Mapping[str, onnx.ModelProto] | None = None,
+    samples: Samples | None = None,
     identity: Identity | None = None,
     exact: Mapping[str, onnx.ModelProto] | None = None,
 ) -> dict[str, Any]:
     """Write all files of the bundle; returns the manifest.  ValueError when the 2^24 bound can be broken.
 
-    int8, exact: float graphs in 8 bits, scale networks in bytes, by name. They are no part of the model's id.
+    samples: int8.calibrated(); without them the means are float, and no graph is in 8 bits.
+    exact: scale networks in bytes, by name.  They and graphs in 8 bits are no part of the model's id.
     identity: that of a bundle of the same weights, whose id this one keeps: the files that were made with it
     stay readable. ValueError when its tables or scale networks are others."""
-    graphs = all_graphs(model, cfg["activation"]) | preview_graphs(model, cfg["activation"])
+    plain = all_graphs(model, cfg["activation"]) | preview_graphs(model, cfg["activation"])
+    graphs = plain | (float_graphs(model, samples) if samples else {})
+    int8 = int8_graphs(model, samples) if samples else {}
     offsets = dead_zone(torch.arange(INDEX_COUNT), model.dead_zone_strength)
     folder.mkdir(parents=True, exist_ok=True)
     contents = {file: graph.SerializeToString() for file, graph in graphs.items()}
@@ -79,7 +85,7 @@ def write_bundle(
         raise ValueError(f"{', '.join(other)}: not those of the bundle whose id is to be kept")
     identity = identity or fresh
     precisions = {"int8": {graph: f"{graph}.int8.onnx" for graph in int8}} if int8 else {}
-    more = {**(int8 or {}), **(exact or {})}
+    more = {**int8, **(exact or {})}
     contents |= {f"{graph}.int8.onnx": made.SerializeToString() for graph, made in more.items()}
     files = {}
     for file, data in contents.items():
@@ -97,7 +103,7 @@ def write_bundle(
         "skip": SKIP,
         "halo": halo(model.size),
         "dead_zone": [round(v, 5) for v in offsets.tolist()],
-        "kmac_per_pixel": kmac_per_pixel(graphs),
+        "kmac_per_pixel": kmac_per_pixel(plain),
         "S": model.size.scale_width,
         "exact": {},
         "precisions": precisions,

@@ -154,6 +154,12 @@ def of_all(samples: Array, zero: float | None = None) -> Range:
     return Range(np.repeat(scale, count), np.repeat(offset, count), *_moments(samples))
 
 
+def of_pixels(samples: Array) -> Range:
+    """What bytes are of samples [C, n] of pixels - 0.5."""
+    count = len(samples)
+    return Range(np.full(count, 1 / TOP), np.full(count, TOP / 2), *_moments(samples))
+
+
 def _moments(samples: Array) -> tuple[Array, Array]:
     """Samples [C, n] of `collect` -> mean [C] and covariance [C, C], without the ends of crops."""
     if samples.shape[1] % (PER_CROP + 2) == 0:

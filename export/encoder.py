@@ -22,7 +22,7 @@ from aecodec.training.model import CodecModel
 from .bundle import identity_of
 from .graphs import all_graphs
 from .prune import prune
-from .verify import LATENT_TOLERANCE, PIXEL_TOLERANCE
+from .verify import LATENT_TOLERANCE, too_far
 
 TRAINED = ("noise", "noise_low", "noise_high", "noise_clean")
 LEVELS = (0.0, 20.4, 63.0)
@@ -69,7 +69,7 @@ def _check_decoder(model: CodecModel, cfg: dict[str, Any], bundle: Bundle, pictu
         out = model(x, torch.tensor([level]), exact=True, hard=True)
         feed = {"symbols": out.symbols.numpy(), "z_hat": out.z_hat.numpy()}
         (x_hat,) = session.run(["x_hat"], feed | {"quality": np.array([level], np.float32)})
-        if np.abs(x_hat - out.x_hat.clamp(0, 1).numpy()).max() > PIXEL_TOLERANCE:
+        if too_far(bundle, x_hat, out.x_hat.clamp(0, 1).numpy()):
             other.append(f"synthesis.onnx at level {level}")
     if other:
         raise ValueError(

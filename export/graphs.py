@@ -118,7 +118,7 @@ def _context(g: GraphBuilder, m: CodecModel, act: str, phi: str, y_hat_first: st
     return g.op("Mul", g.conv1(h, m.context.head.conv, m.context.head.scale), gain)
 
 
-def _round(g: GraphBuilder, m: CodecModel, residual: str, index: str) -> str:
+def rounded(g: GraphBuilder, m: CodecModel, residual: str, index: str) -> str:
     """Symbols of the first half: rounded with the dead zone of each scale, 0 where it is skipped.
 
     Index 0, which is skipped too, marks the positions of the other half: no separate mask is needed. The dead
@@ -144,7 +144,7 @@ def context(m: CodecModel, act: str) -> onnx.ModelProto:
     gain = g.by_quality(quality, m.gain)
     phi, mu = _hyper_synthesis(g, m, act, z_hat, quality)
     mu = g.op("Mul", mu, gain)
-    symbols = _round(g, m, g.op("Sub", y, mu), g.op("Cast", index, to=F32))
+    symbols = rounded(g, m, g.op("Sub", y, mu), g.op("Cast", index, to=F32))
     y_hat_first = g.masked(g.op("Add", mu, symbols), g.checkerboard(y), n)
     residual = g.op("Sub", y, _context(g, m, act, phi, y_hat_first, gain))
     shape = [1, n, "h", "w"]
@@ -201,7 +201,11 @@ def _refine(g: GraphBuilder, refine: Refinement, picture: str, features: str) ->
 
 def synthesis(m: CodecModel, act: str) -> onnx.ModelProto:
     g = GraphBuilder("synthesis")
-    y_hat, quality = latents(g, m, act)  # N, H/16
+    return finish_synthesis(g, m, act, *latents(g, m, act))
+
+
+def finish_synthesis(g: GraphBuilder, m: CodecModel, act: str, y_hat: str, quality: str) -> onnx.ModelProto:
+    """g_s: y_hat in latent units [1, N, h, w] -> the graph's output."""
     h = g.blocks(g.conv1(y_hat, m.g_s.patch), m.g_s.deep, act)  # 2C, H/16
     h = g.shuffle(g.conv1(h, m.g_s.up), 2)  # C, H/8
     h = g.blocks(g.op("Mul", h, g.by_quality(quality, m.g_s.gain)), m.g_s.blocks, act)

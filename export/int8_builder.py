@@ -99,9 +99,7 @@ class Int8Builder(GraphBuilder):
         moved = bias_correction(weight, kernel, steps, seen) - kernel.astype(np.float64) @ seen.zero * steps
         larger = self.scalar(1.0) if swing is None else self.chosen(swing[:, None])
         bias = bias + (moved if swing is None else moved * swing[:, None])
-        zero, zeros = self.scalar(0, np.uint8), self.const(np.zeros(len(kernel)), np.int8)
-        inputs = (self.const(kernel.T, np.int8), larger, self.const(steps), zero, zeros, self.chosen(bias))
-        return self.contrib("MatMulIntegerToFloat", q, *inputs)
+        return self._multiplied(q, kernel, steps, self.chosen(bias), larger)
 
     def linear(self, x: str, weight: Array, bias: Array | None = None) -> str:
         """1x1 convolution in float, weight [O, I]."""
@@ -130,6 +128,12 @@ class Int8Builder(GraphBuilder):
         for q, scale, seen in ((a, scales[0], seen_a), (b, scales[1], seen_b)):
             inputs += [q, scale, self.scalar(seen.zero[0], np.uint8)]
         return self.contrib("QLinearAdd", *inputs, self.scalar(1.0), self.scalar(0, np.uint8))
+
+    def _multiplied(self, q: str, kernel: Array, steps: Array, bias: str, larger: str) -> str:
+        """kernel [O, I] of integers, steps [O] times the scalar `larger`, bias [O] -> float"""
+        zero, zeros = self.scalar(0, np.uint8), self.const(np.zeros(len(kernel)), np.int8)
+        inputs = (self.const(kernel.T, np.int8), larger, self.const(steps), zero, zeros, bias)
+        return self.contrib("MatMulIntegerToFloat", q, *inputs)
 
     def _convolve(self, q: str, kernel: Array, steps: Array, bias: Array, zero: int, groups: int = 1) -> str:
         integers = np.rint(bias / steps)

@@ -44,14 +44,14 @@ def _preview(m: CodecModel, act: str, shortcut: Linear, lapped: Lapped, divisor:
     y_hat, quality = latents(g, m, act)  # N, H/16
     means = g.conv(y_hat, mean_rows(shortcut.conv.weight, divisor) * shortcut.scale, None)
     leading = g.op("Slice", y_hat, *(g.const([value], np.int64) for value in (0, lapped.count, 1)))
-    leading = g.op("Mul", leading, g.by_quality(quality, lapped.gain))
-    return finish_preview(g, lapped, means, leading, divisor)
+    return finish_preview(g, lapped, means, leading, quality, divisor)
 
 
 def finish_preview(
-    g: GraphBuilder, lapped: Lapped, means: str, leading: str, divisor: int
+    g: GraphBuilder, lapped: Lapped, means: str, leading: str, quality: str, divisor: int
 ) -> onnx.ModelProto:
-    """What the separate patches and the leading latents, times their gain, make of it; both NCHW."""
+    """What the separate patches and the leading latents make of it; both NCHW."""
+    leading = g.op("Mul", leading, g.by_quality(quality, lapped.gain))
     around = g.conv(leading, mean_rows(lapped.conv.weight, divisor) * lapped.scale, None, pad=1)
     x = g.op("Add", means, around)
     if divisor < PATCH:

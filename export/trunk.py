@@ -11,6 +11,7 @@ from .int8_builder import Int8Builder
 from .prune import blocks_of
 
 Samples = dict[str, Array]
+NHWC = (1, 1, 1, -1)
 
 
 def plain(layer: nn.Conv2d, scale: float = 1.0) -> tuple[Array, Array]:
@@ -28,6 +29,8 @@ class Trunk:
     biases: layers are linear, and max(x / s, 0) = max(x, 0) / s."""
 
     swing: Array | None = None
+    mixes_in_float = False
+    """Are the branches with 3x3 layers float?"""
 
     def __init__(self, g: Int8Builder, name: str, stage: nn.Module, samples: Samples, *ends: str):
         """ends: names of the layers behind the chain that read the trunk."""
@@ -91,13 +94,8 @@ class Trunk:
         for number, block in enumerate(self.blocks):
             site = f"{self.name}.{number}"
             if block.mix_in is not None:
-                hidden = by_channel(self.samples[f"{site}.spatial"], 0.0)
-                mixed = by_channel(self.samples[f"{site}.mix_out"])
-                q, seen = self.rounded(x, f"{site}.mix_in")
-                q = self.g.pointwise(q, *self.inside(block.mix_in), seen, hidden)
-                q = self.g.depthwise3(q, to_numpy(block.spatial.weight), hidden, mixed)
-                out = self.adding(block.mix_out, to_numpy(block.spatial.bias))
-                x = self.g.op("Add", x, self.g.to_float(q, *out, mixed))
+                mixed = self._mixed_in_float(block, x) if self.mixes_in_float else self._mixed(block, x, site)
+                x = self.g.op("Add", x, mixed)
             if block.expand is not None:
                 hidden = by_channel(self.samples[f"{site}.contract"], 0.0)
                 q, seen = self.rounded(x, f"{site}.expand")
@@ -107,6 +105,21 @@ class Trunk:
             if constant is not None and constant.any():
                 x = self.g.op("Add", x, self.g.chosen(self._swung(to_numpy(constant)) / self.level))
         return x
+
+    def _mixed(self, block: nn.Module, x: str, site: str) -> str:
+        hidden = by_channel(self.samples[f"{site}.spatial"], 0.0)
+        mixed = by_channel(self.samples[f"{site}.mix_out"])
+        q, seen = self.rounded(x, f"{site}.mix_in")
+        q = self.g.pointwise(q, *self.inside(block.mix_in), seen, hidden)
+        q = self.g.depthwise3(q, to_numpy(block.spatial.weight), hidden, mixed)
+        return self.g.to_float(q, *self.adding(block.mix_out, to_numpy(block.spatial.bias)), mixed)
+
+    def _mixed_in_float(self, block: nn.Module, x: str) -> str:
+        weight, bias = self.reading(*plain(block.mix_in))
+        h = self.g.op("Relu", self.g.conv(self.g.to_nchw(x), weight[:, :, None, None], bias))
+        weight, bias = self.adding(block.mix_out)
+        h = self.g.conv(self.g.depthwise(h, block.spatial), weight[:, :, None, None], bias)
+        return self.g.to_nhwc(h)
 
 
 class SwingingTrunk(Trunk):

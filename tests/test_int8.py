@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from export_models import bundle, exact_int8, fresh, pictures  # noqa: E402
+from export_models import exact_int8, fresh, pictures, written  # noqa: E402
 from onnx import TensorProto, numpy_helper  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -21,11 +21,12 @@ from aecodec import models  # noqa: E402
 from aecodec.training.model import CodecModel  # noqa: E402
 from export.bundle import identity_of, write_bundle  # noqa: E402
 from export.calibration import Range, by_channel  # noqa: E402
-from export.int8 import int8_graphs  # noqa: E402
+from export.int8 import calibrated  # noqa: E402
 from export.int8_builder import Int8Builder  # noqa: E402
 from export.prune import prune  # noqa: E402
+from export.trunk import Samples  # noqa: E402
 
-__all__ = ["bundle"]  # a fixture
+GRAPHS = ("analysis", "context", "preview_16", "preview_8", "synthesis")
 
 
 def run(graph: onnx.ModelProto, feed: dict[str, Any]) -> list[Any]:
@@ -141,50 +142,51 @@ def test_biases_make_up_for_rounded_weights() -> None:
         assert off[1] < 0.7 * off[0]
 
 
+def narrow(model: CodecModel) -> Samples | None:
+    return calibrated(model, "relu", pictures(), crops=6)
+
+
 @pytest.fixture(scope="module")
-def made(bundle: tuple[CodecModel, Path]) -> dict[str, onnx.ModelProto]:
-    return int8_graphs(bundle[0], "relu", pictures(), crops=6)
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[CodecModel, Path]:
+    return written(tmp_path_factory.mktemp("bundle") / "fresh", samples=narrow)
 
 
 @exact_int8
-def test_int8_graphs_are_near_the_float_ones(
-    bundle: tuple[CodecModel, Path],
-    made: dict[str, onnx.ModelProto],
-) -> None:
+def test_int8_graphs_are_near_the_float_ones(bundle: tuple[CodecModel, Path]) -> None:
     model, folder = bundle
     x, quality = pictures()[2][None].numpy().astype(np.float32) / 255, np.array([30.0], np.float32)
     with torch.no_grad():
         out = model(torch.from_numpy(x), torch.tensor([30.0]), exact=True, hard=True)
-    y, z_hat = run(onnx.load(folder / "analysis.onnx"), {"x": x, "quality": quality})
-    y8, z_hat8 = run(made["analysis"], {"x": x, "quality": quality})
+
+    def both(name: str, feed: dict[str, np.ndarray]) -> list[Any]:
+        return [run(onnx.load(folder / f"{name}{form}.onnx"), feed) for form in ("", ".int8")]
+
+    (y, z_hat), (y8, z_hat8) = both("analysis", {"x": x, "quality": quality})
     assert 0 < np.abs(y8 - y).mean() < 0.02 * np.abs(y).mean()
     assert z_hat8.shape == z_hat.shape
     feed = {"symbols": out.symbols.numpy(), "z_hat": out.z_hat.numpy(), "quality": quality}
-    (x_hat,), (x_hat8,) = run(onnx.load(folder / "synthesis.onnx"), feed), run(made["synthesis"], feed)
+    (x_hat,), (x_hat8,) = both("synthesis", feed)
     assert x_hat8.shape == x_hat.shape == x.shape
     assert 0 < np.abs(x_hat8 - x_hat).mean() < 1.5 / 255
-    for name in ("preview_8", "preview_16"):
-        (small,), (small8,) = run(onnx.load(folder / f"{name}.onnx"), feed), run(made[name], feed)
-        assert small8.shape == small.shape
-        assert 0 < np.abs(small8 - small).mean() < 0.05 * small.std()
 
 
-def test_the_graphs_run_as_they_are_written(made: dict[str, onnx.ModelProto], tmp_path: Path) -> None:
+def test_the_graphs_run_as_they_are_written(bundle: tuple[CodecModel, Path], tmp_path: Path) -> None:
     """ONNX Runtime's optimised graph: every 8-bit layer is one fused operator in NHWC, nothing is rounded to
     bytes and straight back, and in float are only the layers that are meant to be."""
-    for name, graph in made.items():
+    for name in GRAPHS:
         options = ort.SessionOptions()
         options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
         options.log_severity_level = 3
-        ort.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        path = str(bundle[1] / f"{name}.int8.onnx")
+        ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         nodes = onnx.load(tmp_path / "optimised.onnx").graph.node
         count = {kind: sum(node.op_type == kind for node in nodes) for kind in {n.op_type for n in nodes}}
-        preview = name.startswith("preview")
-        blocks = 3 if preview else 2  # of the tiny model: each has four 8-bit 1x1 layers and a depthwise one
-        extra = 3 if name == "synthesis" else 0  # the refinement: sense, control, correct
-        assert count["QLinearConv"] == 3 * blocks + extra
-        others = 5 if preview else {"analysis": 0, "synthesis": 3}[name]  # to the trunks, means, pixels
-        assert count["MatMulIntegerToFloat"] == 2 * blocks + others
+        wanted = {  # of the tiny model: a block has three 8-bit layers to bytes and two to float
+            "analysis": (3 * 3, 2 * 3 + 3),  # pixels twice, the hyper encoder's first
+            "context": (3 + 2, 2 + 2 + 5),
+            "synthesis": (3 + 2 + 3 * 2 + 3, 2 + 2 + 5 + 2 * 2 + 3),
+        }.get(name, (3 + 2, 2 + 2 + 5))
+        assert (count["QLinearConv"], count["MatMulIntegerToFloat"]) == wanted, name
         read = {i: node.op_type for node in nodes for i in node.input}
         for node in nodes:
             if node.op_type == "QuantizeLinear":
@@ -194,7 +196,7 @@ def test_the_graphs_run_as_they_are_written(made: dict[str, onnx.ModelProto], tm
 
 
 def test_other_activations_stay_in_float() -> None:
-    assert int8_graphs(fresh(), "silu", pictures()) == {}
+    assert calibrated(fresh(), "silu", pictures()) is None
 
 
 def saturating(q: np.ndarray, kernel: np.ndarray) -> tuple[float, float]:
@@ -235,22 +237,19 @@ def test_sixteen_bit_sums_would_spoil_the_shipped_model(city: np.ndarray) -> Non
     assert worst_share > 0.001 and worst_error > 0.001
 
 
-def test_a_model_exported_anew_keeps_its_id(
-    bundle: tuple[CodecModel, Path],
-    made: dict[str, onnx.ModelProto],
-    tmp_path: Path,
-) -> None:
+def test_a_model_exported_anew_keeps_its_id(bundle: tuple[CodecModel, Path], tmp_path: Path) -> None:
     model, folder = bundle
     identity, tables = identity_of(folder), (folder / "tables.bin").read_bytes()
     cfg = {"activation": "relu", "size": "tiny"}
     cfg |= {k: 0 for k in ("steps", "step", "minutes", "batch", "crop", "seed")}
     cfg |= {"lambda_low": 0.0005, "lambda_high": 0.4}
-    narrow = deepcopy(model)
-    prune(narrow, pictures(), crops=2, side=64)
-    write_bundle(narrow, cfg, tables, "again", tmp_path / "again", made, identity)
+    pruned = deepcopy(model)
+    prune(pruned, pictures(), crops=2, side=64)
+    samples = narrow(pruned)
+    write_bundle(pruned, cfg, tables, "again", tmp_path / "again", samples, identity)
     again, before = models.load(tmp_path / "again"), models.load(folder)
-    assert again.model_id == before.model_id and again.precisions["int8"].keys() == made.keys()
+    assert again.model_id == before.model_id and sorted(again.precisions["int8"]) == sorted(GRAPHS)
     assert again.file_of("synthesis", "int8") == "synthesis.int8.onnx"
-    assert again.file_of("context", "int8") == "context.onnx"
+    assert again.file_of("scales_first", "int8") == "scales_first.onnx"
     with pytest.raises(ValueError, match="tables.bin: not those of the bundle"):
-        write_bundle(narrow, cfg, tables[:-1] + b"\0", "again", tmp_path / "other", made, identity)
+        write_bundle(pruned, cfg, tables[:-1] + b"\0", "again", tmp_path / "other", samples, identity)

@@ -14,8 +14,9 @@ from onnx import TensorProto  # noqa: E402
 from torch import nn  # noqa: E402
 
 from aecodec.training.layers import LEVELS, Block  # noqa: E402
+from aecodec.training.model import CodecModel  # noqa: E402
 from export.calibration import CLASSES, PER_CROP, Range, centred, levels_of, swing_of, without_swing  # noqa: E402
-from export.int8 import int8_graphs  # noqa: E402
+from export.int8 import calibrated, int8_graphs  # noqa: E402
 from export.int8_builder import Int8Builder  # noqa: E402
 from export.prune import blocks_of, prune  # noqa: E402
 from export.rounding import bias_correction, least_error, nearest  # noqa: E402
@@ -231,13 +232,19 @@ def test_no_layer_gives_a_trunk_that_swings() -> None:
         trunk.giving(*plain(reader))
 
 
+def made(model: CodecModel) -> dict[str, onnx.ModelProto]:
+    samples = calibrated(model, "relu", pictures(), crops=4)
+    assert samples is not None
+    return int8_graphs(model, samples)
+
+
 @pytest.mark.parametrize("part", ["g_s.patch", "g_a.patch", "h_s.up1"])
 def test_constant_trunks_make_no_nan(part: str) -> None:
     model = fresh()
     with torch.no_grad():
         model.get_submodule(part).weight.zero_()
         model.get_submodule(part).bias.fill_(3.0)
-    for name, graph in int8_graphs(model, "relu", pictures(), crops=4).items():
+    for name, graph in made(model).items():
         for tensor in graph.graph.initializer:
             assert np.isfinite(onnx.numpy_helper.to_array(tensor)).all(), name
 
@@ -249,4 +256,4 @@ def test_stages_without_live_units_are_exported() -> None:
             block.mix_in.bias.fill_(-1e4)
     prune(model, pictures(), crops=2, side=64)
     assert model.g_a.deep[0].mix_in is None and model.g_a.deep[0].expand is None
-    assert int8_graphs(model, "relu", pictures(), crops=4).keys() >= {"analysis", "synthesis"}
+    assert made(model).keys() >= {"analysis", "synthesis"}
