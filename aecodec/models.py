@@ -1,7 +1,7 @@
 """Model bundles on disk: name, path or model id -> Bundle.
 
 A bundle is a folder with manifest.json, tables.bin and five graphs. One with a base, another encoder for the
-decoder of the bundle in a folder beside it, has one graph and takes the rest from there. Files are verified
+decoder of the bundle in a folder beside it, has one graph of its own. Files are verified
 against the manifest's hashes when they are read. model_folders.py finds the folders. No numpy.
 """
 
@@ -27,8 +27,8 @@ SCALE_NETWORKS = ("scales_first", "scales_second")
 GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
 PREVIEWS = (8, 16)
 """Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
-ENCODER_ONLY = "analysis.onnx"
-"""The one file that only an encoder runs, and that a bundle with a base has of its own."""
+ENCODER_ONLY = "analysis"
+"""The one graph that only an encoder runs, and that a bundle with a base has of its own."""
 TUNES = ("psnr", "ms-ssim")
 """What encoders are trained for; the first is what a model's own is."""
 EXACT = ("tables.bin", "scales_first.onnx", "scales_second.onnx")
@@ -90,7 +90,8 @@ class Bundle:
     def read(self, name: str) -> bytes:
         """One file of the bundle, verified. ModelError when it is missing or damaged."""
         expected = self.manifest["files"][name]["sha256"]
-        path = (self.path if self.base is None or name == ENCODER_ONLY else self.base) / name
+        own = {self.file_of(ENCODER_ONLY, precision) for precision in ("fp32", *self.precisions)}
+        path = (self.path if self.base is None or name in own else self.base) / name
         try:
             data = path.read_bytes()
         except OSError as error:
@@ -161,8 +162,6 @@ def _base(folder: Path, manifest: dict[str, Any]) -> Path | None:
     name = manifest["base"]["folder"]
     if name in ("", ".", "..") or Path(name).name != name:
         raise ValueError(f"base {name!r}: the name of a folder beside this one expected")
-    if any("analysis" in graphs for graphs in manifest.get("precisions", {}).values()):
-        raise ValueError("precisions: the base's analysis is another encoder")
     return folder.parent / str(name)
 
 

@@ -72,7 +72,7 @@ def write_bundle(
     samples: int8.calibrated(); without them the means are float, and no graph is in 8 bits.
     exact: scale networks in bytes, by name.  They and graphs in 8 bits are no part of the model's id.
     identity: that of a bundle of the same weights, whose id this one keeps: the files that were made with it
-    stay readable. ValueError when its tables or scale networks are others."""
+    stay readable. ValueError when its tables or scale networks are others, or where means round otherwise."""
     plain = all_graphs(model, cfg["activation"]) | preview_graphs(model, cfg["activation"])
     graphs = plain | (float_graphs(model, samples) if samples else {})
     int8 = int8_graphs(model, samples) if samples else {}
@@ -81,7 +81,8 @@ def write_bundle(
     contents = {file: graph.SerializeToString() for file, graph in graphs.items()}
     contents["tables.bin"] = tables if isinstance(tables, bytes) else pack_tables(tables)
     fresh = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
-    if identity and (other := [file for file in EXACT if identity.get(file) != fresh[file]]):
+    kept = (*EXACT, "context.onnx") if samples else EXACT
+    if identity and (other := [file for file in kept if identity.get(file) != fresh[file]]):
         raise ValueError(f"{', '.join(other)}: not those of the bundle whose id is to be kept")
     identity = identity or fresh
     precisions = {"int8": {graph: f"{graph}.int8.onnx" for graph in int8}} if int8 else {}

@@ -1,4 +1,4 @@
-"""An encoder for a decoder that exists: analysis.onnx and a manifest that takes the rest from that bundle.
+"""An encoder for a decoder that exists: its analysis, and a manifest that takes the rest from that bundle.
 
 The files such an encoder makes carry the model id of the other bundle, and any decoder that has it reads
 them.  That holds because tables and scale networks are those of the other bundle, and its float graphs
@@ -21,6 +21,8 @@ from aecodec.training.model import CodecModel
 
 from .bundle import identity_of
 from .graphs import all_graphs
+from .int8 import calibrated
+from .int8_encoder import analysis
 from .prune import prune
 from .verify import LATENT_TOLERANCE, too_far
 
@@ -33,25 +35,28 @@ def write_encoder(
 ) -> dict[str, Any]:
     """Write the bundle of an encoder that was trained alone, beside `base`; returns the manifest.
 
-    pictures: uint8 [3, H, W], on which hidden units are looked for that never act.  ValueError when the two
-    folders are not beside each other, or when the decoder of `base` is not this model's."""
+    pictures: uint8 [3, H, W], on which ranges and hidden units that never act are looked for.  ValueError
+    when the two folders are not beside each other, or when the decoder of `base` is not this model's."""
     if base.resolve().parent != folder.resolve().parent or base.resolve() == folder.resolve():
         raise ValueError(f"{folder} must lie beside {base}, whose files it shares")
     bundle = load(base)
     _check_decoder(model, cfg, bundle, pictures[0])
     if cfg["activation"] == "relu":
         prune(model, pictures)
-    data = all_graphs(model, cfg["activation"])[ENCODER_ONLY].SerializeToString()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / ENCODER_ONLY).write_bytes(data)
+    made = {f"{ENCODER_ONLY}.onnx": all_graphs(model, cfg["activation"])[f"{ENCODER_ONLY}.onnx"]}
     manifest: dict[str, Any] = json.loads(json.dumps(bundle.manifest))
-    files = manifest["files"]
+    files, precisions = manifest["files"], manifest["precisions"]
+    if "int8" in precisions and (samples := calibrated(model, cfg["activation"], pictures)):
+        made[f"{ENCODER_ONLY}.int8.onnx"] = analysis(model, samples)
+        precisions["int8"][ENCODER_ONLY] = f"{ENCODER_ONLY}.int8.onnx"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, graph in made.items():
+        data = graph.SerializeToString()
+        (folder / file).write_bytes(data)
+        files[file] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     manifest["name"] = name
     manifest["base"] = {"folder": base.name}
     manifest["identity"] = identity_of(base)
-    files[ENCODER_ONLY] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    for graphs in manifest.get("precisions", {}).values():
-        files.pop(graphs.pop("analysis", ""), None)
     manifest["trained"] |= {k: cfg[k] for k in (*manifest["trained"], *TRAINED) if k in cfg}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     return manifest
@@ -83,7 +88,7 @@ def check_encoder(model: CodecModel, folder: Path, picture: np.ndarray) -> float
     """Largest difference of analysis.onnx to torch on x [1, 3, H, W], as a share of the largest latent.
 
     ValueError when it is above the tolerance of a whole bundle."""
-    session = open_session(load(folder).read(ENCODER_ONLY), "cpu")
+    session = open_session(load(folder).read(f"{ENCODER_ONLY}.onnx"), "cpu")
     worst = 0.0
     for level in LEVELS:
         y = session.run(["y"], {"x": picture, "quality": np.array([level], np.float32)})[0]
@@ -91,5 +96,7 @@ def check_encoder(model: CodecModel, folder: Path, picture: np.ndarray) -> float
         wanted = (model.g_a(torch.from_numpy(picture), given) * model.gain(given)).numpy()
         worst = max(worst, float(np.abs(y - wanted).max() / max(1.0, np.abs(wanted).max())))
     if worst > LATENT_TOLERANCE:
-        raise ValueError(f"{folder / ENCODER_ONLY} disagrees with torch by {worst:.1e} of the largest latent")
+        raise ValueError(
+            f"{folder / ENCODER_ONLY}.onnx disagrees with torch by {worst:.1e} of the largest latent"
+        )
     return worst

@@ -212,11 +212,13 @@ def test_files_of_the_new_encoder_are_read_by_the_old_decoder(
     assert export([str(weights / "base" / "weights.pt"), str(bundles / "plain"), *data]) == 0
     encoder = [str(weights / "denoise" / "weights.pt"), str(bundles / "plain-denoise"), *data]
     assert export([*encoder, "--encoder-for", str(bundles / "plain")]) == 0
-    assert {p.name for p in (bundles / "plain-denoise").iterdir()} == {"manifest.json", "analysis.onnx"}
+    own = {"analysis.onnx", "analysis.int8.onnx"}
+    assert {p.name for p in (bundles / "plain-denoise").iterdir()} == {"manifest.json", *own}
 
     plain, denoise = (models.load(bundles / name) for name in ("plain", "plain-denoise"))
     assert denoise.model_id == plain.model_id and denoise.name == "plain-denoise"
-    assert denoise.read("analysis.onnx") != plain.read("analysis.onnx")
+    assert all(denoise.read(name) != plain.read(name) for name in own)
+    assert denoise.file_of("analysis", "int8") in own
     assert denoise.read("synthesis.onnx") == plain.read("synthesis.onnx")
     picture = smooth(7)
     files = [Codec(b.path).encode(picture, quality=60) for b in (plain, denoise)]
@@ -230,7 +232,7 @@ def test_files_of_the_new_encoder_are_read_by_the_old_decoder(
     for changed, words in (
         ({"base": {**manifest["base"], "folder": "../plain"}}, "folder beside"),
         ({"identity": {**manifest["identity"], "tables.bin": "00" * 32}}, "model id"),
-        ({"precisions": {"int8": {"analysis": "synthesis.int8.onnx"}}}, "another encoder"),
+        ({"precisions": {"int8": {"analysis": "analysis.int4.onnx"}}}, "precisions"),
     ):
         (denoise.path / "manifest.json").write_text(json.dumps({**manifest, **changed}))
         with pytest.raises(ModelError, match=words):

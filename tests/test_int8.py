@@ -239,17 +239,25 @@ def test_sixteen_bit_sums_would_spoil_the_shipped_model(city: np.ndarray) -> Non
 
 def test_a_model_exported_anew_keeps_its_id(bundle: tuple[CodecModel, Path], tmp_path: Path) -> None:
     model, folder = bundle
-    identity, tables = identity_of(folder), (folder / "tables.bin").read_bytes()
+    tables = (folder / "tables.bin").read_bytes()
     cfg = {"activation": "relu", "size": "tiny"}
     cfg |= {k: 0 for k in ("steps", "step", "minutes", "batch", "crop", "seed")}
     cfg |= {"lambda_low": 0.0005, "lambda_high": 0.4}
     pruned = deepcopy(model)
     prune(pruned, pictures(), crops=2, side=64)
     samples = narrow(pruned)
-    write_bundle(pruned, cfg, tables, "again", tmp_path / "again", samples, identity)
-    again, before = models.load(tmp_path / "again"), models.load(folder)
-    assert again.model_id == before.model_id and sorted(again.precisions["int8"]) == sorted(GRAPHS)
-    assert again.file_of("synthesis", "int8") == "synthesis.int8.onnx"
-    assert again.file_of("scales_first", "int8") == "scales_first.onnx"
-    with pytest.raises(ValueError, match="tables.bin: not those of the bundle"):
-        write_bundle(pruned, cfg, tables[:-1] + b"\0", "again", tmp_path / "other", samples, identity)
+    again = tmp_path / "again"
+    write_bundle(pruned, cfg, tables, "first", tmp_path / "first", samples)
+    write_bundle(pruned, cfg, tables, "again", again, samples, identity_of(tmp_path / "first"))
+    before, found = models.load(tmp_path / "first"), models.load(again)
+    assert found.model_id == before.model_id and sorted(found.precisions["int8"]) == sorted(GRAPHS)
+    assert found.file_of("synthesis", "int8") == "synthesis.int8.onnx"
+    assert found.file_of("scales_first", "int8") == "scales_first.onnx"
+    write_bundle(pruned, cfg, tables, "float", tmp_path / "float", None, identity_of(folder))
+    assert models.load(tmp_path / "float").model_id == models.load(folder).model_id
+    for wrong, given in (
+        ("tables.bin", (tables[:-1] + b"\0", samples)),
+        ("context.onnx", (tables, calibrated(pruned, "relu", pictures(), 3))),
+    ):
+        with pytest.raises(ValueError, match=f"{wrong}: not those of the bundle"):
+            write_bundle(pruned, cfg, given[0], "again", tmp_path / "other", given[1], identity_of(again))
