@@ -51,10 +51,15 @@ def encode(
     alpha: bool = True,
     alpha_quality: float | None = None,
     thumbnail: bool = False,
+    tune: str = models.TUNES[0],
     limits: Limits = DEFAULT_LIMITS,
     precision: Precision = "auto",
 ) -> bytes:
-    """A picture -> the bytes of an .aec file; see Codec.encode."""
+    """A picture -> the bytes of an .aec file; see Codec.encode.
+
+    tune: "ms-ssim" takes the model's encoder for that metric, which any decoder of the model reads."""
+    if tune != models.TUNES[0]:
+        model = models.find_tuned(model, tune).path
     return shared(model, device, threads, limits, precision).encode(
         image,
         quality,

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from aecodec import model_folders
-from aecodec.errors import ModelError
+from aecodec.errors import ModelError, UsageError
 from aecodec.model_folders import PATH_VARIABLE as PATH_VARIABLE
 
 FORMAT = 1
@@ -259,8 +259,12 @@ def find(model: str | os.PathLike[str] | None = None) -> Bundle:
 
 def find_tuned(model: str | os.PathLike[str] | None, tune: str) -> Bundle:
     """An encoder trained for another metric, whose files the decoder of `model` reads: NAME-ms-ssim beside
-    NAME.  tune: one of TUNES but the first.  ModelError where none is installed."""
+    NAME.  tune: one of TUNES, UsageError otherwise.  ModelError where none is installed."""
+    if tune not in TUNES:
+        raise UsageError(f"tune {tune!r} is unknown; use one of {', '.join(TUNES)}")
     bundle = find(model)
+    if tune == TUNES[0]:
+        return bundle
     for other in installed():
         if other.name == f"{bundle.name}-{tune}" and other.model_id == bundle.model_id:
             return other

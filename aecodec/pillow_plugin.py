@@ -100,12 +100,16 @@ def _metadata(parsed: container.Parsed, tag: str) -> bytes:
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, model=None, device="auto",
     threads=None, icc_profile, exif, xmp, dpi)."""
+    from aecodec import models
     from aecodec.api import shared
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
+    model, tune = options.get("model"), options.get("tune", models.TUNES[0])
     try:
         picture = _with_options(pixels.from_pil(image), options)
-        codec = shared(options.get("model"), options.get("device", "auto"), options.get("threads"))
+        if tune != models.TUNES[0]:
+            model = models.find_tuned(model, tune).path
+        codec = shared(model, options.get("device", "auto"), options.get("threads"))
         quality = options.get("quality", 60)
         alpha_quality, thumbnail = options.get("alpha_quality"), bool(options.get("thumbnail"))
         stream.write(codec.encode_picture(picture, quality, alpha_quality, thumbnail))

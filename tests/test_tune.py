@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
 from conftest import DATA, psnr
+from PIL import Image
 
+import aecodec
 from aecodec import models
 from aecodec.codec import Codec
-from aecodec.errors import ModelError
+from aecodec.errors import ModelError, UsageError
 from aecodec.metrics import ms_ssim
 
 CITY = DATA / "city.jpg"
@@ -52,6 +55,17 @@ def test_the_command_line_takes_the_tuned_encoder(cli, tmp_path):
     facts = [json.loads(cli("info", tmp_path / f"{name}.aec", "--json").out) for name in "ac"]
     assert facts[0]["model_id"] == facts[1]["model_id"]
     assert cli("decode", tmp_path / "a.aec", tmp_path / "a.png").code == 0
+
+
+def test_python_and_pillow_take_it_too(city):
+    data = {tune: aecodec.encode(city, 30, device="cpu", threads=1, tune=tune) for tune in models.TUNES}
+    assert data["ms-ssim"] == aecodec.encode(city, 30, TUNED, "cpu", 1) != data["psnr"]
+    aecodec.register()
+    saved = io.BytesIO()
+    Image.fromarray(city).save(saved, "AEC", quality=30, device="cpu", threads=1, tune="ms-ssim")
+    assert saved.getvalue() == data["ms-ssim"]
+    with pytest.raises(UsageError, match="tune 'ssim' is unknown; use one of psnr, ms-ssim"):
+        aecodec.encode(city, tune="ssim")
 
 
 def test_with_many_inputs(cli, tmp_path):
