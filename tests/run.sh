@@ -12,7 +12,7 @@ python3 -m venv "$work/venv"
 python -m pip install -q --disable-pip-version-check -c constraints.txt torch==2.13.0
 python -m pip install -q --disable-pip-version-check -c constraints.txt cmake ninja scikit-build-core
 python -m pip install -q --disable-pip-version-check -c constraints.txt --no-build-isolation \
-  -C build-dir="$work/extension" -C cmake.define.AECODEC_WERROR=ON -e ".[cpu,train,export,test,bench,dev${AECODEC_TEST_EXTRAS:-}]"
+  --config-settings build-dir="$work/extension" --config-settings cmake.define.AECODEC_WERROR=ON -e ".[cpu,train,export,test,bench,dev${AECODEC_TEST_EXTRAS:-}]"
 
 ruff check .
 mypy
