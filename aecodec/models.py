@@ -1,8 +1,8 @@
 """Model bundles on disk: name, path or model id -> Bundle.
 
 A bundle is a folder with manifest.json, tables.bin and five graphs. One with a base, another encoder for the
-decoder of the bundle in a folder beside it, has one graph of its own. Files are verified
-against the manifest's hashes when they are read. model_folders.py finds the folders. No numpy.
+decoder of the bundle in a folder beside it, has its own analysis and takes the rest from there. Files are
+verified against the manifest's hashes when they are read. model_folders.py finds the folders. No numpy.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
 PREVIEWS = (8, 16)
 """Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
 ENCODER_ONLY = "analysis"
-"""The one graph that only an encoder runs, and that a bundle with a base has of its own."""
+"""The one graph that a bundle with a base has of its own, in each precision."""
 TUNES = ("psnr", "ms-ssim")
 """What encoders are trained for; the first is what a model's own is."""
 EXACT = ("tables.bin", "scales_first.onnx", "scales_second.onnx")
@@ -82,6 +82,11 @@ class Bundle:
         """The file of a graph in this precision; graphs that have no other are float32 (or exact) in all."""
         return self.precisions.get(precision, {}).get(graph, f"{graph}.onnx")
 
+    @property
+    def rounds_means(self) -> bool:
+        """Do its graphs round the means in the same places in every precision (docs/design.md)?"""
+        return "context" in self.precisions.get("int8", {})
+
     def lmbda(self, level: float) -> float:
         """Bits that one unit of squared error on the 0..255 scale is worth at a (fractional) level."""
         low, high = self.lambdas
@@ -134,7 +139,8 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
     model_id = bytes.fromhex(manifest["model_id"])
     base = _base(folder, manifest)
     identity = {str(name): str(digest) for name, digest in manifest.get("identity", hashes).items()}
-    if model_id != id_of(identity) or any(identity.get(name) != hashes[name] for name in EXACT):
+    kept = (*EXACT, "context.onnx") if "context" in manifest.get("precisions", {}).get("int8", {}) else EXACT
+    if model_id != id_of(identity) or any(identity.get(name) != hashes[name] for name in kept):
         raise ModelError(f"{folder / 'manifest.json'}: the model id does not match the files' hashes")
     return Bundle(
         name=str(manifest["name"]),
@@ -259,12 +265,10 @@ def find(model: str | os.PathLike[str] | None = None) -> Bundle:
 
 def find_tuned(model: str | os.PathLike[str] | None, tune: str) -> Bundle:
     """An encoder trained for another metric, whose files the decoder of `model` reads: NAME-ms-ssim beside
-    NAME.  tune: one of TUNES, UsageError otherwise.  ModelError where none is installed."""
-    if tune not in TUNES:
+    NAME.  tune: one of TUNES but the first, UsageError otherwise.  ModelError where none is installed."""
+    if tune not in TUNES[1:]:
         raise UsageError(f"tune {tune!r} is unknown; use one of {', '.join(TUNES)}")
     bundle = find(model)
-    if tune == TUNES[0]:
-        return bundle
     for other in installed():
         if other.name == f"{bundle.name}-{tune}" and other.model_id == bundle.model_id:
             return other

@@ -98,8 +98,8 @@ def _metadata(parsed: container.Parsed, tag: str) -> bytes:
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, model=None, device="auto",
-    threads=None, icc_profile, exif, xmp, dpi)."""
+    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, tune="psnr", model=None,
+    device="auto", threads=None, icc_profile, exif, xmp, dpi)."""
     from aecodec import models
     from aecodec.api import shared
 

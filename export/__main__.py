@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from aecodec.tables import CodingTables
 from aecodec.training.data import load_pictures
 
 from .autoencoder import export_autoencoder, is_autoencoder
-from .bundle import identity_of, load_checkpoint, write_bundle
+from .bundle import load_checkpoint, write_bundle
 from .encoder import check_encoder, write_encoder
 from .exact_int8 import exact_graphs
 from .int8 import calibrated
@@ -60,22 +61,24 @@ def main(argv: list[str] | None = None) -> int:
         if args.encoder_for:
             if not args.verify_only:
                 name = args.name or args.folder.name
-                manifest = write_encoder(model, cfg, args.encoder_for, name, args.folder, pictures)
+                manifest = write_encoder(
+                    model, cfg, args.encoder_for, name, args.folder, pictures, not args.no_int8
+                )
                 print(f"wrote {args.folder}: an encoder for model {manifest['model_id']}")
             print(f"analysis within {check_encoder(model, args.folder, picture):.1e}")
             return 0
         if not args.verify_only:
             if args.same_as:
-                identity, tables = identity_of(args.same_as), (args.same_as / "tables.bin").read_bytes()
+                tables: CodingTables | bytes = (args.same_as / "tables.bin").read_bytes()
             else:
-                identity, tables = None, fit_tables(model, pictures)
+                tables = fit_tables(model, pictures)
             if cfg["activation"] == "relu":
                 left, units = prune(model, pictures)
                 print(f"{left} of {units} hidden units kept: the others never acted")
             samples = None if args.no_int8 else calibrated(model, cfg["activation"], pictures)
             exact = {} if args.no_int8 else exact_graphs(model)
             name = args.name or args.folder.name
-            manifest = write_bundle(model, cfg, tables, name, args.folder, samples, identity, exact)
+            manifest = write_bundle(model, cfg, tables, name, args.folder, samples, args.same_as, exact)
             print(f"wrote {args.folder}: model {manifest['model_id']}")
         check_exact(model, args.folder, print)
         check_exact_int8(model, args.folder, print)

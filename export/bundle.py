@@ -64,15 +64,15 @@ def write_bundle(
     name: str,
     folder: Path,
     samples: Samples | None = None,
-    identity: Identity | None = None,
+    same_as: Path | None = None,
     exact: Mapping[str, onnx.ModelProto] | None = None,
 ) -> dict[str, Any]:
     """Write all files of the bundle; returns the manifest.  ValueError when the 2^24 bound can be broken.
 
     samples: int8.calibrated(); without them the means are float, and no graph is in 8 bits.
     exact: scale networks in bytes, by name.  They and graphs in 8 bits are no part of the model's id.
-    identity: that of a bundle of the same weights, whose id this one keeps: the files that were made with it
-    stay readable. ValueError when its tables or scale networks are others, or where means round otherwise."""
+    same_as: a bundle of the same weights, whose id this one keeps: the files that were made with it stay
+    readable. ValueError when its tables or scale networks are others, or where means round otherwise."""
     plain = all_graphs(model, cfg["activation"]) | preview_graphs(model, cfg["activation"])
     graphs = plain | (float_graphs(model, samples) if samples else {})
     int8 = int8_graphs(model, samples) if samples else {}
@@ -81,10 +81,11 @@ def write_bundle(
     contents = {file: graph.SerializeToString() for file, graph in graphs.items()}
     contents["tables.bin"] = tables if isinstance(tables, bytes) else pack_tables(tables)
     fresh = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
-    kept = (*EXACT, "context.onnx") if samples else EXACT
-    if identity and (other := [file for file in kept if identity.get(file) != fresh[file]]):
+    identity = identity_of(same_as) if same_as else fresh
+    rounding = samples is not None or (same_as is not None and load(same_as).rounds_means)
+    kept = (*EXACT, "context.onnx") if rounding else EXACT
+    if other := [file for file in kept if identity.get(file) != fresh[file]]:
         raise ValueError(f"{', '.join(other)}: not those of the bundle whose id is to be kept")
-    identity = identity or fresh
     precisions = {"int8": {graph: f"{graph}.int8.onnx" for graph in int8}} if int8 else {}
     more = {**int8, **(exact or {})}
     contents |= {f"{graph}.int8.onnx": made.SerializeToString() for graph, made in more.items()}

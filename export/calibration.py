@@ -155,7 +155,7 @@ def of_all(samples: Array, zero: float | None = None) -> Range:
 
 
 def of_pixels(samples: Array) -> Range:
-    """What bytes are of samples [C, n] of pixels - 0.5."""
+    """The range of pixels as bytes, for samples [C, n] of pixels - 0.5."""
     count = len(samples)
     return Range(np.full(count, 1 / TOP), np.full(count, TOP / 2), *_moments(samples))
 

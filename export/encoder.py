@@ -24,14 +24,20 @@ from .graphs import all_graphs
 from .int8 import calibrated
 from .int8_encoder import analysis
 from .prune import prune
-from .verify import LATENT_TOLERANCE, too_far
+from .verify import INT8_LATENTS, LATENT_TOLERANCE, too_far
 
 TRAINED = ("noise", "noise_low", "noise_high", "noise_clean")
 LEVELS = (0.0, 20.4, 63.0)
 
 
 def write_encoder(
-    model: CodecModel, cfg: dict[str, Any], base: Path, name: str, folder: Path, pictures: list[Tensor]
+    model: CodecModel,
+    cfg: dict[str, Any],
+    base: Path,
+    name: str,
+    folder: Path,
+    pictures: list[Tensor],
+    int8: bool = True,
 ) -> dict[str, Any]:
     """Write the bundle of an encoder that was trained alone, beside `base`; returns the manifest.
 
@@ -45,8 +51,10 @@ def write_encoder(
         prune(model, pictures)
     made = {f"{ENCODER_ONLY}.onnx": all_graphs(model, cfg["activation"])[f"{ENCODER_ONLY}.onnx"]}
     manifest: dict[str, Any] = json.loads(json.dumps(bundle.manifest))
-    files, precisions = manifest["files"], manifest["precisions"]
-    if "int8" in precisions and (samples := calibrated(model, cfg["activation"], pictures)):
+    files, precisions = manifest["files"], manifest.get("precisions", {})
+    for graphs in precisions.values():
+        files.pop(graphs.pop(ENCODER_ONLY, ""), None)
+    if int8 and "int8" in precisions and (samples := calibrated(model, cfg["activation"], pictures)):
         made[f"{ENCODER_ONLY}.int8.onnx"] = analysis(model, samples)
         precisions["int8"][ENCODER_ONLY] = f"{ENCODER_ONLY}.int8.onnx"
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,10 +96,14 @@ def check_encoder(model: CodecModel, folder: Path, picture: np.ndarray) -> float
     """Largest difference of analysis.onnx to torch on x [1, 3, H, W], as a share of the largest latent.
 
     ValueError when it is above the tolerance of a whole bundle."""
-    session = open_session(load(folder).read(f"{ENCODER_ONLY}.onnx"), "cpu")
+    bundle = load(folder)
+    forms = [open_session(bundle.read(bundle.file_of(ENCODER_ONLY, p)), "cpu") for p in ("fp32", "int8")]
     worst = 0.0
     for level in LEVELS:
-        y = session.run(["y"], {"x": picture, "quality": np.array([level], np.float32)})[0]
+        feed = {"x": picture, "quality": np.array([level], np.float32)}
+        y, in_int8 = (form.run(["y"], feed)[0] for form in forms)
+        if np.sqrt(np.square(in_int8 - y).mean()) > INT8_LATENTS:
+            raise ValueError(f"{folder}: at level {level} analysis in int8 is too far from the float one")
         given = torch.tensor([level])
         wanted = (model.g_a(torch.from_numpy(picture), given) * model.gain(given)).numpy()
         worst = max(worst, float(np.abs(y - wanted).max() / max(1.0, np.abs(wanted).max())))

@@ -13,7 +13,8 @@ class FloatForm(Int8Builder):
     """Writes what Int8Builder does with standard operators.  Tensors called q are float32 that hold 0 .. 255.
 
     A sum of 500 products of two bytes stays below 2^24 and is exact; what is rounded comes from the same
-    operations in the same order, so both forms round alike."""
+    operations in the same order, so both forms round alike.  Only the layers that means are made of are here:
+    quantise, pointwise, depthwise3 and to_float."""
 
     domains = Int8Builder.domains[:1]
 
@@ -21,22 +22,16 @@ class FloatForm(Int8Builder):
         steps = self.op("Round", self.op("Div", x, self.const(given.scale[:1])))
         return self._cut(self.op("Add", steps, self.const(given.zero[:1])))
 
-    def dequantise(self, q: str, seen: Range) -> str:
-        return self.op("Mul", self.op("Sub", q, self.const(seen.zero[:1])), self.const(seen.scale[:1]))
-
     def _multiplied(self, q: str, kernel: Array, steps: Array, bias: str, larger: str) -> str:
         steps_by = self.op("Mul", larger, self.const(steps))
         return self.op("Add", self.op("Mul", self.op("MatMul", q, self.const(kernel.T)), steps_by), bias)
 
     def _convolve(self, q: str, kernel: Array, steps: Array, bias: Array, zero: int, groups: int = 1) -> str:
         whole = self.chosen(np.rint(bias / steps))
-        if zero:
-            q = self.op("Sub", q, self.const([float(zero)]))
-        if kernel.shape[2] == 1 and groups == 1:
+        if kernel.shape[2] == 1:
             sums = self.op("MatMul", q, self.const(kernel[:, :, 0, 0].T))
         else:
-            pad = kernel.shape[2] // 2
-            sums = self.to_nhwc(self.conv(self.to_nchw(q), kernel, None, pad=pad, groups=groups))
+            sums = self.to_nhwc(self.conv(self.to_nchw(q), kernel, None, pad=1, groups=groups))
         return self._cut(self.op("Round", self.op("Mul", self.op("Add", sums, whole), self.const(steps))))
 
     def _cut(self, x: str) -> str:

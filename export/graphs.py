@@ -84,11 +84,6 @@ def analysis(m: CodecModel, act: str) -> onnx.ModelProto:
     y = g.conv1(h, m.g_a.head.conv, m.g_a.head.scale)  # N, H/16
     if m.g_a.shortcut is not None:
         y = g.op("Add", y, g.patches(x, m.g_a.shortcut.conv, 16, m.g_a.shortcut.scale, offset=-0.5))
-    return finish_analysis(g, m, act, y, quality)
-
-
-def finish_analysis(g: GraphBuilder, m: CodecModel, act: str, y: str, quality: str) -> onnx.ModelProto:
-    """h_a and the gain behind g_a: y in latent units [1, N, h, w] -> the graph's outputs."""
     h = g.op("Mul", y, g.by_quality(quality, m.hyper_gain))
     h = g.blocks(g.conv1(h, m.h_a.patch), m.h_a.blocks1, act)
     h = g.blocks(g.patches(h, m.h_a.down1, 2), m.h_a.blocks2, act)  # H/32
@@ -118,7 +113,7 @@ def _context(g: GraphBuilder, m: CodecModel, act: str, phi: str, y_hat_first: st
     return g.op("Mul", g.conv1(h, m.context.head.conv, m.context.head.scale), gain)
 
 
-def rounded(g: GraphBuilder, m: CodecModel, residual: str, index: str) -> str:
+def first_symbols(g: GraphBuilder, m: CodecModel, residual: str, index: str) -> str:
     """Symbols of the first half: rounded with the dead zone of each scale, 0 where it is skipped.
 
     Index 0, which is skipped too, marks the positions of the other half: no separate mask is needed. The dead
@@ -144,7 +139,7 @@ def context(m: CodecModel, act: str) -> onnx.ModelProto:
     gain = g.by_quality(quality, m.gain)
     phi, mu = _hyper_synthesis(g, m, act, z_hat, quality)
     mu = g.op("Mul", mu, gain)
-    symbols = rounded(g, m, g.op("Sub", y, mu), g.op("Cast", index, to=F32))
+    symbols = first_symbols(g, m, g.op("Sub", y, mu), g.op("Cast", index, to=F32))
     y_hat_first = g.masked(g.op("Add", mu, symbols), g.checkerboard(y), n)
     residual = g.op("Sub", y, _context(g, m, act, phi, y_hat_first, gain))
     shape = [1, n, "h", "w"]

@@ -12,7 +12,7 @@ from .builder import Array, to_numpy
 from .calibration import Range, by_channel, levelled, of_all, without_swing
 from .graphs import F32, patch_rows
 from .int8_builder import Int8Builder
-from .means import latents
+from .means import latents, leading
 from .trunk import NHWC, Samples, SwingingTrunk, Trunk, plain, twice_as_fine
 
 MIDDLE = 128.0
@@ -68,7 +68,7 @@ def _linear(g: Int8Builder, m: CodecModel, y_hat: str, quality: str, samples: Sa
     with_gain = samples["g_s.lapped"]
     reach = levelled(with_gain)
     given = of_all(with_gain / reach[:, None], MIDDLE)
-    slowest = g.op("Slice", y_hat, *(g.const([value], np.int64) for value in (0, lapped.count, 3)))
+    slowest = leading(g, y_hat, lapped.count)
     gain = g.op("Mul", g.by_quality(quality, lapped.gain, NHWC), g.const(1 / reach))
     q = g.neighbours(g.quantise(g.op("Mul", slowest, gain), given), int(MIDDLE))
     kernel = _by_pairs(patch_rows(lapped.conv.weight)) * lapped.scale  # [768, 32, 3, 3]

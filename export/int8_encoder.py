@@ -1,7 +1,8 @@
 """analysis with 8-bit layers.  Shapes beside each line.
 
-Pixels are bytes, so the layers that read them round weights only: for what pixels have in common, which
-leaves the linear transform, whose latents have hundreds of steps, as good as it was."""
+Pixels are bytes, so in the layers that read them only weights are rounded.  The pixels of a patch vary
+together, and weights are rounded for that: the linear transform, whose latents have hundreds of steps, stays
+as good as in float."""
 
 from __future__ import annotations
 

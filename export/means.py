@@ -16,7 +16,7 @@ from aecodec.training.transforms import Linear
 
 from .calibration import Range
 from .float_form import FloatForm
-from .graphs import F32, U8, finish_synthesis, rounded
+from .graphs import F32, U8, finish_synthesis, first_symbols
 from .int8_builder import Int8Builder
 from .previews import SCALES, finish_preview, mean_rows
 from .trunk import NHWC, Samples, Trunk, plain, rounded_by_channel, twice_as_fine
@@ -27,6 +27,7 @@ LEADING = 32
 
 class _Context(Trunk):
     mixes_in_float = True
+    """In bytes they would take most of what rounding costs: docs/design.md."""
 
 
 class Means:
@@ -54,19 +55,19 @@ class Means:
         of_phi, of_leading, of_others = np.split(
             weight, np.cumsum((len(self._of_phi.scale), LEADING)), axis=1
         )
-        others = np.concatenate([np.zeros(of_leading.shape), of_others], 1)
-        q, seen = rounded_by_channel(g, y_first, self._samples["context.patch"][of_phi.shape[1] :])
-        h = g.op(
-            "Add",
-            g.to_float(self._phi, of_phi, bias, self._of_phi),
-            g.to_float(q, others, np.zeros(len(others)), seen),
-        )
+        h = g.to_float(self._phi, of_phi, bias, self._of_phi)
+        if of_others.size:
+            others = np.concatenate([np.zeros(of_leading.shape), of_others], 1)
+            q, seen = rounded_by_channel(g, y_first, self._samples["context.patch"][of_phi.shape[1] :])
+            h = g.op("Add", h, g.to_float(q, others, np.zeros(len(others)), seen))
         h = context.run(g.op("Add", h, g.linear(leading(g, y_first), of_leading)))
         return self._means(m.context.head, *context.rounded(h, "context.head"), h, context)
 
     def _means(self, head: Linear, q: str, seen: Range, x: str, trunk: Trunk) -> str:
         """Those of the leading latents from the trunk x itself, the others' from its integers."""
         weight, bias = plain(head.conv, head.scale)
+        if len(weight) <= LEADING:
+            return self._g.linear(x, *trunk.reading(weight, bias))
         others = self._g.to_float(q, weight[LEADING:], bias[LEADING:], seen)
         first = self._g.linear(x, *trunk.reading(weight[:LEADING], bias[:LEADING]))
         return self._g.op("Concat", first, others, axis=3)
@@ -95,7 +96,7 @@ def context(g: Int8Builder, m: CodecModel, samples: Samples) -> onnx.ModelProto:
     index = g.input("index_first", U8, [1, n, "h", "w"])
     means, gain = Means(g, m, samples), g.by_quality(quality, m.gain)
     mu = g.op("Mul", g.to_nchw(means.first(z_hat, quality)), gain)
-    symbols = rounded(g, m, g.op("Sub", y, mu), g.op("Cast", index, to=F32))
+    symbols = first_symbols(g, m, g.op("Sub", y, mu), g.op("Cast", index, to=F32))
     y_first = g.masked(g.op("Add", mu, symbols), g.checkerboard(y), n)
     mu = g.op("Mul", g.to_nchw(means.second(g.to_nhwc(g.op("Div", y_first, gain)))), gain)
     residual, shape = g.op("Sub", y, mu), [1, n, "h", "w"]
@@ -106,7 +107,7 @@ def previews(form: type[Int8Builder], m: CodecModel, samples: Samples) -> dict[i
     """Divisor -> graph; none for a model without the linear transform."""
     found = {}
     shortcut, lapped = m.g_s.shortcut, m.g_s.lapped
-    for k in SCALES if shortcut and lapped else ():
+    for k in () if shortcut is None or lapped is None else SCALES:
         g = form(f"preview_{k}")
         y_hat, quality = latents(g, m, samples)
         rows = mean_rows(shortcut.conv.weight, k)[:, :, 0, 0] * shortcut.scale

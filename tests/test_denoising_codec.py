@@ -215,6 +215,11 @@ def test_files_of_the_new_encoder_are_read_by_the_old_decoder(
     own = {"analysis.onnx", "analysis.int8.onnx"}
     assert {p.name for p in (bundles / "plain-denoise").iterdir()} == {"manifest.json", *own}
 
+    again = [encoder[0], str(bundles / "plain-again"), *data, "--no-int8"]
+    assert export([*again, "--encoder-for", str(bundles / "plain")]) == 0
+    assert {p.name for p in (bundles / "plain-again").iterdir()} == {"manifest.json", "analysis.onnx"}
+    assert models.load(bundles / "plain-again").file_of("analysis", "int8") == "analysis.onnx"
+
     plain, denoise = (models.load(bundles / name) for name in ("plain", "plain-denoise"))
     assert denoise.model_id == plain.model_id and denoise.name == "plain-denoise"
     assert all(denoise.read(name) != plain.read(name) for name in own)

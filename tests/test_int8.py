@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from onnx import TensorProto, numpy_helper  # noqa: E402
 from torch import nn  # noqa: E402
 
 from aecodec import models  # noqa: E402
+from aecodec.errors import ModelError  # noqa: E402
 from aecodec.training.model import CodecModel  # noqa: E402
-from export.bundle import identity_of, write_bundle  # noqa: E402
+from export.bundle import write_bundle  # noqa: E402
 from export.calibration import Range, by_channel  # noqa: E402
 from export.int8 import calibrated  # noqa: E402
 from export.int8_builder import Int8Builder  # noqa: E402
@@ -238,7 +240,7 @@ def test_sixteen_bit_sums_would_spoil_the_shipped_model(city: np.ndarray) -> Non
 
 
 def test_a_model_exported_anew_keeps_its_id(bundle: tuple[CodecModel, Path], tmp_path: Path) -> None:
-    model, folder = bundle
+    (model, folder), (_, plain) = bundle, written(tmp_path / "plain")
     tables = (folder / "tables.bin").read_bytes()
     cfg = {"activation": "relu", "size": "tiny"}
     cfg |= {k: 0 for k in ("steps", "step", "minutes", "batch", "crop", "seed")}
@@ -248,16 +250,24 @@ def test_a_model_exported_anew_keeps_its_id(bundle: tuple[CodecModel, Path], tmp
     samples = narrow(pruned)
     again = tmp_path / "again"
     write_bundle(pruned, cfg, tables, "first", tmp_path / "first", samples)
-    write_bundle(pruned, cfg, tables, "again", again, samples, identity_of(tmp_path / "first"))
+    write_bundle(pruned, cfg, tables, "again", again, samples, tmp_path / "first")
     before, found = models.load(tmp_path / "first"), models.load(again)
     assert found.model_id == before.model_id and sorted(found.precisions["int8"]) == sorted(GRAPHS)
     assert found.file_of("synthesis", "int8") == "synthesis.int8.onnx"
     assert found.file_of("scales_first", "int8") == "scales_first.onnx"
-    write_bundle(pruned, cfg, tables, "float", tmp_path / "float", None, identity_of(folder))
-    assert models.load(tmp_path / "float").model_id == models.load(folder).model_id
+    write_bundle(pruned, cfg, tables, "float", tmp_path / "float", None, plain)
+    assert models.load(tmp_path / "float").model_id == models.load(plain).model_id
+    with pytest.raises(ValueError, match="context.onnx: not those of the bundle"):
+        write_bundle(pruned, cfg, tables, "float", tmp_path / "other", None, again)
+    manifest = json.loads((again / "manifest.json").read_text())
+    manifest["identity"]["context.onnx"] = "00" * 32
+    manifest["model_id"] = models.id_of(manifest["identity"]).hex()
+    (tmp_path / "float" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="model id"):
+        models.load(tmp_path / "float")
     for wrong, given in (
         ("tables.bin", (tables[:-1] + b"\0", samples)),
         ("context.onnx", (tables, calibrated(pruned, "relu", pictures(), 3))),
     ):
         with pytest.raises(ValueError, match=f"{wrong}: not those of the bundle"):
-            write_bundle(pruned, cfg, given[0], "again", tmp_path / "other", given[1], identity_of(again))
+            write_bundle(pruned, cfg, given[0], "again", tmp_path / "other", given[1], again)
