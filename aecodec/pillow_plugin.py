@@ -100,15 +100,12 @@ def _metadata(parsed: container.Parsed, tag: str) -> bytes:
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, tune="psnr", model=None,
     device="auto", threads=None, icc_profile, exif, xmp, dpi)."""
-    from aecodec import models
-    from aecodec.api import shared
+    from aecodec.api import shared, tuned
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
-    model, tune = options.get("model"), options.get("tune", models.TUNES[0])
     try:
         picture = _with_options(pixels.from_pil(image), options)
-        if tune != models.TUNES[0]:
-            model = models.find_tuned(model, tune).path
+        model = tuned(options.get("model"), options.get("tune", "psnr"))
         codec = shared(model, options.get("device", "auto"), options.get("threads"))
         quality = options.get("quality", 60)
         alpha_quality, thumbnail = options.get("alpha_quality"), bool(options.get("thumbnail"))

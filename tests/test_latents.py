@@ -103,6 +103,15 @@ def test_y_hat_is_near_y_of_the_analysis(city):
     assert errors[2] < 0.1
 
 
+def test_first_half_of_the_shipped_model(codec, city):
+    """Whose means are in rows, [1, h, w, N]; of a picture with padding."""
+    found = reading.read(city[:290, :410], codec)
+    rows, columns = found.size
+    wanted = decoded_first(found.y_hat()[:, :rows, :columns])
+    assert np.abs(wanted).max() > 1
+    np.testing.assert_allclose(found.first_half(), wanted, atol=1e-4)
+
+
 def test_heads_without_a_bottleneck_are_refused():
     graph = onnx.load(TINY / "synthesis.onnx")
     graph.graph.node[0].op_type = "Identity"

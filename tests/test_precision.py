@@ -111,7 +111,7 @@ def test_symbols_are_read_alike_by_all(int8_codec, fp32_codec, city, quality):
             assert np.array_equal(one, other)
     plain = (Codec(device="cpu", threads=2, precision=p, pixel_blocks=False) for p in ("int8", "fp32"))
     a, b = (len(codec.encode(city, quality)) for codec in plain)  # a block coded as pixels is a choice
-    assert abs(a - b) < 0.01 * b
+    assert abs(a - b) < 0.02 * b
 
 
 def test_command_line(int8_codec, city_file, tmp_path, capsys):

@@ -20,12 +20,17 @@ from aecodec.latents.onnx_file import Graph, Node
 
 DATA = frozenset({"symbols", "z_hat"})
 ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Relu", "Clip"})
+IN_ROWS = ELEMENTWISE | {"Concat", "Div", "MatMul", "Round"}
+"""Operators of graphs in [1, h, w, C] that compute each place from that place alone."""
 
 
 def latents(synthesis: bytes) -> bytes:
     """ModelError when the graph has no y_hat where it should be."""
     graph = onnx_file.read(synthesis)
     scaled, _ = _scaling(graph.nodes)
+    users = [node for node in graph.nodes if scaled.outputs[0] in node.inputs]
+    if len(users) == 1 and users[0].kind == "Transpose":  # from [1, h, w, N]
+        return _cut(graph, users[0].outputs).pack()
     return _cut(graph, scaled.outputs).pack()
 
 
@@ -33,6 +38,8 @@ def anchors(synthesis: bytes, channels: int) -> bytes:
     """channels: K. ModelError when the graph has no y_hat, or no means, where they should be."""
     graph = onnx_file.read(synthesis)
     _, factor = _scaling(graph.nodes)
+    if rows := _means_in_rows(graph.nodes):
+        return _rows_at_places(_cut(graph, (*rows, factor)), channels).pack()
     added = next((n for n in graph.nodes if n.kind == "Add" and "symbols" in n.inputs), None)
     gained = next(
         (n for n in graph.nodes if added and n.kind == "Mul" and n.outputs[0] in added.inputs), None
@@ -133,6 +140,70 @@ def _at_places(graph: Graph) -> Graph:
     weights = {**graph.weights, "axes": onnx_file.integers("axes", 0, 3)}
     inputs = {**graph.inputs, "places": onnx_file.list_of_integers("places")}
     return replace(graph, nodes=tuple(nodes), weights=weights, inputs=inputs)
+
+
+def _means_in_rows(nodes: Sequence[Node]) -> tuple[str, str] | None:
+    """In graphs whose means are [1, h, w, N] and in the units of y: those of the first half, and the gain by
+    which symbols are divided before they are added. None in others."""
+    turned = {n.outputs[0] for n in nodes if n.kind == "Transpose" and n.inputs[0] == "symbols"}
+    divided = next((n for n in nodes if n.kind == "Div" and n.inputs[0] in turned), None)
+    added = next((n for n in nodes if divided and n.kind == "Add" and divided.outputs[0] in n.inputs), None)
+    if divided is None or added is None:
+        return None
+    return next(name for name in added.inputs if name != divided.outputs[0]), divided.inputs[1]
+
+
+def _rows_at_places(graph: Graph, channels: int) -> Graph:
+    """What `anchors` gives, from outputs mean [1, h, w, N], gain and factor [1, 1, 1, N], of which the factor
+    is for the units of y.  So far back as operators look at their place alone, they see the places only."""
+    mean, gain, factor = graph.outputs
+    depends, whole = {"z_hat"}, set[str]()
+    for node in graph.nodes:
+        if depends.intersection(node.inputs):
+            depends.update(node.outputs)
+    late: list[Node] = []
+    for node in reversed(graph.nodes):
+        if node.kind in IN_ROWS and depends.intersection(node.inputs) and whole.isdisjoint(node.outputs):
+            late.insert(0, node)
+        else:
+            whole.update(node.inputs)
+    made = {name for node in late for name in node.outputs}
+    nodes = [node for node in graph.nodes if made.isdisjoint(node.outputs)]
+    chosen: dict[str, str] = {}
+    flat = onnx_file.attribute("axis", 3)
+    entering = {name for node in late for name in node.inputs} & depends - made
+    for name in sorted(entering or {mean}):
+        rows, found, chosen[name] = (f"{name}_{step}" for step in ("rows", "found", "chosen"))
+        nodes += [
+            Node("Flatten", (name,), (rows,), flat),  # [h * w, C]
+            Node("Gather", (rows, "places"), (found,)),  # [P, C]
+            Node("Unsqueeze", (found, "outer"), (chosen[name],)),  # [1, 1, P, C]
+        ]
+    nodes += [replace(node, inputs=tuple(chosen.get(name, name) for name in node.inputs)) for node in late]
+    nodes += [
+        Node("Flatten", (chosen.get(mean, mean),), ("mean_rows",), flat),  # [P, N]
+        Node("Slice", ("mean_rows", "begin", "end", "second"), ("mean_part",)),
+        Node("Transpose", ("mean_part",), ("mean_back",)),  # [K, P]
+        Node("Unsqueeze", ("mean_back", "around"), ("mean_there",)),
+        Node("Div", (factor, gain), ("factor_of_steps",)),
+    ]
+    for name, there in ((gain, "gain_there"), ("factor_of_steps", "factor_there")):
+        nodes += [
+            Node("Flatten", (name,), (f"{there}_flat",), flat),  # [1, N]
+            Node("Unsqueeze", (f"{there}_flat", "inner"), (there,)),
+        ]
+    numbers = {
+        "begin": (0,),
+        "end": (channels,),
+        "second": (1,),
+        "outer": (0, 1),
+        "inner": (2, 3),
+        "around": (0, 3),
+    }
+    weights = {**graph.weights, **{name: onnx_file.integers(name, *n) for name, n in numbers.items()}}
+    inputs = {**graph.inputs, "places": onnx_file.list_of_integers("places")}
+    outputs = ("mean_there", "gain_there", "factor_there")
+    return replace(graph, nodes=tuple(nodes), weights=weights, inputs=inputs, outputs=outputs)
 
 
 def _pointwise(node: Node) -> bool:
