@@ -11,7 +11,7 @@ reach the picture through it alone, it is the bottleneck.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from aecodec.errors import ModelError
@@ -110,16 +110,7 @@ def _at_places(graph: Graph) -> Graph:
 
     So are the tensors before it, back to where an operator looks beside its place. ModelError where that is
     the one which makes the output."""
-    depends, whole = {"z_hat"}, set[str]()
-    for node in graph.nodes:
-        if depends.intersection(node.inputs):
-            depends.update(node.outputs)
-    late: list[Node] = []
-    for node in reversed(graph.nodes):
-        if _pointwise(node) and depends.intersection(node.inputs) and whole.isdisjoint(node.outputs):
-            late.insert(0, node)
-        else:
-            whole.update(node.inputs)
+    late, depends = _late(graph.nodes, _pointwise)
     made = {name for node in late for name in node.outputs}
     if graph.outputs[0] not in made:
         raise ModelError(
@@ -157,16 +148,7 @@ def _rows_at_places(graph: Graph, channels: int) -> Graph:
     """What `anchors` gives, from outputs mean [1, h, w, N], gain and factor [1, 1, 1, N], of which the factor
     is for the units of y.  So far back as operators look at their place alone, they see the places only."""
     mean, gain, factor = graph.outputs
-    depends, whole = {"z_hat"}, set[str]()
-    for node in graph.nodes:
-        if depends.intersection(node.inputs):
-            depends.update(node.outputs)
-    late: list[Node] = []
-    for node in reversed(graph.nodes):
-        if node.kind in IN_ROWS and depends.intersection(node.inputs) and whole.isdisjoint(node.outputs):
-            late.insert(0, node)
-        else:
-            whole.update(node.inputs)
+    late, depends = _late(graph.nodes, lambda node: node.kind in IN_ROWS)
     made = {name for node in late for name in node.outputs}
     nodes = [node for node in graph.nodes if made.isdisjoint(node.outputs)]
     chosen: dict[str, str] = {}
@@ -204,6 +186,20 @@ def _rows_at_places(graph: Graph, channels: int) -> Graph:
     inputs = {**graph.inputs, "places": onnx_file.list_of_integers("places")}
     outputs = ("mean_there", "gain_there", "factor_there")
     return replace(graph, nodes=tuple(nodes), weights=weights, inputs=inputs, outputs=outputs)
+
+
+def _late(nodes: Sequence[Node], pointwise: Callable[[Node], bool]) -> tuple[list[Node], set[str]]:
+    """The last nodes, as far back as they are pointwise, and all that z_hat has to do with."""
+    depends, whole, late = {"z_hat"}, set[str](), list[Node]()
+    for node in nodes:
+        if depends.intersection(node.inputs):
+            depends.update(node.outputs)
+    for node in reversed(nodes):
+        if pointwise(node) and depends.intersection(node.inputs) and whole.isdisjoint(node.outputs):
+            late.insert(0, node)
+        else:
+            whole.update(node.inputs)
+    return late, depends
 
 
 def _pointwise(node: Node) -> bool:
