@@ -139,7 +139,8 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
     model_id = bytes.fromhex(manifest["model_id"])
     base = _base(folder, manifest)
     identity = {str(name): str(digest) for name, digest in manifest.get("identity", hashes).items()}
-    kept = (*EXACT, "context.onnx") if "context" in manifest.get("precisions", {}).get("int8", {}) else EXACT
+    precisions = _precisions(manifest, hashes)
+    kept = (*EXACT, "context.onnx") if "context" in precisions.get("int8", {}) else EXACT
     if model_id != id_of(identity) or any(identity.get(name) != hashes[name] for name in kept):
         raise ModelError(f"{folder / 'manifest.json'}: the model id does not match the files' hashes")
     return Bundle(
@@ -156,7 +157,7 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         previews=tuple(divisor for divisor in PREVIEWS if f"preview_{divisor}.onnx" in hashes),
         s=int(manifest.get("S", 0)),
         exact=_exact(manifest, hashes),
-        precisions=_precisions(manifest, hashes),
+        precisions=precisions,
         manifest=manifest,
         base=base,
     )

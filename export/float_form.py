@@ -27,6 +27,8 @@ class FloatForm(Int8Builder):
         return self.op("Add", self.op("Mul", self.op("MatMul", q, self.const(kernel.T)), steps_by), bias)
 
     def _convolve(self, q: str, kernel: Array, steps: Array, bias: Array, zero: int, groups: int = 1) -> str:
+        if zero:
+            raise ValueError(f"{self.name}: a layer whose input has a zero of {zero} has no float form")
         whole = self.chosen(np.rint(bias / steps))
         if kernel.shape[2] == 1:
             sums = self.op("MatMul", q, self.const(kernel[:, :, 0, 0].T))

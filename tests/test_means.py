@@ -89,6 +89,14 @@ def test_layers_round_alike_in_float() -> None:
             np.testing.assert_allclose(here, there, rtol=1e-6, atol=1e-5 * np.abs(there).max(), err_msg=name)
 
 
+def test_layers_without_a_float_form_are_refused() -> None:
+    g = FloatForm("layers")
+    q = g.input("q", F32, [1, "h", "w", 24])
+    seen = Range(np.ones(24), np.full(24, 128.0))
+    with pytest.raises(ValueError, match="a zero of 128 has no float form"):
+        g.conv3(q, np.ones((40, 24, 3, 3)), np.zeros(40), seen, Range(np.ones(40), np.zeros(40)))
+
+
 def latents(folder: Path, level: float) -> dict[str, Any]:
     x, quality = pictures()[1][None].numpy().astype(np.float32) / 255, np.array([level], np.float32)
     y, z_hat = session(folder / "analysis.onnx").run(None, {"x": x, "quality": quality})
