@@ -217,6 +217,7 @@ def test_evenness_counts_a_gradient_by_the_loss_it_is_of() -> None:
         ({"beta": 1.0, "pixel_std": 0.0}, "pixel_std"),
         ({"distortion": "ssim"}, "'distortion'"),
         ({"structure": 0.5}, "'structure'"),
+        ({"ssimulacra2": 0.5}, "'ssimulacra2'"),
     ],
 )
 def test_objectives_that_cannot_be_are_named(changes: dict[str, Any], words: str) -> None:
@@ -224,7 +225,7 @@ def test_objectives_that_cannot_be_are_named(changes: dict[str, Any], words: str
         autoencoder_objective(FamilyConfig(**changes))
 
 
-@pytest.mark.parametrize("key", ["beta", "sparse_kl", "structure"])
+@pytest.mark.parametrize("key", ["beta", "sparse_kl", "structure", "ssimulacra2"])
 def test_what_a_codec_cannot_be_told_is_named(key: str) -> None:
     with pytest.raises(ValueError, match=key):
         codec_objective(FamilyConfig(**{key: 1.5}))

@@ -114,8 +114,9 @@ class Trainer:
         for name, size in (("batch", cfg.batch), ("final_batch", cfg.final_batch)):
             if size % process_count():
                 raise ValueError(f"setting {name!r}: {size} cannot be shared by {process_count()} processes")
-        if cfg.structure and min(cfg.crop, cfg.final_crop) < SHORTEST_SIDE:
-            raise ValueError(f"setting 'structure' wants crops of at least {SHORTEST_SIDE} pixels")
+        for key in ("structure", "ssimulacra2"):
+            if getattr(cfg, key) and min(cfg.crop, cfg.final_crop) < SHORTEST_SIDE:
+                raise ValueError(f"setting {key!r} wants crops of at least {SHORTEST_SIDE} pixels")
         for key in ("train_only", "init_encoder"):
             if getattr(cfg, key) and not cfg.init:
                 raise ValueError(f"setting {key!r} wants 'init', the weights whose other parts are kept")

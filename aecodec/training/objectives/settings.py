@@ -13,6 +13,7 @@ from .corruption import Corruption
 from .distortion import Distortion
 from .rate import Rate, WithSeams
 from .sparse import L1, MeanActivationKL
+from .ssimulacra2 import WithSsimulacra2
 from .structure import WithStructure
 from .variational import PriorKL
 
@@ -25,6 +26,7 @@ class ObjectiveSettings:
     noise_low and noise_high: the range of its standard deviation on the 0..255 scale; noise_clean: share
     of samples left alone; mask_share, mask_size, mask_value: of the kind "mask".
     structure, 0 to 1: share of `WithStructure`, in crops of at least 176 pixels; for the codec.
+    ssimulacra2, 0 to 1: share of `WithSsimulacra2`, of which what is left has `structure`; for the codec.
     evenness, 0 to below 1: how far a sample's loss is taken relative to its own size, as in `Objective`.
 
     Weights, 0 for none: sparse_l1 of `L1`; sparse_kl of `MeanActivationKL` with the target sparse_rho;
@@ -40,6 +42,7 @@ class ObjectiveSettings:
     mask_size: int = 1
     mask_value: float = 0.0
     structure: float = 0.0
+    ssimulacra2: float = 0.0
     evenness: float = 0.0
 
     sparse_l1: float = 0.0
@@ -98,11 +101,14 @@ def codec_objective(settings: ObjectiveSettings, seams: bool = False) -> Objecti
         raise ValueError("setting 'sparse_kl' wants latents between 0 and 1; those of the codec are not")
     if settings.beta:
         raise ValueError("setting 'beta': the codec's rate is its divergence from the prior; see lambda_low")
-    if not 0 <= settings.structure <= 1:
-        raise ValueError(f"setting 'structure' wants 0 to 1, got {settings.structure}")
+    for key in ("structure", "ssimulacra2"):
+        if not 0 <= (share := getattr(settings, key)) <= 1:
+            raise ValueError(f"setting {key!r} wants 0 to 1, got {share}")
     distortion: Term = Distortion(settings.distortion, scale=255.0, mean=True)
     if settings.structure:
         distortion = WithStructure(distortion, settings.structure)
+    if settings.ssimulacra2:
+        distortion = WithSsimulacra2(distortion, settings.ssimulacra2)
     if seams:
         distortion = WithSeams(distortion)
     terms = [(1.0, Rate()), *regularisers(settings)]
@@ -111,8 +117,9 @@ def codec_objective(settings: ObjectiveSettings, seams: bool = False) -> Objecti
 
 def autoencoder_objective(settings: ObjectiveSettings) -> Objective:
     """sum |x - x_hat|^p a sample + regularisers; variational with beta: -ELBO up to a constant."""
-    if settings.structure:
-        raise ValueError("setting 'structure' is the codec's: MS-SSIM wants pictures of 176 pixels and more")
+    for key in ("structure", "ssimulacra2"):
+        if getattr(settings, key):
+            raise ValueError(f"setting {key!r} is the codec's: its metric wants 176 pixels and more a side")
     scale = 1.0
     if settings.beta:
         if settings.distortion != "mse" or settings.pixel_std <= 0:
