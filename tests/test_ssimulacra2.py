@@ -80,3 +80,14 @@ def test_the_share_of_the_distortion() -> None:
     for shares in ({"ssimulacra2": 1.1}, {"structure": -0.1}):
         with pytest.raises(ValueError, match=f"'{next(iter(shares))}' wants 0 to 1"):
             codec_objective(ObjectiveSettings(**shares))
+
+
+def test_borders_count() -> None:
+    """Lines in the outermost rows are as bad as lines inside: with zeros beyond the border they were not."""
+    x = tensor(smooth(4, 192, 192))
+    found = []
+    for top in (0, 96):
+        lines = x.clone()
+        lines[:, :, top : top + 8 : 2] += 0.06
+        found.append(float(errors(lines, x)))
+    assert found[0] > 0.6 * found[1]

@@ -117,17 +117,19 @@ def _maps(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _blur(x: Tensor) -> Tensor:
-    """[B, C, h, w] -> the same; zeros lie beyond the borders."""
+    """[B, C, h, w] -> means around each place, of what lies inside.  libjxl has zeros beyond the borders, and
+    beside that step nobody would see what a decoder does there; a decoder learns to leave lines."""
     rows, columns = (_band(side).to(x.device) for side in x.shape[2:])
     return rows @ (x @ columns.T)
 
 
 @lru_cache
 def _band(side: int) -> Tensor:
-    """[side, side]: the kernel around the diagonal."""
+    """[side, side]: the kernel around the diagonal; rows sum to 1."""
     away = torch.arange(side)[:, None] - torch.arange(side) + TAPS // 2
     inside = (away >= 0) & (away < TAPS)
-    return torch.where(inside, torch.as_tensor(KERNEL)[away.clamp(0, TAPS - 1)], 0.0)
+    band = torch.where(inside, torch.as_tensor(KERNEL)[away.clamp(0, TAPS - 1)], 0.0)
+    return band / band.sum(1, keepdim=True)
 
 
 class WithSsimulacra2:
