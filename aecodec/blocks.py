@@ -66,7 +66,7 @@ def pack(pixels: Raster, steps: Steps, groups: Sequence[Group]) -> list[bytes]:
             quantise(block_at(pixels, top + int(row), left + int(column)), int(own[row, column]))
             for row, column in np.argwhere(own)
         ]
-        payloads.append(np.packbits(own.ravel() > 0).tobytes() + webp(beside(found)) if found else b"")
+        payloads.append(_payload(own > 0, found))
     return payloads
 
 
@@ -152,7 +152,46 @@ def _mask(payload: bytes | memoryview, group: Group, number: int) -> Mask:
     return mask.reshape(rows, columns)
 
 
-def mask_of(payloads: Sequence[memoryview], groups: Sequence[Group]) -> Mask:
+def mixed(
+    first: Sequence[bytes | memoryview],
+    second: Sequence[bytes | memoryview],
+    groups: Sequence[Group],
+    share: float,
+) -> list[bytes]:
+    """Payloads of two files of a picture -> of a third. Of all places where either has a block, the share
+    that comes first is coded as in the second file, the rest as in the first, as pixels or by networks."""
+    places = mask_of(first, groups) | mask_of(second, groups)
+    left = round(share * int(places.sum()))
+    payloads = []
+    for number, (a, b, group) in enumerate(zip(first, second, groups, strict=True)):
+        own = np.argwhere(cut(places, group))
+        if left <= 0 or left >= len(own):
+            payloads.append(bytes(b if left > 0 else a))
+        else:
+            taken = [_by_place(p, group, number) for p in (a, b)]
+            chosen = [taken[i < left].get((int(row), int(column))) for i, (row, column) in enumerate(own)]
+            mask = np.zeros((group.height // 4, group.width // 4), np.bool_)
+            mask[tuple(own.T)] = [block is not None for block in chosen]
+            found = [block for block in chosen if block is not None]
+            payloads.append(_payload(mask, found))
+        left -= len(own)
+    return payloads
+
+
+def _by_place(payload: bytes | memoryview, group: Group, number: int) -> dict[tuple[int, int], Pixels]:
+    """Row and column in the group -> [64, 64, 3]."""
+    if not payload:
+        return {}
+    mask, blocks = unpack(payload, group, 3, number)
+    return {(int(row), int(column)): b for (row, column), b in zip(np.argwhere(mask), blocks, strict=True)}
+
+
+def _payload(mask: Mask, found: list[Pixels]) -> bytes:
+    """Of a group: blocks [64, 64, C] where the mask is true, in raster order; empty where there are none."""
+    return np.packbits(mask.ravel()).tobytes() + webp(beside(found)) if found else b""
+
+
+def mask_of(payloads: Sequence[bytes | memoryview], groups: Sequence[Group]) -> Mask:
     """The payloads of all groups of a picture -> [bh, bw], true where a block is coded as pixels."""
     height, width = (max(getattr(g, at) + getattr(g, side) for g in groups) // 4
                      for at, side in (("top", "height"), ("left", "width")))  # fmt: skip

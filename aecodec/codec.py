@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 import threading
 import warnings
@@ -24,8 +25,8 @@ from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture, Pixels
 from aecodec.precision import Precision, check
 from aecodec.rate_control import Found, Target
-from aecodec.region import Region, plan
-from aecodec.session import Device
+from aecodec.region import Region, plan, region_of
+from aecodec.session import Device, check_threads
 from aecodec.source import Source, map_bytes, read_bytes
 from aecodec.tables import load_tables
 
@@ -57,6 +58,9 @@ class Codec:
         precision: Precision = "auto",
     ) -> None:
         check(precision, device)
+        check_threads(threads)
+        if not isinstance(limits, Limits):
+            raise UsageError(f"limits: a Limits is needed, not {type(limits).__name__}")
         self._precision = precision
         self._bundle = None if model is None else models.find(model)
         self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise
@@ -126,7 +130,8 @@ class Codec:
         """A picture -> the bytes of an .aec file.
 
         image: path, bytes or binary file of a picture; PIL image; uint8 or uint16 array [H, W] or
-        [H, W, 1..4]. What had to be changed to code it (CMYK, the other frames of an animation) is a warning.
+        [H, W, 1..4]. What had to be changed to code it (CMYK, the other frames of an animation) is a warning,
+        and that a target was missed.
         quality: 0 (smallest) .. 100 (best).
         alpha: False leaves transparency out. alpha_quality: 0 .. 100 codes it with loss; None keeps it exact.
         thumbnail: adds the picture at 1/16, about 0.01 bits a pixel, which decodes without any network.
@@ -139,7 +144,10 @@ class Codec:
         for note in picture.notes:
             warnings.warn(note, UserWarning, stacklevel=2)
         if target:
-            return self.encode_to(picture, target, quality, alpha_quality, thumbnail).data
+            found = self.encode_to(picture, target, quality, alpha_quality, thumbnail)
+            if found.note:
+                warnings.warn(found.note, UserWarning, stacklevel=2)
+            return found.data
         return self.encode_picture(picture, quality, alpha_quality, thumbnail)
 
     def encode_to(
@@ -160,11 +168,12 @@ class Codec:
         def encode(stored: int) -> bytes:
             return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
 
-        def keep(data: bytes) -> rate_control.Encode | None:
-            parsed = container.read_file(data, self.limits)
-            if not any(parsed.blocks):
+        def keep(first: bytes, second: bytes, share: float) -> rate_control.Encode | None:
+            parsed = [container.read_file(data, self.limits) for data in (first, second)]
+            kept = datapath.mixed_blocks(parsed[0], parsed[1], share)
+            if not kept:
                 return None
-            return lambda stored: datapath.encode(model, picture, extras, stored, kept=parsed)
+            return lambda stored: datapath.encode(model, picture, extras, stored, kept=kept)
 
         size = picture.pixels.shape[0] * picture.pixels.shape[1]
         return rate_control.reach(target, size, _stored_quality(quality), encode, psnr, keep)
@@ -186,7 +195,7 @@ class Codec:
         Raises InputError, FormatError, CorruptError, LimitError, ModelError, DeviceError, UsageError (a
         region outside the picture, a scale that is not possible).
         """
-        if region or scale != 1 or apply_orientation:
+        if region is not None or scale != 1 or apply_orientation:
             return np.ascontiguousarray(pixels.to_array(self.read(data, region, scale, apply_orientation)))
         model, parsed = self.parse(data)
         return datapath.decode_array(model, parsed, self.limits)
@@ -212,10 +221,10 @@ class Codec:
     ) -> Picture:
         """decode(), with alpha and metadata apart."""
         divisor = preview.divisor_of(scale)
-        if region and divisor > 1:
+        if region is not None and divisor > 1:
             raise UsageError("a region cannot be decoded at a smaller scale; leave one of the two out")
-        if region:
-            picture = self.decode_region(source, Region(*region))
+        if region is not None:
+            picture = self.decode_region(source, region_of(region))
         else:
             picture = self.decode_picture(source, divisor)
         return upright(picture) if apply_orientation else picture
@@ -295,6 +304,8 @@ class Codec:
 
 
 def _stored_quality(quality: float) -> int:
+    if not isinstance(quality, numbers.Real):
+        raise UsageError(f"quality {quality!r}: a number from 0 to 100 is needed")
     if not 0 <= quality <= 100:
         raise UsageError(f"quality {quality} is outside 0..100")
     return round(quality * LEVELS_PER_QUALITY * 256)

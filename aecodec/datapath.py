@@ -12,7 +12,7 @@ machine reads the same symbols; the float networks only decide how the picture l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,11 +40,11 @@ def encode(
     extras: dict[str, bytes],
     quality: int,
     pixel_blocks: bool = True,
-    kept: Parsed | None = None,
+    kept: Sequence[bytes] | None = None,
 ) -> bytes:
     """extras: the picture's other sections; quality as stored -> file.
 
-    kept: another file of this picture, whose pixel blocks are taken whatever they cost at this quality."""
+    kept: pixel blocks of each group, which are taken whatever they cost at this quality."""
     raster = picture.pixels
     height, width, channels = raster.shape
     header = Header(
@@ -57,11 +57,11 @@ def encode(
         orientation=picture.orientation,
     )
     header = header._replace(group_edge=choose_edge(header.latent_size, model.bundle.group))
-    if kept:
-        mask = blocks.mask_of(kept.blocks, Groups(header.latent_size, header.group_edge).all)  # [H/64, W/64]
-        payloads, crc = encode_symbols(model, header, raster, mask)
-        same = [bytes(payload) for payload in kept.blocks]
-        return container.write_file(header._replace(symbols_crc=crc), extras, payloads, same)
+    if kept is not None:
+        mask = blocks.mask_of(kept, Groups(header.latent_size, header.group_edge).all)  # [H/64, W/64]
+        payloads, crc = encode_symbols(model, header, raster, mask if mask.any() else None)
+        coded = list(kept) if any(kept) else []
+        return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
     payloads, crc = encode_symbols(model, header, raster)
     coded = []
     steps = _pixel_blocks(model, header, raster, payloads) if pixel_blocks else None  # [H/64, W/64]
@@ -69,6 +69,14 @@ def encode(
         payloads, crc = encode_symbols(model, header, raster, steps > 0)
         coded = blocks.pack(raster, steps, Groups(header.latent_size, header.group_edge).all)
     return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
+
+
+def mixed_blocks(first: Parsed, second: Parsed, share: float) -> list[bytes]:
+    """The pixel blocks of two files of a picture, see blocks.mixed; empty where neither has any."""
+    if not (any(first.blocks) or any(second.blocks)):
+        return []
+    groups = Groups(first.header.latent_size, first.header.group_edge).all
+    return blocks.mixed(first.blocks, second.blocks, groups, share)
 
 
 def _pixel_blocks(model: Model, header: Header, raster: Raster, payloads: list[bytes]) -> blocks.Steps | None:

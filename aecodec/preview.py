@@ -30,7 +30,7 @@ def divisor_of(scale: float) -> int:
     for divisor in DIVISORS:
         if scale == 1 / divisor:
             return divisor
-    raise UsageError(f"scale {scale:g} is not possible; use 1, 1/2, 1/4, 1/8 or 1/16")
+    raise UsageError(f"scale {scale!r} is not possible; use 1, 1/2, 1/4, 1/8 or 1/16")
 
 
 def decode(model: Model, parsed: Parsed, limits: Limits, divisor: int) -> Picture:

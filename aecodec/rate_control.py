@@ -5,12 +5,14 @@ secant search needs few encodings. Each is a real one: the entropy coder is a sm
 an estimate instead of its bytes would save little and be wrong by its error.
 
 Which blocks are coded as pixels (blocks.py) changes with the quality, and then both jump. So where the search
-does not come near, it goes on with the blocks of the files on both sides of the target kept as they are.
+does not come near, it goes on with the blocks of the files on both sides of the target kept as they are, and
+then with some of the one file's and the rest of the other's.
 """
 
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,8 +21,9 @@ from aecodec.errors import UsageError
 Encode = Callable[[int], bytes]
 """Stored quality -> file."""
 Psnr = Callable[[bytes], float]
-Keep = Callable[[bytes], Encode | None]
-"""File -> an encoder that codes the same blocks as pixels at any quality; None where it has none."""
+Keep = Callable[[bytes, bytes, float], Encode | None]
+"""Two files and a share -> an encoder that codes, at any quality, those blocks as pixels which the second
+file does, at that share of all places, and elsewhere those of the first. None where neither has any."""
 
 STEPS = 63 * 256
 """Stored qualities are 0 .. STEPS."""
@@ -36,6 +39,8 @@ JUMPS = 4
 """Encodings after which it keeps pixel blocks as they are, where there are some."""
 MOST = 16
 """Encodings after which it ends where values jump, if any file is an answer."""
+SHARES = 5
+"""Shares of two files' blocks that are tried between none and all."""
 IDENTICAL = 100.0
 """Decibels that an exact picture counts as."""
 
@@ -60,7 +65,9 @@ class Target:
         if len(given) > 1:
             raise UsageError(f"targets exclude each other: {' and '.join(given)} were given")
         for name, value in given.items():
-            if not (math.isfinite(value) and value > 0):
+            if not isinstance(value, numbers.Real):
+                raise UsageError(f"target {name} {value!r}: a number is needed")
+            if not (math.isfinite(value) and float(value) > 0):
                 raise UsageError(f"target {name} {value} is not above 0")
 
     def __bool__(self) -> bool:
@@ -77,7 +84,7 @@ class Found:
     note: str = ""
 
 
-def _no_blocks(data: bytes) -> None:
+def _no_blocks(first: bytes, second: bytes, share: float) -> None:
     return None
 
 
@@ -106,7 +113,8 @@ def reach(
     size = target.size if target.size is not None else round((target.bpp or 0) * pixels / 8)
     search = _size_search(encode, max(size, 1), keep)
     found = search.run(START)
-    if found.quality == 0 and len(found.data) > size * (1 + SIZE_TOLERANCE):
+    most = size * (1 + SIZE_TOLERANCE)
+    if len(found.data) > most and len(search.encoded(0)) > most:
         raise _too_small(size, search)
     return found
 
@@ -182,24 +190,52 @@ class _Search:
 
     def _keep_blocks(self, qualities: tuple[int, int], ceiling: float) -> bool:
         """Goes on from the nearest files with their blocks kept -> is the target reached?"""
-        for quality in qualities:
-            encode = self._keep(self._files[quality]) if quality in self._files else None
-            if encode is None:
-                continue
-            other = _Search(encode, self._value, self._goal, self._tolerance, self._steps)
-            other.add(quality, self._files[quality])
-            hit = other.approach(quality, ceiling)
-            self._kept += [(other._values[q], q, data) for q, data in other._files.items() if q != quality]
-            if hit:
-                return True
-        return False
+        known = {q: self._files[q] for q in qualities if q in self._files}
+        low, high = known[min(known)], known[max(known)]
+
+        def search(share: float) -> _Search | None:
+            encode = self._keep(low, high, share)
+            return encode and _Search(encode, self._value, self._goal, self._tolerance, self._steps)
+
+        for quality in sorted(known, key=lambda q: abs(self._values[q] - self._goal)):
+            if other := search(float(quality == qualities[1])):
+                other.add(quality, known[quality])
+                if self._approach(other, quality, ceiling):
+                    return True
+        return len(known) == 2 and self._share_blocks(search, qualities[0], ceiling)
+
+    def _share_blocks(self, search: Callable[[float], _Search | None], quality: int, ceiling: float) -> bool:
+        """The share of the blocks of the file above with which `quality` comes near, and from there on."""
+        tried: list[_Search] = []
+        low, high = 0.0, 1.0
+        while len(tried) < SHARES and (other := search((low + high) / 2)):
+            data = other.encoded(quality)
+            if any(data == t._files[quality] for t in tried):  # there are no shares between
+                break
+            tried.append(other)
+            if abs(other._values[quality] - self._goal) <= 4 * self._tolerance:
+                break
+            below = other._values[quality] < self._goal
+            low, high = ((low + high) / 2, high) if below else (low, (low + high) / 2)
+        tried.sort(key=lambda s: abs(s._values[quality] - self._goal))
+        for other in tried[1:]:
+            self._kept.append((other._values[quality], quality, other._files[quality]))
+        return bool(tried) and self._approach(tried[0], quality, ceiling)
+
+    def _approach(self, other: _Search, known: int, ceiling: float) -> bool:
+        hit = other._hits(other._values[known], ceiling) or other.approach(known, ceiling)
+        own = self._files.get(known)
+        self._kept += [(other._values[q], q, data) for q, data in other._files.items() if data is not own]
+        return hit
 
     def approach(self, known: int, ceiling: float) -> bool:
         """run() from one known quality on, for a while -> is the target reached?"""
         below = self._values[known] < self._goal
         low, high = (known, STEPS + 1) if below else (-1, known)
         while high - low > 1 and len(self._values) < PATIENCE:
-            quality = min(max(self._next(), low + 1), high - 1)
+            quality = self._next()
+            if not low < quality < high:  # is there an answer at all?
+                quality = STEPS if high > STEPS else 0 if low < 0 else (low + high) // 2
             self.encoded(quality)
             if self._hits(self._values[quality], ceiling):
                 return True
@@ -225,7 +261,7 @@ class _Search:
         note = ""
         if missed and self._values.get(STEPS, math.inf) < self._goal:
             note = "quality 100 does not reach the target"
-        elif missed and quality == 0 and value > self._goal and math.isinf(ceiling):
+        elif missed and self._values.get(0, -math.inf) > self._goal and math.isinf(ceiling):
             note = "quality 0 is above the target already"
         elif missed and math.isinf(ceiling):
             note = "no quality comes nearer to the target"

@@ -6,6 +6,8 @@ so the part equals that of the whole picture to float noise.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aecodec.container import Header
@@ -32,6 +34,15 @@ class Region:
                 f"region {self.x},{self.y},{self.width},{self.height} is not inside the picture "
                 f"of {header.width} x {header.height}"
             )
+
+
+def region_of(given: Sequence[int]) -> Region:
+    """x, y, width, height -> Region. UsageError for anything else."""
+    try:
+        x, y, width, height = (operator.index(value) for value in given)
+    except (TypeError, ValueError):
+        raise UsageError(f"region {given!r}: x, y, width and height are needed, whole numbers") from None
+    return Region(x, y, width, height)
 
 
 @dataclass(frozen=True, slots=True)

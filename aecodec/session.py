@@ -12,6 +12,7 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any, Literal, Protocol, cast
 
 from aecodec.errors import DeviceError, ModelError, UsageError
@@ -29,6 +30,9 @@ BOTH_WHEELS = (
 FIRST_REGION = 512 << 20
 """Bytes that the shared arena asks for at first; what is not used of them takes no memory."""
 
+MOST_THREADS = 1024
+"""onnxruntime makes as many as it is told, and each takes memory."""
+
 SPIN = 1000
 """Microseconds that a session's thread waits for work before it sleeps; older versions do not know it."""
 
@@ -45,6 +49,12 @@ class Session(Protocol):
     def get_inputs(self) -> list[Any]: ...
 
     def get_providers(self) -> list[str]: ...
+
+
+def check_threads(threads: int | None) -> None:
+    """UsageError for anything but None and a number of threads."""
+    if threads is not None and not (isinstance(threads, Integral) and 1 <= threads <= MOST_THREADS):
+        raise UsageError(f"threads {threads!r}: a whole number from 1 to {MOST_THREADS} is needed, or None")
 
 
 def wheels() -> dict[str, str]:
@@ -144,8 +154,7 @@ def open_session(
     """
     if device not in DEVICES:
         raise UsageError(f"device {device!r} is unknown; use one of {', '.join(DEVICES)}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be at least 1, not {threads}")
+    check_threads(threads)
     ort = runtime()
     options = _options(ort, threads, optimise)
     if device != "cpu" and CUDA in ort.get_available_providers():

@@ -38,7 +38,10 @@ def read_bytes(source: Source) -> bytes:
         if not isinstance(data, bytes | bytearray | memoryview):
             raise InputError("the file object gives text; open it in binary mode ('rb')")
         return bytes(data)
-    raise InputError(f"bytes, a path or a binary file object is needed, not {type(source).__name__}")
+    raise InputError(
+        f"bytes, a path or a binary file object is needed (to encode, also a numpy array or a Pillow image), "
+        f"not {type(source).__name__}"
+    )
 
 
 def open_bytes(source: Source | Readable) -> BinaryIO:

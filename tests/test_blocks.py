@@ -125,6 +125,22 @@ def test_pack_unpack_paste(packed):
     assert blocks.pack(pixels, np.zeros_like(steps), [GROUP, GROUP]) == [b"", b""]
 
 
+@pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.9, 1])
+def test_blocks_of_two_files_mixed(share):
+    """The first places as in the second file, the others as in the first, also where only one has any."""
+    groups = [Group(0, 0, 8, 8), Group(0, 8, 8, 4)]
+    picture = np.random.default_rng(1).integers(0, 256, (128, 192, 3), np.uint8)
+    steps = [np.array(s, np.uint8) for s in ([[32, 0, 0], [32, 32, 0]], [[1, 1, 1], [1, 0, 0]])]
+    first, second = (blocks.pack(picture, s, groups) for s in steps)
+    places = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2)]  # group by group
+    taken = np.array([steps[i < round(share * 5)][place] for i, place in enumerate(places)])
+    wanted = np.zeros((2, 3), np.uint8)
+    wanted[tuple(np.transpose(places))] = taken
+    found = blocks.mixed(first, second, groups, share)
+    assert found == blocks.pack(picture, wanted, groups)
+    np.testing.assert_array_equal(blocks.mask_of(found, groups) if any(found) else wanted > 0, wanted > 0)
+
+
 def webp(size, **options) -> bytes:
     out = BytesIO()
     Image.new(options.pop("mode", "RGB"), size, 7).save(out, "WEBP", **options)

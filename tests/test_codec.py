@@ -78,6 +78,33 @@ def test_quality_out_of_range(codec, budgie, quality):
         codec.encode(budgie, quality)
 
 
+@pytest.mark.parametrize("quality", ["60", None, [60]])
+def test_quality_of_another_type(codec, budgie, quality):
+    with pytest.raises(UsageError, match="a number from 0 to 100"):
+        codec.encode(budgie, quality)
+
+
+def test_options_of_other_types(codec, city_file):
+    for region in ((1, 2, 3), (1.5, 0, 5, 5), "0,0,5,5", 5, ()):
+        with pytest.raises(UsageError, match="region"):
+            codec.decode(city_file, region=region)
+    part = codec.decode(city_file, region=(3, 4, 5, 6))
+    assert np.array_equal(codec.decode(city_file, region=np.array([3, 4, 5, 6])), part)
+    for scale in ("1/8", None, 0.3):
+        with pytest.raises(UsageError, match="scale"):
+            codec.decode(city_file, scale=scale)
+    for threads in (0, 1.5, "2", 100_000):
+        with pytest.raises(UsageError, match="threads"):
+            Codec(threads=threads)
+    with pytest.raises(UsageError, match="limits"):
+        Codec(limits=5)
+
+
+def test_a_missed_target_is_a_warning(codec, budgie):
+    with pytest.warns(UserWarning, match="quality 100 does not reach"):
+        codec.encode(budgie, target_psnr=70)
+
+
 def test_encoding_is_repeatable(codec, city, city_file):
     assert codec.encode(city, 40) == city_file
 

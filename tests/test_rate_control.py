@@ -92,23 +92,27 @@ def test_out_of_reach():
 
 
 class Blocky(Fake):
-    """Sizes jump by half where blocks begin to be coded as pixels; kept, they change nothing else."""
+    """Sizes jump where blocks begin to be coded as pixels; kept, they change nothing else."""
 
     at = 9000
 
-    def __init__(self, keeps=True):
-        super().__init__(lambda q: smooth(q) * (1.5 if q >= self.at else 1))
-        self.keeps, self.bases = keeps, []
+    def __init__(self, keeps=True, jump=0.5, smooth=smooth):
+        super().__init__(lambda q: smooth(q) * (1 + jump * (q >= self.at)))
+        self.keeps, self.jump, self.smooth, self.shares = keeps, jump, smooth, []
 
-    def keep(self, data):
-        quality = next(q for q in self.asked if int(self.size(q)) == len(data))
-        if not self.keeps or quality < self.at:
+    def keep(self, first, second, share):
+        qualities = [
+            next(q for q in self.asked if int(self.size(q)) == len(data)) for data in (first, second)
+        ]
+        if not self.keeps or max(qualities) < self.at:
             return None
-        self.bases.append(quality)
+        with_blocks = [q >= self.at for q in qualities]
+        blocks = share * with_blocks[1] + (1 - share) * with_blocks[0]
 
         def kept(quality):
             self.asked.append(quality)
-            return bytes(int(1.5 * smooth(quality)))
+            self.shares.append(blocks)
+            return bytes(int((1 + self.jump * blocks) * self.smooth(quality)))
 
         return kept
 
@@ -122,14 +126,42 @@ def test_pixel_blocks_are_kept_where_the_size_jumps(share):
     wanted = round(smooth(9000) * share)
     fake = Blocky()
     found = fake.reach(Target(size=wanted))
-    assert abs(len(found.data) / wanted - 1) <= 0.0055 and not found.note and fake.bases
+    assert abs(len(found.data) / wanted - 1) <= 0.0055 and not found.note and fake.shares
     assert found.runs == len(fake.asked) <= 10
-    assert found.quality < 9000 and len(found.data) == int(1.5 * smooth(found.quality))
+    assert len(found.data) == int((1 + fake.shares[-1] / 2) * smooth(found.quality))
     limited = Blocky().reach(Target(max_size=wanted), start=STEPS)
     assert 0.99 * wanted <= len(limited.data) <= wanted
     decibels = 20 + 5 * math.log10(wanted)
     assert abs(20 + 5 * math.log10(len(Blocky().reach(Target(psnr=decibels)).data)) - decibels) <= 0.02
     assert "nearer" in Blocky(keeps=False).reach(Target(size=wanted)).note
+
+
+def flat(quality):
+    """What blocks leave to the quality: next to nothing."""
+    return 1000 + quality / 400
+
+
+@pytest.mark.parametrize("share", [0.1, 0.33, 0.8])
+def test_some_of_the_blocks_where_all_are_too_many(share):
+    """Without blocks 1,040 bytes at most, with all of them 9,000 at least."""
+    wanted = round(1020 + share * 8000)
+    fake = Blocky(jump=8, smooth=flat)
+    found = fake.reach(Target(size=wanted))
+    assert abs(len(found.data) / wanted - 1) < 0.13 and 0 < fake.shares[-1] < 1
+    assert found.runs == len(fake.asked) <= 16
+    decibels = 20 + 5 * math.log10(wanted)
+    found = Blocky(jump=8, smooth=flat).reach(Target(psnr=decibels))
+    assert abs(20 + 5 * math.log10(len(found.data)) - decibels) < 0.3
+    limited = Blocky(jump=8, smooth=flat).reach(Target(max_size=wanted), start=STEPS)
+    assert 0.75 * wanted < len(limited.data) <= wanted
+
+
+def test_one_block_that_costs_much_is_no_smallest_file():
+    """Nearest is the file with the block at quality 0; that there are smaller ones is no error."""
+    fake = Blocky(jump=2, smooth=flat)
+    fake.keep = lambda first, second, share: None if share < 1 else Blocky.keep(fake, second, second, 1.0)
+    found = fake.reach(Target(size=2500))
+    assert found.quality == 0 and 2900 < len(found.data) < 3100 and "nearer" in found.note
 
 
 def test_exact_pictures():
