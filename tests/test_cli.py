@@ -186,6 +186,42 @@ def test_alpha_into_jpeg(cli, tmp_path):
     assert not (tmp_path / "a.jpg").exists()
 
 
+def with_alpha(cli, tmp_path, side):
+    picture = np.zeros((side, side, 4), np.uint8)
+    picture[:, :, 3] = np.arange(side)
+    Image.fromarray(picture).save(tmp_path / "rgba.png")
+    assert cli("encode", tmp_path / "rgba.png", tmp_path / "rgba.aec").code == 0
+    return tmp_path / "rgba.aec"
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".gif", ".ppm", ".pcx"])
+def test_transparency_that_a_format_cannot_hold_is_told(cli, tmp_path, suffix):
+    result = cli("decode", with_alpha(cli, tmp_path, 70), tmp_path / f"a{suffix}")
+    assert result.code == 0 and "transparency left out" in result.err and ".png keeps it" in result.err
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".tga", ".ico", ".jp2"])
+def test_transparency_that_a_format_holds(cli, tmp_path, suffix):
+    assert cli("decode", with_alpha(cli, tmp_path, 70), tmp_path / f"a{suffix}") == (0, b"", "")
+    with Image.open(tmp_path / f"a{suffix}") as image:
+        assert image.size == (70, 70)
+        assert np.array_equal(np.asarray(image.convert("RGBA"))[:, :, 3], np.tile(np.arange(70), (70, 1)))
+
+
+def test_icons_are_not_shrunk_in_silence(cli, aec, tmp_path):
+    assert one_line_error(cli("decode", aec, tmp_path / "a.ico"), 9, "410 x 300", "--fit 256", repr(str(aec)))
+    assert cli("decode", aec, tmp_path / "a.ico", "--fit", "256").code == 0
+    with Image.open(tmp_path / "a.ico") as image:
+        assert max(image.size) == 256
+
+
+def test_errors_of_the_format_name_the_file_once(cli, tmp_path):
+    source = with_alpha(cli, tmp_path, 70)
+    result = cli("decode", source, tmp_path / "a.jpg")
+    assert one_line_error(result, 9, repr(str(source)), "use .png")
+    assert result.err.count("cannot write mode") == 1
+
+
 def test_note_on_stderr(cli, tmp_path):
     Image.new("CMYK", (20, 20)).save(tmp_path / "a.jpg")
     result = cli("encode", tmp_path / "a.jpg", tmp_path / "a.aec")

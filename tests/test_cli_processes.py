@@ -36,6 +36,18 @@ def test_closed_pipe(aec):
     assert process.wait(20) == 141 and err == b""
 
 
+def test_pipes_that_are_closed_from_the_start(tmp_path):
+    """As under some daemons: Python has no sys.stdin or sys.stdout then."""
+    for redirect, names, code, words in (
+        ("<&-", ["-", tmp_path / "a.aec"], 3, "stdin is closed"),
+        (">&-", [CITY, "-"], 9, "stdout is closed"),
+    ):
+        command = ["sh", "-c", f'exec "$@" {redirect}', "sh", *COMMAND, "encode", *names]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == code and words in done.stderr and done.stderr.count("\n") == 1, done
+    assert not list(tmp_path.iterdir())
+
+
 def test_unexpected_errors_are_one_line(aec, tmp_path):
     code = (
         "import sys, aecodec.describe\n"

@@ -60,7 +60,7 @@ def not_negative(text: str) -> float:
 
 def size(text: str) -> int:
     """Bytes, with k for a thousand and M for a million."""
-    factor = {"k": 1000, "M": 1000000}.get(text[-1:], 1)
+    factor = {"k": 1000, "K": 1000, "M": 1000000}.get(text[-1:], 1)
     number = text[:-1] if factor > 1 else text
     try:
         value = round(float(number) * factor)

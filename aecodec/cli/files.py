@@ -28,6 +28,8 @@ _umask_lock = threading.Lock()
 
 def read_input(name: str) -> bytes:
     """The contents of a file, or of stdin for '-'."""
+    if name == PIPE and sys.stdin is None:
+        raise InputError("stdin is closed; name a file, or send the input there")
     return read_bytes(sys.stdin.buffer if name == PIPE else name)
 
 
@@ -61,7 +63,7 @@ def about(name: str) -> Iterator[None]:
     """Errors that the contents of an input cause begin with its name."""
     try:
         yield
-    except (InputError, FormatError, CorruptError, LimitError) as error:
+    except (InputError, FormatError, CorruptError, LimitError, OutputError) as error:
         where = "stdin" if name == PIPE else repr(name)
         raise type(error)(str(error) if where in str(error) else f"{where}: {error}") from None
 
@@ -69,7 +71,9 @@ def about(name: str) -> Iterator[None]:
 def check_output(source: str, target: str, force: bool) -> None:
     """Before any work: refuses what write_output would have to refuse at the end."""
     if target == PIPE:
-        if sys.stdout and sys.stdout.isatty():
+        if sys.stdout is None:
+            raise OutputError("stdout is closed; name a file, or send the output somewhere")
+        if sys.stdout.isatty():
             raise UsageError("stdout is a terminal; send the output to a file or a pipe")
         return
     if not target:

@@ -96,7 +96,8 @@ def check(jobs: Sequence[Job]) -> None:
         if key in taken:
             raise UsageError(
                 f"{taken[key]!r} and {job.source!r} would both become {job.target!r}; "
-                "nothing was written; give them different --out-dir"
+                "nothing was written; give them different --out-dir, or one another name, or take "
+                "`aecodec batch` with --full-names"
             )
         if key in sources:
             raise UsageError(f"{job.target!r} would replace the input {sources[key]!r}; nothing was written")

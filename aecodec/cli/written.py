@@ -24,6 +24,9 @@ XMP_TAG = 700
 """Of TIFF."""
 WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
 DEEP_GREY = {"PNG", "TIFF"}
+WITHOUT_ALPHA = {"BMP", "DIB", "GIF", "PCX", "PPM"}
+"""Whose writers in Pillow leave transparency out without a word; those of the others keep it or refuse."""
+LARGEST_ICON = 256
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 ROWS = 256
 """That are written together of a picture that is held."""
@@ -116,15 +119,25 @@ def _options(picture: Picture, form: str) -> tuple[dict[str, Any], tuple[str, ..
     if "dpi" in info:
         options["dpi"] = info["dpi"]
     notes: tuple[str, ...] = ()
+    height, width, _ = picture.pixels.shape
+    if form == "ICO":
+        if max(width, height) > LARGEST_ICON:
+            raise OutputError(
+                f"ICO holds {LARGEST_ICON} x {LARGEST_ICON} pixels at most, not {width} x {height}; "
+                f"use --fit {LARGEST_ICON}"
+            )
+        options["sizes"] = [(width, height)]
+    if picture.alpha is not None and form in WITHOUT_ALPHA:
+        notes = (f"transparency left out, which {form} cannot hold; .png keeps it",)
     if form in WITH_EXIF:
         options |= {key: info[key] for key in ("exif", "icc_profile", "xmp") if key in info}
         if form == "TIFF" and "exif" in options and exif.load(options["exif"]) is None:
-            notes = ("damaged EXIF data left out, which TIFF cannot hold",)
+            notes += ("damaged EXIF data left out, which TIFF cannot hold",)
             del options["exif"]
         if "xmp" in options and form in ("PNG", "TIFF"):
             _place_xmp(options, form)
     elif picture.orientation != 1:
-        notes = (f"{form} cannot say that the picture is to be shown turned or mirrored",)
+        notes += (f"{form} cannot say that the picture is to be shown turned or mirrored",)
     return options, notes
 
 
@@ -140,7 +153,8 @@ def _save(image: Image.Image, out: BinaryIO, form: str, options: dict[str, Any])
 
 
 def _refused(mode: str, form: str, error: Exception) -> OutputError:
-    return OutputError(f"cannot write mode {mode} as {form}: {error}; use .png")
+    what = f"cannot write mode {mode} as {form}"
+    return OutputError(f"{what}; use .png" if str(error) == what else f"{what}: {error}; use .png")
 
 
 def _place_xmp(options: dict[str, Any], form: str) -> None:

@@ -125,7 +125,7 @@ def load(source: Source) -> Detector:
         quality, centre, spread, threshold = numbers
         model_id = bytes.fromhex(facts["model_id"])
     except Exception as error:  # a damaged zip or array raises many types
-        raise FormatError(f"{where} is no anomaly model of aecodec, or is damaged: {error}") from None
+        raise FormatError(f"{where} is no anomaly model of aecodec, or is damaged") from error
     return Detector(facts["by"], model_id, quality, memory, scale, centre, spread, threshold)
 
 

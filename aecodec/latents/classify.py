@@ -94,7 +94,7 @@ def load(source: Source) -> Classifier:
         if (weight.shape, bias.shape, spread.shape) != shapes:
             raise ValueError(f"weight {weight.shape}, {len(classes)} classes, {mean.shape} features")
     except Exception as error:  # a damaged zip or array raises many types
-        raise FormatError(f"{where} is no classifier of aecodec, or is damaged: {error}") from None
+        raise FormatError(f"{where} is no classifier of aecodec, or is damaged") from error
     if (facts["version"], facts["features"]) != (VERSION, vectors.VERSION):
         raise FormatError(f"{where} was learnt from features of another version; fit it again")
     return Classifier(classes, model_id, weight, bias, mean, spread)

@@ -138,7 +138,7 @@ def load(source: Source) -> Index:
         if not len(paths) == len(files) == len(rows) or files.shape != (len(paths), 2) or rows.ndim != 2:
             raise ValueError(f"{len(paths)} paths, {len(files)} files, {len(rows)} vectors")
     except Exception as error:  # a damaged zip or array raises many types
-        raise FormatError(f"{where} is no index of aecodec, or is damaged: {error}") from None
+        raise FormatError(f"{where} is no index of aecodec, or is damaged") from error
     if version != vectors.VERSION:
         raise FormatError(f"{where} has features of version {version}, not {vectors.VERSION}; build it again")
     index = Index(model_id or None)
