@@ -1,6 +1,6 @@
 """The many modes of Pillow -> grey or RGB, with or without alpha; metadata in one form.
 
-Part of the first step of encoding; used by aecodec.pixels alone.
+Part of the first step of encoding; used by aecodec.pixels and the Pillow plugin alone.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,9 +61,9 @@ def metadata_of(image: Image.Image) -> Metadata:
         exif = _portable(found)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     return Metadata(
-        icc=image.info.get("icc_profile") or b"",
-        exif=bytes(exif).removeprefix(b"Exif\0\0"),
-        xmp=xmp.encode() if isinstance(xmp, str) else bytes(xmp),
+        icc=bytes_of(image.info.get("icc_profile"), "icc_profile"),
+        exif=bytes_of(exif, "exif").removeprefix(b"Exif\0\0"),
+        xmp=bytes_of(xmp, "xmp"),
         orientation=orientation_in(found),
         dpi=_resolution(image),
     )
@@ -71,11 +72,30 @@ def metadata_of(image: Image.Image) -> Metadata:
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
     """Dots an inch, where the file says so outside its EXIF data; Pillow invents 72 for some JPEGs."""
     dpi = image.info.get("dpi")
-    if not isinstance(dpi, tuple) or (image.format in ("JPEG", "MPO") and not image.info.get("jfif_unit")):
+    if image.format in ("JPEG", "MPO") and not image.info.get("jfif_unit"):
         return None
-    across, down = (float(value) for value in dpi)
+    return resolution(dpi)
+
+
+def resolution(dpi: Any) -> tuple[float, float] | None:
+    """Dots an inch, across and down; None for what is no pair of numbers that a file can hold."""
+    if not isinstance(dpi, tuple | list):
+        return None
+    try:
+        across, down = (float(value) for value in dpi)
+    except (TypeError, ValueError):
+        return None
     valid = all(math.isfinite(value) and MIN_DPI <= value <= MAX_DPI for value in (across, down))
     return (across, down) if valid else None
+
+
+def bytes_of(value: Any, name: str) -> bytes:
+    """Metadata of an image in Pillow; None is empty, text is UTF-8 for XMP. InputError for other things."""
+    if value is None or (isinstance(value, str) and name == "xmp"):
+        return (value or "").encode()
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise InputError(f"{name} of the image: bytes are needed, not {type(value).__name__}")
+    return bytes(value)
 
 
 def _portable(found: Image.Exif) -> bytes:

@@ -14,8 +14,9 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from aecodec import container, metadata, pixels, sections
-from aecodec.errors import AecodecError, FormatError
+from aecodec.errors import AecodecError, FormatError, UsageError
 from aecodec.exif import load, orientation_in
+from aecodec.modes import MAX_DPI, MIN_DPI, bytes_of, resolution
 from aecodec.preview import DIVISORS, size_at
 
 FORMAT = "AEC"
@@ -24,6 +25,7 @@ MIME = "image/x-aec"
 MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 DEEP_GREY = "I;16"
 """16-bit grey; Pillow has no other 16-bit mode, the rest comes with 8 bits."""
+TARGETS = ("target_bpp", "target_size", "target_psnr", "max_size")
 
 METADATA = {"iCCP": "icc", "eXIF": "exif", "xMPd": "xmp"}
 
@@ -98,18 +100,26 @@ def _metadata(parsed: container.Parsed, tag: str) -> bytes:
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, tune="psnr", model=None,
-    device="auto", threads=None, icc_profile, exif, xmp, dpi)."""
-    from aecodec.api import shared, tuned
+    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, tune="psnr", target_bpp=None,
+    target_size=None, target_psnr=None, max_size=None, model=None, device="auto", threads=None, icc_profile,
+    exif, xmp, dpi)."""
+    from aecodec import models
+    from aecodec.api import shared
+    from aecodec.rate_control import Target
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
     try:
         picture = _with_options(pixels.from_pil(image), options)
-        model = tuned(options.get("model"), options.get("tune", "psnr"))
+        model = models.tuned(options.get("model"), options.get("tune", "psnr"))
         codec = shared(model, options.get("device", "auto"), options.get("threads"))
         quality = options.get("quality", 60)
         alpha_quality, thumbnail = options.get("alpha_quality"), bool(options.get("thumbnail"))
-        stream.write(codec.encode_picture(picture, quality, alpha_quality, thumbnail))
+        target = Target(*(options.get(key) for key in TARGETS))
+        if target:
+            data = codec.encode_to(picture, target, quality, alpha_quality, thumbnail).data
+        else:
+            data = codec.encode_picture(picture, quality, alpha_quality, thumbnail)
+        stream.write(data)
     except AecodecError as error:
         raise OSError(str(error)) from error
 
@@ -117,14 +127,17 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
 def _with_options(picture: pixels.Picture, options: dict[str, Any]) -> pixels.Picture:
     """Metadata given to save() replaces the image's own; an empty value drops it."""
     if "icc_profile" in options:
-        picture = replace(picture, icc=options["icc_profile"] or b"")
+        picture = replace(picture, icc=bytes_of(options["icc_profile"], "icc_profile"))
     if "xmp" in options:
-        picture = replace(picture, xmp=options["xmp"] or b"")
+        picture = replace(picture, xmp=bytes_of(options["xmp"], "xmp"))
     if "dpi" in options:
-        picture = replace(picture, dpi=options["dpi"])
+        dpi = options["dpi"]
+        picture = replace(picture, dpi=resolution(dpi))
+        if dpi is not None and not picture.dpi:
+            raise UsageError(f"dpi {dpi!r}: two numbers from {MIN_DPI} to {MAX_DPI:.0f} are needed")
     if "exif" in options:
-        exif = options["exif"] or b""
-        data = exif.tobytes() if isinstance(exif, Image.Exif) else bytes(exif)
+        exif = options["exif"]
+        data = exif.tobytes() if isinstance(exif, Image.Exif) else bytes_of(exif, "exif")
         orientation = orientation_in(load(data))
         picture = replace(picture, exif=data.removeprefix(b"Exif\0\0"), orientation=orientation)
     return picture

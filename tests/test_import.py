@@ -75,7 +75,19 @@ LADDER: dict[str, set[str]] = {
     "codec": CODEC
     | {"datapath", "orientation", "preview", "raster", "rate_control", "region", "sections", "thumbnail"},
     "api": BASE | {"codec", "models", "pixels", "precision", "session", "source"},
-    "pillow_plugin": BASE | {"api", "container", "exif", "metadata", "pixels", "preview", "sections"},
+    "pillow_plugin": BASE
+    | {
+        "api",
+        "container",
+        "exif",
+        "metadata",
+        "models",
+        "modes",
+        "pixels",
+        "preview",
+        "rate_control",
+        "sections",
+    },
     "integrations": BASE | {"api", "codec", "container", "precision", "session"},
     "latents": CODEC | {"api", "codec", "conceal", "decoding", "loaded", "windows"},
     "cli": CODEC

@@ -96,6 +96,53 @@ def test_metadata(budgie):
         assert not image.info and not image.getexif()
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dpi": (72.5, 1e9)}, "dpi"),
+        ({"dpi": (float("nan"), 1)}, "dpi"),
+        ({"dpi": "72"}, "dpi"),
+        ({"dpi": 300}, "dpi"),
+        ({"dpi": (0, 0)}, "dpi"),
+        ({"icc_profile": "profile"}, "icc_profile"),
+        ({"exif": "Exif"}, "exif"),
+        ({"xmp": 5}, "xmp"),
+        ({"quality": "60"}, "quality"),
+        ({"target_size": "40k"}, "target size"),
+        ({"target_size": 900, "target_bpp": 1}, "bpp and size"),
+    ],
+)
+def test_options_that_cannot_be_are_named(options, words):
+    with pytest.raises(OSError, match=words):
+        saved(Image.new("L", (8, 8)), **options)
+
+
+@pytest.mark.parametrize("info", [{"dpi": (72,)}, {"dpi": "x"}, {"dpi": (1e12, 1)}])
+def test_a_resolution_that_is_none_is_left_out(info):
+    image = Image.new("L", (8, 8))
+    image.info.update(info)
+    with Image.open(io.BytesIO(saved(image))) as back:
+        assert "dpi" not in back.info
+
+
+@pytest.mark.parametrize("key", ["icc_profile", "exif"])
+def test_metadata_that_is_no_bytes_is_named(key):
+    image = Image.new("L", (8, 8))
+    image.info[key] = "text"
+    with pytest.raises(OSError, match=f"{key} of the image"):
+        saved(image)
+
+
+def test_targets(budgie):
+    image = Image.fromarray(budgie)
+    plain = saved(image)
+    assert len(saved(image, max_size=len(plain) // 2)) <= len(plain) // 2
+    assert abs(len(saved(image, target_size=3000)) / 3000 - 1) < 0.01
+    bits = image.width * image.height
+    assert abs(8 * len(saved(image, target_bpp=0.5)) / bits / 0.5 - 1) < 0.01
+    assert len(saved(image, target_psnr=30)) < len(saved(image, target_psnr=34))
+
+
 def test_errors(city_file):
     with pytest.raises(UnidentifiedImageError):
         Image.open(io.BytesIO(b"\x89AEC\r\n\x1a\n\x09" + city_file[9:]))

@@ -24,7 +24,7 @@ XMP_TAG = 700
 """Of TIFF."""
 WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
 DEEP_GREY = {"PNG", "TIFF"}
-WITHOUT_ALPHA = {"BMP", "DIB", "GIF", "PCX", "PPM"}
+WITHOUT_ALPHA = {"BMP", "DIB", "GIF", "PPM"}
 """Whose writers in Pillow leave transparency out without a word; those of the others keep it or refuse."""
 LARGEST_ICON = 256
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
