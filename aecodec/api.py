@@ -37,11 +37,6 @@ def shared(
         return _shared[key]
 
 
-def tuned(model: str | os.PathLike[str] | None, tune: str) -> str | os.PathLike[str] | None:
-    """The model, or its encoder for this metric; see models.find_tuned."""
-    return model if tune == models.TUNES[0] else models.find_tuned(model, tune).path
-
-
 def encode(
     image: ImageInput,
     quality: float = 60,
@@ -62,8 +57,8 @@ def encode(
 ) -> bytes:
     """A picture -> the bytes of an .aec file; see Codec.encode.
 
-    tune: "ms-ssim" takes the model's encoder for that metric, which any decoder of the model reads."""
-    return shared(tuned(model, tune), device, threads, limits, precision).encode(
+    tune: "perceptual" takes the form of the model that was trained for what people see, not for PSNR."""
+    return shared(models.tuned(model, tune), device, threads, limits, precision).encode(
         image,
         quality,
         target_bpp=target_bpp,

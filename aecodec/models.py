@@ -29,8 +29,8 @@ PREVIEWS = (8, 16)
 """Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
 ENCODER_ONLY = "analysis"
 """The one graph that a bundle with a base has of its own, in each precision."""
-TUNES = ("psnr", "ms-ssim")
-"""What encoders are trained for; the first is what a model's own is."""
+TUNES = ("psnr", "perceptual")
+"""What models are trained for; the first is what one without such a name is."""
 EXACT = ("tables.bin", "scales_first.onnx", "scales_second.onnx")
 """The files that decide which symbols a file has."""
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
@@ -264,17 +264,21 @@ def find(model: str | os.PathLike[str] | None = None) -> Bundle:
     )
 
 
-def find_tuned(model: str | os.PathLike[str] | None, tune: str) -> Bundle:
-    """An encoder trained for another metric, whose files the decoder of `model` reads: NAME-ms-ssim beside
-    NAME.  tune: one of TUNES but the first, UsageError otherwise.  ModelError where none is installed."""
-    if tune not in TUNES[1:]:
+def tuned(model: str | os.PathLike[str] | None, tune: str) -> str | os.PathLike[str] | None:
+    """The model, or the name of the one beside it that was trained for another distortion: NAME-perceptual
+    beside NAME, a whole model or an encoder alone.  ModelError where none is installed.
+
+    tune: one of TUNES, UsageError otherwise."""
+    if tune == TUNES[0]:
+        return model
+    if tune not in TUNES:
         raise UsageError(f"tune {tune!r} is unknown; use one of {', '.join(TUNES)}")
     bundle = find(model)
     for other in installed():
-        if other.name == f"{bundle.name}-{tune}" and other.model_id == bundle.model_id:
-            return other
+        if other.name == f"{bundle.name}-{tune}":
+            return other.name
     raise ModelError(
-        f"model {bundle.name!r} ({bundle.model_id.hex()}) has no encoder for {tune}; installed: "
+        f"model {bundle.name!r} ({bundle.model_id.hex()}) has no {tune} form; installed: "
         f"{_names(installed())}. Do without, or add the place of {bundle.name}-{tune} to {PATH_VARIABLE}"
     )
 

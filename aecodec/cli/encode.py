@@ -51,7 +51,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tune",
         choices=TUNES,
-        help="what the encoder is best at: psnr (default), or ms-ssim, nearer to what eyes compare",
+        help="what a byte is spent on: psnr (default), or perceptual, what people see",
     )
     parser.set_defaults(**DEFAULTS)
     alpha = parser.add_mutually_exclusive_group()
@@ -82,7 +82,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     common.one_thread_for_matrices()
-    choose_encoder(args)
+    args.model = models.tuned(args.model, args.tune)
     if args.out_dir is not None:
         return _run_batch(args)
     source, target = common.names_of(args)
@@ -99,12 +99,6 @@ def run(args: argparse.Namespace) -> int:
         for text in encoded.notes:
             common.note(text)
     return 0
-
-
-def choose_encoder(args: argparse.Namespace) -> None:
-    """--model NAME --tune METRIC -> --model NAME-METRIC."""
-    if args.tune != TUNES[0]:
-        args.model = models.find_tuned(args.model, args.tune).name
 
 
 def _run_batch(args: argparse.Namespace) -> int:

@@ -69,6 +69,7 @@ const open = (blob, name) =>
       if (!current()) return;
       state.reference = coded.image;
       setQuality(coded.facts.quality);
+      $("tune").value = coded.picture.model.endsWith("-perceptual") ? "perceptual" : "psnr";
       await show({ ...coded, data }, current);
     } else {
       state.reference = await readPicture(blob);
@@ -88,9 +89,11 @@ async function encodeAndShow(current) {
   if (!current()) return;
   running = (async () => {
     const image = state.reference;
-    const quality = Number($("quality").value);
+    const [quality, tune] = [Number($("quality").value), $("tune").value];
     busy("Encoding");
-    const { data, ms } = await client.call("encode", { image, quality }, (share) => busy("Encoding", share));
+    const { data, ms } = await client.call("encode", { image, quality, tune }, (share) =>
+      busy("Encoding", share),
+    );
     const coded = await decode(data);
     if (current()) await show({ ...coded, data, encodeMs: ms }, current);
   })();
@@ -219,7 +222,7 @@ function listen() {
     if (file) open(file, file.name);
   });
   $("quality").addEventListener("input", () => setQuality($("quality").value));
-  $("quality").addEventListener("change", encode);
+  for (const control of ["quality", "tune"]) $(control).addEventListener("change", encode);
   for (const side of ["left", "right"]) $(side).addEventListener("change", fillChoices);
   $("zoom").addEventListener("change", ({ target }) => split.zoom(target.value));
   split.onZoom = (value) =>

@@ -7,6 +7,7 @@ import { readUrl } from "../src/source.js";
 const RUNTIME = { wasm: "ort-wasm-simd-threaded", webgpu: "ort-wasm-simd-threaded.asyncify" };
 /** Bytes of the runtime, of which a server that compresses does not tell. */
 const RUNTIME_BYTES = { wasm: 14_239_897, webgpu: 26_781_914 };
+const MODELS = ["nano", "nano-perceptual"];
 let codec;
 let progress = { loaded: 0, total: 0 };
 
@@ -16,7 +17,7 @@ function start({ device, models, threads }) {
   codec = new Codec({
     device,
     threads,
-    models: models ?? [new URL("../models/nano/", import.meta.url)],
+    models: models ?? MODELS.map((name) => new URL(`../models/${name}/`, import.meta.url)),
     loadRuntime,
     onProgress: ({ loaded, total }) => report("model", loaded, total),
   });
@@ -48,15 +49,15 @@ const calls = {
   start,
 
   /** ImageData -> {data, ms}; what has to be loaded is loaded before. */
-  async encode({ image, quality }, onProgress) {
-    await codec.load({ encoder: true });
-    return timed(async () => ({ data: await codec.encode(image, { quality, onProgress }) }));
+  async encode({ image, quality, tune }, onProgress) {
+    await codec.load({ encoder: true, tune });
+    return timed(async () => ({ data: await codec.encode(image, { quality, tune, onProgress }) }));
   },
 
   /** Bytes -> {picture, facts, device, ms} */
   async decode({ data }, onProgress) {
     const facts = await info(data, codec.limits);
-    await codec.load();
+    await codec.load({ modelId: facts.model_id });
     const found = await timed(async () => ({ picture: await codec.read(data, { onProgress }) }));
     return { ...found, facts, device: await codec.device() };
   },

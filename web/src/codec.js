@@ -17,8 +17,11 @@ import { LARGEST } from "./windows.js";
 
 /** Quality 0..100 of the interface -> level 0..63 of the file. */
 export const LEVELS_PER_QUALITY = 0.63;
-/** Where the default model is; in two steps, since bundlers take a literal for a file of theirs. */
+/** What models are trained for; the first is what one without such a name is. */
+const TUNES = ["psnr", "perceptual"];
+/** Where the models of the package are; in two steps, since bundlers take a literal for a file of theirs. */
 const NANO = "../models/nano/";
+const PERCEPTUAL = "../models/nano-perceptual/";
 
 /**
  * @typedef {object} Model  A bundle that is loaded.
@@ -36,7 +39,7 @@ export class Codec {
 
   /** See CodecOptions in index.d.ts. */
   constructor({
-    models = [new URL(NANO, import.meta.url)],
+    models = [new URL(NANO, import.meta.url), new URL(PERCEPTUAL, import.meta.url)],
     limits,
     largestWindow = LARGEST,
     onProgress = () => {},
@@ -55,21 +58,31 @@ export class Codec {
     });
   }
 
-  /** The model with this id, 16 hex digits; without one the model that encodes. Loads what is needed and missing. */
-  async #model(id, encoding) {
-    const bundles = await this.#listed();
-    const bundle = id ? bundles.find((one) => one.id === id) : bundles[0];
-    if (!bundle) {
-      const names = bundles.map((one) => `${one.name} (${one.id})`).join(", ");
-      throw new ModelError(
-        `the file needs model ${id}, which is not among those known: ${names}. Add its folder to models`,
-      );
-    }
+  async #opened() {
     this.#runtime ??= openRuntime(this.#options.runtime);
-    const runtime = await this.#runtime.catch((error) => {
+    return this.#runtime.catch((error) => {
       this.#runtime = undefined;
       throw error;
     });
+  }
+
+  /** The bundle with this id, 16 hex digits; without one that which encodes for `tune`. */
+  async #find({ id, tune = TUNES[0] }) {
+    const bundles = await this.#listed();
+    if (!TUNES.includes(tune))
+      throw new UsageError(`tune "${tune}" is unknown; use one of ${TUNES.join(", ")}`);
+    const wanted = tune === TUNES[0] ? bundles[0].name : `${bundles[0].name}-${tune}`;
+    const bundle = bundles.find((one) => (id ? one.id === id : one.name === wanted));
+    if (bundle) return bundle;
+    const names = bundles.map((one) => `${one.name} (${one.id})`).join(", ");
+    const what = id ? `the file needs model ${id}` : `tune "${tune}" needs model ${wanted}`;
+    throw new ModelError(`${what}, which is not among those known: ${names}. Add its folder to models`);
+  }
+
+  /** The model for `which`, {id} or {tune}. Loads what is needed and missing. */
+  async #model(which, encoding) {
+    const bundle = await this.#find(which);
+    const runtime = await this.#opened();
     if (!this.#models.has(bundle.id)) {
       const tables = parseTables(await Core.open(), await bundle.read("tables.bin"));
       if (tables.z !== bundle.z) {
@@ -100,12 +113,12 @@ export class Codec {
 
   /** What the float networks run on; starts it. @returns {Promise<"wasm"|"webgpu">} */
   async device() {
-    return (await this.#model(undefined, false)).networks.runtime.kind;
+    return (await this.#opened()).kind;
   }
 
   /** See index.d.ts; so for all that follows. */
-  async load({ encoder = false } = {}) {
-    await this.#model(undefined, encoder);
+  async load({ encoder = false, tune, modelId } = {}) {
+    await this.#model({ id: modelId, tune }, encoder);
   }
 
   async info(data) {
@@ -115,7 +128,7 @@ export class Codec {
   async read(data, { onProgress = () => {} } = {}) {
     const core = await Core.open();
     const parsed = readFile(core, bytesOf(data), this.limits);
-    const model = await this.#model(hex(parsed.header.modelId), false);
+    const model = await this.#model({ id: hex(parsed.header.modelId) }, false);
     return decodeFile(model, core, parsed, this.limits, onProgress);
   }
 
@@ -127,14 +140,14 @@ export class Codec {
 
   async encode(
     image,
-    { quality = 60, alpha = true, alphaQuality, orientation = 1, onProgress, ...metadata } = {},
+    { quality = 60, tune, alpha = true, alphaQuality, orientation = 1, onProgress, ...metadata } = {},
   ) {
     const stored = storedQuality(quality);
     const picture = fromImageData(image, this.limits);
     if (!alpha) picture.alpha = undefined;
     picture.samples = hide(picture);
     const core = await Core.open();
-    const model = await this.#model(undefined, true);
+    const model = await this.#model({ tune }, true);
     const lossy = picture.alpha && alphaQuality !== undefined;
     const { width, height } = picture;
     const sections = await packSections({

@@ -34,7 +34,8 @@ export interface ModelProgress {
 }
 
 export interface CodecOptions {
-  /** Folders of model bundles: URLs, or paths in Node. The first one encodes; files choose among all of them. */
+  /** Folders of model bundles: URLs, or paths in Node. The first one encodes, or with `tune` the one of its name and
+   * that; files choose among all of them. */
   models?: (URL | string)[];
   /** Of the float networks. "auto" takes WebGPU where the browser has it; the scale networks never leave WebAssembly. */
   device?: "auto" | "wasm" | "webgpu";
@@ -60,9 +61,13 @@ export interface Metadata {
   dpi?: [number, number];
 }
 
+export type Tune = "psnr" | "perceptual";
+
 export interface EncodeOptions extends Metadata {
   /** 0 (smallest) .. 100 (best); 60 unless stated. */
   quality?: number;
+  /** What a byte is spent on: PSNR unless stated, or what people see. */
+  tune?: Tune;
   /** false leaves transparency out. */
   alpha?: boolean;
   /** 0 .. 100 codes alpha with loss; unless stated it stays exact. */
@@ -123,8 +128,9 @@ export interface Info {
 export class Codec {
   constructor(options?: CodecOptions);
   readonly limits: Limits;
-  /** Loads what decoding needs, with `encoder` also what encoding needs. Otherwise that happens at the first call. */
-  load(options?: { encoder?: boolean }): Promise<void>;
+  /** Loads what decoding needs, with `encoder` also what encoding needs; of the model that encodes for `tune`, or of
+   * the one that a file asks for (`info().model_id`). Otherwise that happens at the first call. */
+  load(options?: { encoder?: boolean; tune?: Tune; modelId?: string }): Promise<void>;
   /** What the float networks run on. */
   device(): Promise<"wasm" | "webgpu">;
   /** The picture, reduced to 8 bits a channel. */

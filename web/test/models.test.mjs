@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Bundle } from "../src/models.js";
-import { Codec } from "../src/index.js";
-import { golden, scene, TINY } from "./golden.mjs";
+import { Codec, info } from "../src/index.js";
+import { golden, psnr, scene, TINY } from "./golden.mjs";
 
 async function copied(change, check) {
   const folder = await mkdtemp(join(tmpdir(), "aecodec-"));
@@ -71,4 +71,29 @@ test("a file of another model names it", async () => {
   await assert.rejects(codec.decode(golden("valid", "rgb_1x1")), reject);
   const both = new Codec({ models: [nano, TINY], device: "wasm", threads: 1 });
   assert.equal((await both.decode(golden("valid", "rgb_1x1"))).width, 1);
+});
+
+test("a tune is the model of that name, and files find their own", async () => {
+  const places = ["nano", "nano-perceptual"].map(
+    (name) => new URL(`../../aecodec/bundles/${name}/`, import.meta.url),
+  );
+  const codec = new Codec({ models: places, device: "wasm", threads: 1 });
+  const image = scene(96, 64);
+  const ids = [];
+  for (const tune of ["psnr", "perceptual"]) {
+    const data = await codec.encode(image, { quality: 60, tune });
+    ids.push((await info(data)).model_id);
+    assert.ok(psnr(image, await codec.decode(data)) > 25);
+  }
+  assert.deepEqual(ids, await Promise.all(places.map(async (place) => (await Bundle.load(place)).id)));
+  assert.notEqual(ids[0], ids[1]);
+  const alone = new Codec({ models: [TINY], device: "wasm", threads: 1 });
+  await assert.rejects(alone.encode(image, { tune: "perceptual" }), {
+    name: "ModelError",
+    message: /tune "perceptual" needs model tiny-perceptual.*tiny/,
+  });
+  await assert.rejects(codec.encode(image, { tune: "ssim" }), {
+    name: "UsageError",
+    message: /psnr, perceptual/,
+  });
 });

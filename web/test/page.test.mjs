@@ -54,6 +54,19 @@ test("a picture is coded, compared and saved", { skip }, () =>
     assert.ok(second.psnr < first.psnr && parseFloat(second.size) < parseFloat(first.size));
     assert.match(await text(page, "#facts"), new RegExp(`Quality${quality} `));
 
+    // The other model, and back.
+    const tuned = async (tune, model) => {
+      await page.select("#tune", tune);
+      const named = (name) => document.getElementById("facts").textContent.includes(`Model${name} `);
+      await page.waitForFunction(named, {}, model);
+      await compared(page);
+      return figures();
+    };
+    const perceptual = await tuned("perceptual", "nano-perceptual");
+    assert.notEqual(perceptual.size, second.size);
+    assert.ok(perceptual.psnr > 20, String(perceptual.psnr));
+    assert.deepEqual(await tuned("psnr", "nano"), second);
+
     // What is saved is an .aec file that decodes to what is shown.
     const client = await page.createCDPSession();
     await client.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: folder });

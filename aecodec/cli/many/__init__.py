@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 
+from aecodec import models
 from aecodec.cli import common, decode, encode
 from aecodec.errors import UsageError
 
@@ -101,7 +102,7 @@ def _add_collection(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
-    encode.choose_encoder(args)
+    args.model = models.tuned(args.model, args.tune)
     from aecodec.cli.many import drive
 
     return drive.run(args)
