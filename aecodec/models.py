@@ -265,8 +265,8 @@ def find(model: str | os.PathLike[str] | None = None) -> Bundle:
 
 
 def tuned(model: str | os.PathLike[str] | None, tune: str) -> str | os.PathLike[str] | None:
-    """The model, or the name of the one beside it that was trained for another distortion: NAME-perceptual
-    beside NAME, a whole model or an encoder alone.  ModelError where none is installed.
+    """The model, or the one in the folder beside it that was trained for another distortion: NAME-perceptual
+    beside NAME, a whole model or an encoder alone; its name where it is installed.  ModelError without one.
 
     tune: one of TUNES, UsageError otherwise."""
     if tune == TUNES[0]:
@@ -274,9 +274,11 @@ def tuned(model: str | os.PathLike[str] | None, tune: str) -> str | os.PathLike[
     if tune not in TUNES:
         raise UsageError(f"tune {tune!r} is unknown; use one of {', '.join(TUNES)}")
     bundle = find(model)
-    for other in installed():
-        if other.name == f"{bundle.name}-{tune}":
-            return other.name
+    if bundle.name.endswith(f"-{tune}"):
+        return model
+    beside = bundle.path.parent / f"{bundle.name}-{tune}"
+    if (beside / model_folders.MANIFEST).is_file():
+        return beside.name if any(other.path == beside for other in installed()) else beside
     raise ModelError(
         f"model {bundle.name!r} ({bundle.model_id.hex()}) has no {tune} form; installed: "
         f"{_names(installed())}. Do without, or add the place of {bundle.name}-{tune} to {PATH_VARIABLE}"

@@ -91,7 +91,7 @@ def resolution(dpi: Any) -> tuple[float, float] | None:
 
 def bytes_of(value: Any, name: str) -> bytes:
     """Metadata of an image in Pillow; None is empty, text is UTF-8 for XMP. InputError for other things."""
-    if value is None or (isinstance(value, str) and name == "xmp"):
+    if not value or (isinstance(value, str) and name == "xmp"):
         return (value or "").encode()
     if not isinstance(value, bytes | bytearray | memoryview):
         raise InputError(f"{name} of the image: bytes are needed, not {type(value).__name__}")

@@ -7,6 +7,7 @@ AecodecError as their cause.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from io import BytesIO
 from typing import IO, Any
@@ -116,7 +117,10 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         alpha_quality, thumbnail = options.get("alpha_quality"), bool(options.get("thumbnail"))
         target = Target(*(options.get(key) for key in TARGETS))
         if target:
-            data = codec.encode_to(picture, target, quality, alpha_quality, thumbnail).data
+            found = codec.encode_to(picture, target, quality, alpha_quality, thumbnail)
+            if found.note:
+                warnings.warn(found.note, UserWarning, stacklevel=3)
+            data = found.data
         else:
             data = codec.encode_picture(picture, quality, alpha_quality, thumbnail)
         stream.write(data)
@@ -133,7 +137,7 @@ def _with_options(picture: pixels.Picture, options: dict[str, Any]) -> pixels.Pi
     if "dpi" in options:
         dpi = options["dpi"]
         picture = replace(picture, dpi=resolution(dpi))
-        if dpi is not None and not picture.dpi:
+        if dpi and not picture.dpi:
             raise UsageError(f"dpi {dpi!r}: two numbers from {MIN_DPI} to {MAX_DPI:.0f} are needed")
     if "exif" in options:
         exif = options["exif"]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aecodec.errors import UsageError
 
@@ -39,6 +39,7 @@ JUMPS = 4
 """Encodings after which it keeps pixel blocks as they are, where there are some."""
 MOST = 16
 """Encodings after which it ends where values jump, if any file is an answer."""
+LARGEST = 1e18
 SHARES = 5
 """Shares of two files' blocks that are tried between none and all."""
 IDENTICAL = 100.0
@@ -67,8 +68,8 @@ class Target:
         for name, value in given.items():
             if not isinstance(value, numbers.Real):
                 raise UsageError(f"target {name} {value!r}: a number is needed")
-            if not (math.isfinite(value) and float(value) > 0):
-                raise UsageError(f"target {name} {value} is not above 0")
+            if not 0 < value < LARGEST:  # type: ignore[operator]
+                raise UsageError(f"target {name} {value} is not above 0, or far too large")
 
     def __bool__(self) -> bool:
         return any(v is not None for v in (self.bpp, self.size, self.psnr, self.max_size))
@@ -80,7 +81,7 @@ class Found:
 
     data: bytes
     quality: int
-    runs: int
+    runs: int = 0
     note: str = ""
 
 
@@ -95,6 +96,26 @@ def reach(
 
     pixels: of the picture; start: the stored quality that max_size may lower. Where even the best quality
     stays below a target, that file is the answer. UsageError when the smallest file is above a size."""
+    runs = 0
+
+    def counted(encode: Encode) -> Encode:
+        def counting(quality: int) -> bytes:
+            nonlocal runs
+            runs += 1
+            return encode(quality)
+
+        return counting
+
+    def keeping(first: bytes, second: bytes, share: float) -> Encode | None:
+        kept = keep(first, second, share)
+        return kept and counted(kept)
+
+    found = _reach(target, pixels, start, counted(encode), psnr, keeping)
+    return replace(found, runs=runs)
+
+
+def _reach(target: Target, pixels: int, start: int, encode: Encode, psnr: Psnr, keep: Keep) -> Found:
+    """reach(), whose `runs` are not counted."""
     if target.psnr is not None:
         decibels = lambda data: min(psnr(data), IDENTICAL)  # noqa: E731
         search = _Search(encode, decibels, target.psnr, PSNR_TOLERANCE, DECIBEL_STEPS, keep)
@@ -103,7 +124,7 @@ def reach(
         limit = target.max_size
         data = encode(start)
         if len(data) <= limit:
-            return Found(data, start, 1)
+            return Found(data, start)
         search = _size_search(encode, limit * (1 - SIZE_TOLERANCE), keep)
         search.add(start, data)
         found = search.run(start, ceiling=math.log(limit))
@@ -210,7 +231,8 @@ class _Search:
         low, high = 0.0, 1.0
         while len(tried) < SHARES and (other := search((low + high) / 2)):
             data = other.encoded(quality)
-            if any(data == t._files[quality] for t in tried):  # there are no shares between
+            before = [each._files[quality] for each in (self, *tried) if quality in each._files]
+            if data in before:  # there are no shares between
                 break
             tried.append(other)
             if abs(other._values[quality] - self._goal) <= 4 * self._tolerance:
@@ -265,4 +287,4 @@ class _Search:
             note = "quality 0 is above the target already"
         elif missed and math.isinf(ceiling):
             note = "no quality comes nearer to the target"
-        return Found(data, quality, len(made), note)
+        return Found(data, quality, note=note)

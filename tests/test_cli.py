@@ -200,6 +200,16 @@ def test_transparency_that_a_format_cannot_hold_is_told(cli, tmp_path, suffix):
     assert result.code == 0 and "transparency left out" in result.err and ".png keeps it" in result.err
 
 
+def test_transparency_that_is_whole_fits_into_gif(cli, tmp_path):
+    picture = np.full((64, 64, 4), (200, 90, 40, 255), np.uint8)
+    picture[:, 20:, 3] = 0
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    assert cli("encode", tmp_path / "a.png", tmp_path / "a.aec").code == 0
+    assert cli("decode", tmp_path / "a.aec", tmp_path / "a.gif") == (0, b"", "")
+    with Image.open(tmp_path / "a.gif") as image:
+        assert np.array_equal(np.asarray(image.convert("RGBA"))[:, :, 3] > 0, picture[:, :, 3] > 0)
+
+
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".tif", ".tga", ".ico", ".jp2"])
 def test_transparency_that_a_format_holds(cli, tmp_path, suffix):
     assert cli("decode", with_alpha(cli, tmp_path, 70), tmp_path / f"a{suffix}") == (0, b"", "")

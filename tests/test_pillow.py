@@ -141,6 +141,20 @@ def test_targets(budgie):
     bits = image.width * image.height
     assert abs(8 * len(saved(image, target_bpp=0.5)) / bits / 0.5 - 1) < 0.01
     assert len(saved(image, target_psnr=30)) < len(saved(image, target_psnr=34))
+    with pytest.warns(UserWarning, match="quality 100 does not reach"):
+        saved(image, target_psnr=70)
+
+
+@pytest.mark.parametrize("options", [{"dpi": ()}, {"icc_profile": ""}, {"exif": ""}, {"xmp": ""}])
+def test_empty_metadata_is_none(options, budgie):
+    image = Image.fromarray(budgie)
+    image.info.update({"dpi": (72, 72), "icc_profile": b"profile", "xmp": b"<x/>"})
+    (key,) = options
+    with Image.open(io.BytesIO(saved(image, **options))) as back:
+        assert key not in back.info and len(back.info) == 3 - (key in image.info)
+    image.info.update(options)
+    with Image.open(io.BytesIO(saved(image))) as back:
+        assert key not in back.info
 
 
 def test_errors(city_file):

@@ -156,6 +156,33 @@ def test_some_of_the_blocks_where_all_are_too_many(share):
     assert 0.75 * wanted < len(limited.data) <= wanted
 
 
+@pytest.mark.parametrize("places", [1, 2, 3, 10])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
+def test_blocks_are_whole_and_every_encoding_counts(places, share):
+    """No two encodings of the same blocks at one quality, but for one that tells there is nothing between."""
+    fake = Blocky(jump=8, smooth=flat)
+    kept = []
+
+    def keep(first, second, share):
+        encode = Blocky.keep(fake, first, second, round(share * places) / places)
+
+        def counting(quality):
+            data = encode(quality)
+            kept.append((quality, fake.shares[-1]))
+            return data
+
+        return encode and counting
+
+    fake.keep = keep
+    wanted = round(1020 + share * 8000)
+    found = fake.reach(Target(size=wanted))
+    assert found.runs == len(fake.asked)
+    between = [k for k in kept if 0 < k[1] < 1]
+    assert len(between) - len(set(between)) <= 1
+    possible = [math.log(1020 * (1 + 8 * blocks / places) / wanted) for blocks in range(places + 1)]
+    assert abs(math.log(len(found.data) / wanted)) < min(map(abs, possible)) + 0.03
+
+
 def test_one_block_that_costs_much_is_no_smallest_file():
     """Nearest is the file with the block at quality 0; that there are smaller ones is no error."""
     fake = Blocky(jump=2, smooth=flat)

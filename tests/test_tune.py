@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -92,6 +93,22 @@ def test_with_many_inputs(cli, tmp_path):
         assert cli("encode", CITY, *options).code == 0
     a, b, c = ((tmp_path / name / "city.aec").read_bytes() for name in "abc")
     assert a == b != c
+
+
+def test_a_tuned_model_is_asked_for_its_own_tune(city):
+    assert models.tuned(TUNED, "perceptual") == TUNED
+    assert models.tuned(None, "perceptual") == TUNED and models.tuned("any", "psnr") == "any"
+
+
+def test_the_model_beside_one_in_a_folder(tmp_path):
+    """Not one of that name elsewhere, which may be another's."""
+    for name in (models.default_name(), TUNED):
+        shutil.copytree(models.find(name).path, tmp_path / name)
+    folder = tmp_path / models.default_name()
+    assert models.tuned(folder, "perceptual") == tmp_path / TUNED
+    shutil.rmtree(tmp_path / TUNED)
+    with pytest.raises(ModelError, match="has no perceptual form"):
+        models.tuned(folder, "perceptual")
 
 
 def test_models_without_one_say_so(cli, tmp_path, monkeypatch):

@@ -58,12 +58,16 @@ def opened(name: str) -> Iterator[IO[bytes]]:
         yield local
 
 
+class UnfitError(OutputError):
+    """The format of the output cannot hold the picture."""
+
+
 @contextmanager
 def about(name: str) -> Iterator[None]:
     """Errors that the contents of an input cause begin with its name."""
     try:
         yield
-    except (InputError, FormatError, CorruptError, LimitError, OutputError) as error:
+    except (InputError, FormatError, CorruptError, LimitError, UnfitError) as error:
         where = "stdin" if name == PIPE else repr(name)
         raise type(error)(str(error) if where in str(error) else f"{where}: {error}") from None
 

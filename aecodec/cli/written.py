@@ -11,8 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from aecodec import deep, exif, jpeg, pixels, png, tiff
-from aecodec.cli.files import Contents
-from aecodec.errors import OutputError
+from aecodec.cli.files import Contents, UnfitError
 from aecodec.pixels import Picture, Pixels
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -24,8 +23,8 @@ XMP_TAG = 700
 """Of TIFF."""
 WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
 DEEP_GREY = {"PNG", "TIFF"}
-WITHOUT_ALPHA = {"BMP", "DIB", "GIF", "PPM"}
-"""Whose writers in Pillow leave transparency out without a word; those of the others keep it or refuse."""
+WITHOUT_ALPHA = {"BMP", "DIB", "PPM", "SPIDER"}
+"""Whose writers in Pillow leave transparency out without a word, where they do not refuse it."""
 LARGEST_ICON = 256
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 ROWS = 256
@@ -119,16 +118,20 @@ def _options(picture: Picture, form: str) -> tuple[dict[str, Any], tuple[str, ..
     if "dpi" in info:
         options["dpi"] = info["dpi"]
     notes: tuple[str, ...] = ()
-    height, width, _ = picture.pixels.shape
+    height, width, channels = picture.pixels.shape
     if form == "ICO":
         if max(width, height) > LARGEST_ICON:
-            raise OutputError(
+            raise UnfitError(
                 f"ICO holds {LARGEST_ICON} x {LARGEST_ICON} pixels at most, not {width} x {height}; "
                 f"use --fit {LARGEST_ICON}"
             )
         options["sizes"] = [(width, height)]
-    if picture.alpha is not None and form in WITHOUT_ALPHA:
-        notes = (f"transparency left out, which {form} cannot hold; .png keeps it",)
+    if form == "ICNS":
+        notes += ("ICNS holds the sizes of icons, to which the picture is scaled",)
+    if picture.alpha is not None and (
+        form in WITHOUT_ALPHA or (form == "GIF" and not _whole(picture.alpha, channels))
+    ):
+        notes += (f"transparency left out, which {form} cannot hold; .png keeps it",)
     if form in WITH_EXIF:
         options |= {key: info[key] for key in ("exif", "icc_profile", "xmp") if key in info}
         if form == "TIFF" and "exif" in options and exif.load(options["exif"]) is None:
@@ -139,6 +142,11 @@ def _options(picture: Picture, form: str) -> tuple[dict[str, Any], tuple[str, ..
     elif picture.orientation != 1:
         notes += (f"{form} cannot say that the picture is to be shown turned or mirrored",)
     return options, notes
+
+
+def _whole(alpha: Pixels, channels: int) -> bool:
+    """Is each pixel seen or not seen, as GIF can say it of colours?"""
+    return channels == 3 and bool(np.isin(alpha, (0, np.iinfo(alpha.dtype).max)).all())
 
 
 def _info(picture: Picture) -> dict[str, Any]:
@@ -152,9 +160,9 @@ def _save(image: Image.Image, out: BinaryIO, form: str, options: dict[str, Any])
         raise _refused(image.mode, form, error) from None
 
 
-def _refused(mode: str, form: str, error: Exception) -> OutputError:
+def _refused(mode: str, form: str, error: Exception) -> UnfitError:
     what = f"cannot write mode {mode} as {form}"
-    return OutputError(f"{what}; use .png" if str(error) == what else f"{what}: {error}; use .png")
+    return UnfitError(f"{what}; use .png" if str(error) == what else f"{what}: {error}; use .png")
 
 
 def _place_xmp(options: dict[str, Any], form: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aecodec.metrics import SHORTEST_SIDE
+from aecodec import metrics
 
 from .checkpoint import ENCODER, warm_start
 from .config import Config
@@ -24,7 +24,7 @@ from .dormant import Dormant, layer_inputs
 from .evaluate import evaluate, save_samples
 from .layers import ACTIVATIONS, LEVELS
 from .model import SIZES, CodecModel, lambda_of, size_of
-from .objectives import Forward, codec_objective, corruption_of
+from .objectives import Forward, codec_objective, corruption_of, ssimulacra2
 from .optim import Ema, Muon, make_optimisers
 from .processes import Processes, process_count
 from .report import Report
@@ -114,9 +114,9 @@ class Trainer:
         for name, size in (("batch", cfg.batch), ("final_batch", cfg.final_batch)):
             if size % process_count():
                 raise ValueError(f"setting {name!r}: {size} cannot be shared by {process_count()} processes")
-        for key in ("structure", "ssimulacra2"):
-            if getattr(cfg, key) and min(cfg.crop, cfg.final_crop) < SHORTEST_SIDE:
-                raise ValueError(f"setting {key!r} wants crops of at least {SHORTEST_SIDE} pixels")
+        for key, side in (("structure", metrics.SHORTEST_SIDE), ("ssimulacra2", ssimulacra2.SHORTEST_SIDE)):
+            if getattr(cfg, key) and min(cfg.crop, cfg.final_crop) < side:
+                raise ValueError(f"setting {key!r} wants crops of at least {side} pixels")
         for key in ("train_only", "init_encoder"):
             if getattr(cfg, key) and not cfg.init:
                 raise ValueError(f"setting {key!r} wants 'init', the weights whose other parts are kept")

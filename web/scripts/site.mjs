@@ -1,7 +1,7 @@
-/** Builds the static site in web/dist: scripts bundled, onnxruntime-web, the AVIF encoder and the model beside them.
+/** Builds the static site in web/dist: scripts bundled, onnxruntime-web, the AVIF encoder and the models beside them.
  *
  *     dist/index.html  style.css  icon.svg  sample.jpg  sw.js  manifest.webmanifest
- *     dist/app/*.js    wasm/aecodec.wasm    ort/  avif/  models/nano/ */
+ *     dist/app/*.js    wasm/aecodec.wasm    ort/  avif/  models/ */
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { build } from "esbuild";

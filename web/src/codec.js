@@ -71,7 +71,8 @@ export class Codec {
     const bundles = await this.#listed();
     if (!TUNES.includes(tune))
       throw new UsageError(`tune "${tune}" is unknown; use one of ${TUNES.join(", ")}`);
-    const wanted = tune === TUNES[0] ? bundles[0].name : `${bundles[0].name}-${tune}`;
+    const { name } = bundles[0];
+    const wanted = tune === TUNES[0] || name.endsWith(`-${tune}`) ? name : `${name}-${tune}`;
     const bundle = bundles.find((one) => (id ? one.id === id : one.name === wanted));
     if (bundle) return bundle;
     const names = bundles.map((one) => `${one.name} (${one.id})`).join(", ");

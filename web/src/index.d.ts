@@ -142,7 +142,7 @@ export class Codec {
   info(data: Uint8Array | ArrayBuffer): Promise<Info>;
 }
 
-/** Codec.decode() of a shared Codec with the default model. */
+/** Codec.decode() of a shared Codec with the package's models. */
 export function decode(data: Uint8Array | ArrayBuffer, options?: DecodeOptions): Promise<ImageData>;
 /** Codec.encode() of the same. */
 export function encode(image: Picture8, options?: EncodeOptions): Promise<Uint8Array>;

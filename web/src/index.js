@@ -8,7 +8,7 @@ export { encodePng } from "./png.js";
 
 let shared;
 
-/** One Codec with the default model, made when first needed. */
+/** One Codec with the package's models, made when first needed. */
 function codec() {
   shared ??= new Codec();
   return shared;

@@ -26,7 +26,8 @@ class ObjectiveSettings:
     noise_low and noise_high: the range of its standard deviation on the 0..255 scale; noise_clean: share
     of samples left alone; mask_share, mask_size, mask_value: of the kind "mask".
     structure, 0 to 1: share of `WithStructure`, in crops of at least 176 pixels; for the codec.
-    ssimulacra2, 0 to 1: share of `WithSsimulacra2`, of which what is left has `structure`; for the codec.
+    ssimulacra2, 0 to 1: share of `WithSsimulacra2`, in crops of at least 128 pixels, for the codec; then
+    (1 - ssimulacra2) * structure is that of `WithStructure`.
     evenness, 0 to below 1: how far a sample's loss is taken relative to its own size, as in `Objective`.
 
     Weights, 0 for none: sparse_l1 of `L1`; sparse_kl of `MeanActivationKL` with the target sparse_rho;
@@ -119,7 +120,7 @@ def autoencoder_objective(settings: ObjectiveSettings) -> Objective:
     """sum |x - x_hat|^p a sample + regularisers; variational with beta: -ELBO up to a constant."""
     for key in ("structure", "ssimulacra2"):
         if getattr(settings, key):
-            raise ValueError(f"setting {key!r} is the codec's: its metric wants 176 pixels and more a side")
+            raise ValueError(f"setting {key!r} is the codec's: its metric wants larger pictures")
     scale = 1.0
     if settings.beta:
         if settings.distortion != "mse" or settings.pixel_std <= 0:
