@@ -5,7 +5,7 @@
 
 Every set of pictures in the result file has a part of its own; --anchors go with the first one. Of each
 folder of --pictures some are shown side by side, first those on which the model is worst. The page needs no
-other file and no network. With --svg the first set's PSNR plot is written on its own, too.
+other file and no network. With --svg a plot of the first set is written on its own, too.
 """
 
 from __future__ import annotations
@@ -103,7 +103,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quality", type=float, default=25, help="aecodec's for them (%(default)s)")
     parser.add_argument("--peers", nargs="*", default=PEERS)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/report.html"))
-    parser.add_argument("--svg", type=Path, help="write the first set's PSNR plot here, too")
+    parser.add_argument("--svg", type=Path, help="write a plot of the first set here, too")
+    parser.add_argument(
+        "--svg-metric", choices=tuple(curves.METRICS), default="psnr", help="its metric (%(default)s)"
+    )
     return parser.parse_args(arguments)
 
 
@@ -127,7 +130,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.svg:
         drawn = {name: anchors[name] for name in page.DRAWN if name in anchors}
         first = next(iter(rd["sets"].values()))["codecs"]
-        options.svg.write_text(plots.rate_distortion(first, drawn), "utf-8")
+        options.svg.write_text(plots.rate_distortion(first, drawn, options.svg_metric), "utf-8")
     return 0
 
 

@@ -168,7 +168,9 @@ def test_command(content: dict[str, Any], tmp_path: Path, capsys: pytest.Capture
     rd.write_text(json.dumps(content))
     out, svg = tmp_path / "new" / "page.html", tmp_path / "plot.svg"
     assert report.main([str(rd), "--out", str(out), "--svg", str(svg)]) == 0
-    assert out.read_text().startswith("<!doctype html>") and "<svg" in svg.read_text()
+    assert out.read_text().startswith("<!doctype html>") and "PSNR" in svg.read_text()
+    assert report.main([str(rd), "--out", str(out), "--svg", str(svg), "--svg-metric", "ms-ssim"]) == 0
+    assert "MS-SSIM" in svg.read_text() and "PSNR" not in svg.read_text()
     rd.write_text('{"format": 1, "codecs": {"jpeg": {}}, "rows": []}')
     assert report.main([str(rd), "--out", str(out)]) == 2
     assert "no curves" in capsys.readouterr().err
