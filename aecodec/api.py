@@ -51,6 +51,7 @@ def encode(
     alpha: bool = True,
     alpha_quality: float | None = None,
     thumbnail: bool = False,
+    effort: int = 0,
     tune: str = models.TUNES[0],
     limits: Limits = DEFAULT_LIMITS,
     precision: Precision = "auto",
@@ -68,6 +69,7 @@ def encode(
         alpha=alpha,
         alpha_quality=alpha_quality,
         thumbnail=thumbnail,
+        effort=effort,
     )
 
 

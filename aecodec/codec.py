@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -16,11 +16,11 @@ from aecodec import container, datapath, models, pixels, preview, raster, rate_c
 from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
-from aecodec.describe import LEVELS_PER_QUALITY
 from aecodec.errors import FormatError, ModelError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
 from aecodec.networks import DECODING, ENCODING, Networks
+from aecodec.options import NO_TARGET, Options, stored_quality
 from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture, Pixels
 from aecodec.precision import Precision, check
@@ -126,6 +126,7 @@ class Codec:
         alpha: bool = True,
         alpha_quality: float | None = None,
         thumbnail: bool = False,
+        effort: int = 0,
     ) -> bytes:
         """A picture -> the bytes of an .aec file.
 
@@ -135,48 +136,41 @@ class Codec:
         quality: 0 (smallest) .. 100 (best).
         alpha: False leaves transparency out. alpha_quality: 0 .. 100 codes it with loss; None keeps it exact.
         thumbnail: adds the picture at 1/16, about 0.01 bits a pixel, which decodes without any network.
+        effort: 0 .. 2, how often the encoder looks at what the decoder will make of its file, and mends it.
         target_bpp, target_size (bytes), target_psnr (dB): find the quality instead; max_size (bytes): lower
         it where the file would be larger. At most one of the four; see rate_control.Target.
         Raises UsageError, InputError, LimitError, ModelError, DeviceError.
         """
         target = Target(target_bpp, target_size, target_psnr, max_size)
+        options = Options(quality, target, alpha_quality, thumbnail, effort)
         picture = pixels.open_picture(image, self.limits, alpha)
-        for note in picture.notes:
-            warnings.warn(note, UserWarning, stacklevel=2)
-        if target:
-            found = self.encode_to(picture, target, quality, alpha_quality, thumbnail)
-            if found.note:
-                warnings.warn(found.note, UserWarning, stacklevel=2)
-            return found.data
-        return self.encode_picture(picture, quality, alpha_quality, thumbnail)
+        found = self.encode_to(picture, options)
+        for note in (*picture.notes, found.note):
+            if note:
+                warnings.warn(note, UserWarning, stacklevel=2)
+        return found.data
 
-    def encode_to(
-        self,
-        picture: Picture,
-        target: Target,
-        quality: float = 60,
-        alpha_quality: float | None = None,
-        thumbnail: bool = False,
-    ) -> Found:
-        """A picture that has been read -> the file nearest to the target; `quality` is for max_size."""
+    def encode_to(self, picture: Picture, options: Options) -> Found:
+        """A picture that has been read -> its file; with a target, the one nearest to it."""
         model = self._load(self.bundle)
-        extras = self._extras(model, picture, alpha_quality, thumbnail)
+        extras = self._extras(model, picture, options)
 
         def psnr(data: bytes) -> float:
             return raster.psnr(self.decode_picture(data).pixels, picture.pixels)
 
-        def encode(stored: int) -> bytes:
-            return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
+        def encode(stored: int, kept: Sequence[bytes] | None = None) -> bytes:
+            return datapath.encode(model, picture, extras, stored, self._pixel_blocks, options.effort, kept)
 
         def keep(first: bytes, second: bytes, share: float) -> rate_control.Encode | None:
             parsed = [container.read_file(data, self.limits) for data in (first, second)]
             kept = datapath.mixed_blocks(parsed[0], parsed[1], share)
-            if not kept:
-                return None
-            return lambda stored: datapath.encode(model, picture, extras, stored, kept=kept)
+            return partial(encode, kept=kept) if kept else None
 
+        stored = stored_quality(options.quality)
+        if not options.target:
+            return Found(encode(stored), stored, runs=1)
         size = picture.pixels.shape[0] * picture.pixels.shape[1]
-        return rate_control.reach(target, size, _stored_quality(quality), encode, psnr, keep)
+        return rate_control.reach(options.target, size, stored, encode, psnr, keep)
 
     def decode(
         self,
@@ -240,21 +234,17 @@ class Codec:
         quality: float = 60,
         alpha_quality: float | None = None,
         thumbnail: bool = False,
+        effort: int = 0,
     ) -> bytes:
-        """encode(), from a picture that has been read."""
-        stored = _stored_quality(quality)
-        model = self._load(self.bundle)
-        extras = self._extras(model, picture, alpha_quality, thumbnail)
-        return datapath.encode(model, picture, extras, stored, self._pixel_blocks)
+        """encode(), from a picture that has been read, without a target."""
+        return self.encode_to(picture, Options(quality, NO_TARGET, alpha_quality, thumbnail, effort)).data
 
-    def _extras(
-        self, model: Model, picture: Picture, alpha_quality: float | None, thumbnail: bool
-    ) -> dict[str, bytes]:
-        small = {thumbnails.TAG: thumbnails.pack(picture)} if thumbnail else {}
-        if alpha_quality is None or picture.alpha is None:
+    def _extras(self, model: Model, picture: Picture, options: Options) -> dict[str, bytes]:
+        small = {thumbnails.TAG: thumbnails.pack(picture)} if options.thumbnail else {}
+        if options.alpha_quality is None or picture.alpha is None:
             return small | sections.pack(picture)
-        stored = _stored_quality(alpha_quality)
-        coded = datapath.encode_alpha(model, picture.alpha, stored, self._pixel_blocks)
+        stored = stored_quality(options.alpha_quality)
+        coded = datapath.encode_alpha(model, picture.alpha, stored, self._pixel_blocks, options.effort)
         return small | sections.pack(replace(picture, alpha=None)) | {"ALPC": coded}
 
     def decode_picture(self, data: Source, divisor: int = 1) -> Picture:
@@ -301,11 +291,3 @@ class Codec:
         Raises what decode() does; CorruptError also when every group is lost."""
         parsed = container.read_file(read_bytes(data), self.limits, salvage=True)
         return datapath.decode(self._model_of(parsed.header), parsed, self.limits, salvage=True)
-
-
-def _stored_quality(quality: float) -> int:
-    if not isinstance(quality, numbers.Real):
-        raise UsageError(f"quality {quality!r}: a number from 0 to 100 is needed")
-    if not 0 <= quality <= 100:
-        raise UsageError(f"quality {quality} is outside 0..100")
-    return round(quality * LEVELS_PER_QUALITY * 256)

@@ -40,10 +40,12 @@ def encode(
     extras: dict[str, bytes],
     quality: int,
     pixel_blocks: bool = True,
+    effort: int = 0,
     kept: Sequence[bytes] | None = None,
 ) -> bytes:
     """extras: the picture's other sections; quality as stored -> file.
 
+    effort: see encode_symbols.
     kept: pixel blocks of each group, which are taken whatever they cost at this quality."""
     raster = picture.pixels
     height, width, channels = raster.shape
@@ -59,14 +61,14 @@ def encode(
     header = header._replace(group_edge=choose_edge(header.latent_size, model.bundle.group))
     if kept is not None:
         mask = blocks.mask_of(kept, Groups(header.latent_size, header.group_edge).all)  # [H/64, W/64]
-        payloads, crc = encode_symbols(model, header, raster, mask if mask.any() else None)
+        payloads, crc = encode_symbols(model, header, raster, effort, mask if mask.any() else None)
         coded = list(kept) if any(kept) else []
         return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
-    payloads, crc = encode_symbols(model, header, raster)
+    payloads, crc = encode_symbols(model, header, raster, effort)
     coded = []
     steps = _pixel_blocks(model, header, raster, payloads) if pixel_blocks else None  # [H/64, W/64]
     if steps is not None and steps.any():
-        payloads, crc = encode_symbols(model, header, raster, steps > 0)
+        payloads, crc = encode_symbols(model, header, raster, effort, steps > 0)
         coded = blocks.pack(raster, steps, Groups(header.latent_size, header.group_edge).all)
     return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
 
@@ -103,9 +105,9 @@ def _pixel_blocks(model: Model, header: Header, raster: Raster, payloads: list[b
     return block_choice.choose(raster, costs[found] + lmbda * error[found], found, lmbda)
 
 
-def encode_alpha(model: Model, alpha: pixels.Pixels, quality: int, pixel_blocks: bool) -> bytes:
+def encode_alpha(model: Model, alpha: pixels.Pixels, quality: int, pixel_blocks: bool, effort: int) -> bytes:
     """[H, W] -> the payload of section ALPC: a file of its own, grey."""
-    return encode(model, Picture(alpha[:, :, None]), {}, quality, pixel_blocks)
+    return encode(model, Picture(alpha[:, :, None]), {}, quality, pixel_blocks, effort)
 
 
 def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) -> tuple[Picture, list[int]]:

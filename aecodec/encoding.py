@@ -1,6 +1,7 @@
 """The encoder's half of the data path: a raster -> the payloads of its groups, band by band.
 
     raster -x-> analysis -> y, z_hat -> scales_first -> context -> scales_second -> rANS
+                            ^ + what the decoder's picture lacks of y <- analysis <- synthesis <-|  (effort)
 
 A band is a few rows of groups. Only the latents of one band, and those around it that `context` sees, are
 held: memory grows with a picture's width, but not with its height. While networks run on one band, threads
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,16 +34,20 @@ WIDEST = 2560
 Coded = tuple[bytes, entropy.Symbols, entropy.Symbols]
 """The payload of a group, its z and its y."""
 
+FEEDBACK = np.float32(0.8)
+"""How much of what feedback() finds is added to y.  Measured: docs/training.md, "A second look"."""
+
 
 def encode_symbols(
-    model: Model, header: Header, raster: Raster, flat: blocks.Mask | None = None
+    model: Model, header: Header, raster: Raster, effort: int = 0, flat: blocks.Mask | None = None
 ) -> tuple[list[bytes], int]:
     """Pixels -> payloads in raster order of the groups, checksum of the symbols.
 
+    effort: how often the encoder looks at what the decoder will make of its symbols, and mends them.
     flat [H/64, W/64]: blocks of which the networks see the mean colour only."""
     payloads, crc = [], 0
     with workers(worth(model.networks.threads, header.n_groups)) as pool:
-        for payload, z, y in _Encoder(model, header, raster, flat, pool).groups():
+        for payload, z, y in _Encoder(model, header, raster, effort, flat, pool).groups():
             payloads.append(payload)
             crc = entropy.symbols_crc(crc, z, y)
     return payloads, crc
@@ -51,9 +57,16 @@ class _Encoder:
     """One picture on its way."""
 
     def __init__(
-        self, model: Model, header: Header, raster: Raster, flat: blocks.Mask | None, pool: Workers
+        self,
+        model: Model,
+        header: Header,
+        raster: Raster,
+        effort: int,
+        flat: blocks.Mask | None,
+        pool: Workers,
     ) -> None:
-        self._model, self._header, self._raster, self._flat, self._pool = model, header, raster, flat, pool
+        self._model, self._header, self._raster, self._pool = model, header, raster, pool
+        self._effort, self._flat = effort, flat
         self._quality, self._level = quality_of(header), level_of(header)
         self._grid = Groups(header.latent_size, header.group_edge)
         self._height, self._width = (side // 4 for side in header.latent_size)
@@ -111,29 +124,58 @@ class _Encoder:
 
     def _code(self, numbers: range) -> list[Callable[[], Coded]]:
         """The groups, whole rows of them, on their way to the coder."""
+        if self._effort:
+            self._mend(numbers)
+        coming = {}
+        for number, first, residual, index in self._halves(numbers):
+            group = self._grid.all[number]
+            del self._features[number]
+            coming[number] = self._pool.submit(
+                self._coded,
+                self._z.group(group).astype(np.int16),  # [Z, vh/4, vw/4]
+                first.copy(),
+                self._index.group(group).copy(),  # [N, vh, vw]
+                residual.copy(),
+                index,
+            )
+        return [coming[number] for number in numbers]
+
+    def _halves(self, numbers: range) -> Iterator[tuple[int, entropy.Symbols, Float, Index]]:
+        """Each group's number; symbols of its first half, 0 on the second; what of the second half is to be
+        rounded; index_second.  [N, vh, vw] each."""
         networks, grid, n = self._model.networks, self._grid, self._model.bundle.n
         top, bottom = grid.all[numbers[0]].top // 4, grid.bottom(numbers[-1])
-        first = np.empty((n, 4 * (bottom - top), 4 * self._width), np.int16)  # rounded, 0 on the second half
-        residual = np.empty(first.shape, np.float32)  # not rounded
+        first = np.empty((n, 4 * (bottom - top), 4 * self._width), np.int16)
+        residual = np.empty(first.shape, np.float32)
         rows = windows.span(top, bottom, networks.halo("context"), self._height)
         for column, parts in networks.context_band(self._latents, rows, self._width, self._quality):
             first[:, :, column.inner(4)], residual[:, :, column.inner(4)] = (part[0] for part in parts)
-        coming = {}
         for some in grid.batches(numbers, BATCH):
             places = [_below(grid.all[number], 4 * top) for number in some]
-            features = np.stack([self._features.pop(number) for number in some])
+            features = np.stack([self._features[number] for number in some])
             first_batch = np.stack([grid.cut(first, place) for place in places])  # [G, N, vh, vw]
             index = networks.scales_second(features, first_batch, self._level)
-            for number, place, part in zip(some, places, index, strict=True):
-                coming[number] = self._pool.submit(
-                    self._coded,
-                    self._z.group(grid.all[number]).astype(np.int16),  # [Z, vh/4, vw/4]
-                    grid.cut(first, place).copy(),  # [N, vh, vw]
-                    self._index.group(grid.all[number]).copy(),  # [N, vh, vw]
-                    grid.cut(residual, place).copy(),  # [N, vh, vw]
-                    part,  # [N, vh, vw]
-                )
-        return [coming[number] for number in numbers]
+            for i, place in enumerate(places):
+                yield some[i], grid.cut(first, place), grid.cut(residual, place), index[i]
+
+    def _mend(self, numbers: range) -> None:
+        """Adds to y what the decoder's picture lacks of it: other latents give back what rounding, and the
+        decoder, take from some.
+
+        Rows of which the band above has seen the first half stay as they are: its means are made of them."""
+        networks, grid = self._model.networks, self._grid
+        top, bottom = grid.all[numbers[0]].top // 4, grid.bottom(numbers[-1])
+        first_row = 4 * networks.halo("context") if top else 0
+        y = self._y.rows(top, bottom)  # [N, h, w]
+        z_hat = np.ascontiguousarray(self._z.rows(top, bottom)[None])
+        kept = partial(pixels.clipped, channels=self._header.channels)
+        wanted, symbols = y.copy(), np.empty((1, *y.shape), np.float32)
+        for _ in range(self._effort):
+            for number, first, residual, index in self._halves(numbers):
+                second = _round(residual, index, self._model.rounding)
+                grid.cut(symbols[0], _below(grid.all[number], 4 * top))[:] = first + second
+            lacking = networks.feedback(symbols, z_hat, self._quality, kept)
+            y[:, first_row:] += FEEDBACK * (wanted + lacking[0] - y)[:, first_row:]
 
     def _latents(self, rows: Span, columns: Span) -> list[NDArray[Any]]:
         """y [1, N, h, w], z_hat [1, Z, h/4, w/4] and index_first [1, N, h, w] of a window."""

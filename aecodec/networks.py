@@ -38,6 +38,8 @@ Index = NDArray[np.uint8]
 
 ENCODED = 768
 """Blocks of a window in the encoder, which has less memory left: beside it stands the picture."""
+OVERLAP = 1
+"""Blocks around the windows of feedback()."""
 CHECKED = 512
 """And of one in which the encoder looks at what the decoder will make of its file."""
 ENCODING = ("analysis", "scales_first", "context", "scales_second")
@@ -92,10 +94,7 @@ class Networks:
             return self._sessions[graph]
         with self._lock:
             if graph not in self._sessions:
-                precision = choose(self._precision, self._bundle, self._device)
-                device: Device = "cpu" if precision == "int8" else self._device
-                data = self._bundle.read(self._bundle.file_of(graph, precision))
-                self._sessions[graph] = open_session(data, device, self._threads, self._optimise)
+                self._sessions[graph] = self._open(graph, self._precision)
             return self._sessions[graph]
 
     def exact(self, graph: str) -> Form:
@@ -111,13 +110,22 @@ class Networks:
     def _open_exact(self, data: bytes) -> Session:
         return open_session(data, "cpu", self._threads, self._optimise)
 
-    def derived(self, key: str, graph: str, change: Callable[[bytes], bytes]) -> Session:
+    def derived(
+        self, key: str, graph: str, change: Callable[[bytes], bytes], precision: Precision = "fp32"
+    ) -> Session:
         """A session for what `change` makes of one of the graphs; made once for each key."""
         with self._lock:
             if key not in self._sessions:
-                data = change(self._bundle.read(f"{graph}.onnx"))
-                self._sessions[key] = open_session(data, self._device, self._threads, self._optimise)
+                self._sessions[key] = self._open(graph, precision, change)
             return self._sessions[key]
+
+    def _open(
+        self, graph: str, wanted: Precision, change: Callable[[bytes], bytes] = lambda data: data
+    ) -> Session:
+        precision = choose(wanted, self._bundle, self._device)
+        device: Device = "cpu" if precision == "int8" else self._device
+        data = change(self._bundle.read(self._bundle.file_of(graph, precision)))
+        return open_session(data, device, self._threads, self._optimise)
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> list[Any]:
         return scale_networks.runner(self.session(graph), self._bundle.name, graph)(**inputs)
@@ -190,6 +198,25 @@ class Networks:
             return [x_hat if divisor == 1 else means(x_hat, divisor)]
 
         return whole
+
+    def feedback(self, symbols: Float, z_hat: Float, quality: Float, kept: Callable[[Float], Float]) -> Float:
+        """What analysis() misses in the picture that the decoder will make: y_hat less y of kept(x_hat),
+        [1, N, h, w] in quantiser steps.  kept: what of x_hat, changed in place, a file holds.
+
+        Windows overlap by less than the networks see, as nothing needs to be exact here."""
+        from aecodec.cutting import with_steps
+
+        session = self.derived("feedback", "synthesis", with_steps, self._precision)
+        decode = scale_networks.runner(session, self._bundle.name, "synthesis")
+        analyse = self._analysis(quality)
+
+        def look(symbols: Float, z_hat: Float) -> list[Float]:
+            x_hat, y_hat = decode(symbols=symbols, z_hat=z_hat, quality=quality)
+            y, _ = analyse(kept(x_hat))
+            return [y_hat - y]
+
+        (found,) = windows.run(look, [symbols, z_hat], [4, 1], OVERLAP, min(self.largest, CHECKED))
+        return found
 
 
 def means(x: Float, divisor: int) -> Float:

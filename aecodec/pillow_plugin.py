@@ -101,11 +101,12 @@ def _metadata(parsed: container.Parsed, tag: str) -> bytes:
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, tune="psnr", target_bpp=None,
-    target_size=None, target_psnr=None, max_size=None, model=None, device="auto", threads=None, icc_profile,
-    exif, xmp, dpi)."""
+    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, effort=0, tune="psnr",
+    target_bpp=None, target_size=None, target_psnr=None, max_size=None, model=None, device="auto",
+    threads=None, icc_profile, exif, xmp, dpi)."""
     from aecodec import models
     from aecodec.api import shared
+    from aecodec.options import Options
     from aecodec.rate_control import Target
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
@@ -113,17 +114,17 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         picture = _with_options(pixels.from_pil(image), options)
         model = models.tuned(options.get("model"), options.get("tune", "psnr"))
         codec = shared(model, options.get("device", "auto"), options.get("threads"))
-        quality = options.get("quality", 60)
-        alpha_quality, thumbnail = options.get("alpha_quality"), bool(options.get("thumbnail"))
-        target = Target(*(options.get(key) for key in TARGETS))
-        if target:
-            found = codec.encode_to(picture, target, quality, alpha_quality, thumbnail)
-            if found.note:
-                warnings.warn(found.note, UserWarning, stacklevel=3)
-            data = found.data
-        else:
-            data = codec.encode_picture(picture, quality, alpha_quality, thumbnail)
-        stream.write(data)
+        coding = Options(
+            options.get("quality", 60),
+            Target(*(options.get(key) for key in TARGETS)),
+            options.get("alpha_quality"),
+            bool(options.get("thumbnail")),
+            options.get("effort", 0),
+        )
+        found = codec.encode_to(picture, coding)
+        if found.note:
+            warnings.warn(found.note, UserWarning, stacklevel=3)
+        stream.write(found.data)
     except AecodecError as error:
         raise OSError(str(error)) from error
 

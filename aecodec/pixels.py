@@ -259,6 +259,13 @@ def from_network(
     return out
 
 
+def clipped(x_hat: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
+    """[1, 3, H, W] -> itself as from_network() and to_network() would leave it, but not rounded."""
+    if channels == 1:
+        x_hat[:] = np.tensordot(np.asarray(LUMA, np.float32), x_hat[0], 1)
+    return np.clip(x_hat, 0, 1, out=x_hat)
+
+
 def to_array(picture: Picture) -> Pixels:
     """[H, W] grey, [H, W, 2] grey and alpha, [H, W, 3] RGB or [H, W, 4] RGBA; uint8 or uint16."""
     colours = picture.array

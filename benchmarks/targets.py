@@ -28,6 +28,7 @@ from aecodec import raster
 from aecodec.codec import Codec
 from aecodec.errors import AecodecError, UsageError
 from aecodec.networks import Networks
+from aecodec.options import Options
 from aecodec.pixels import Picture
 from aecodec.rate_control import Target
 from benchmarks import environment, pictures
@@ -78,7 +79,7 @@ def measure(codec: Codec, name: str, picture: Picture, kind: str, wanted: float,
     begin = time.perf_counter()
     try:
         with wrapped(Networks, "_run", counting):
-            found = codec.encode_to(picture, target, quality)
+            found = codec.encode_to(picture, Options(quality, target))
     except UsageError as error:
         counts = {graph: runs[graph] for graph in ("analysis", "synthesis")}
         spent = time.perf_counter() - begin

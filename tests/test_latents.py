@@ -9,9 +9,9 @@ import onnx
 import pytest
 
 import aecodec
-from aecodec import Codec, models, networks, pixels, windows
+from aecodec import Codec, cutting, models, networks, onnx_file, pixels, windows
 from aecodec.errors import CorruptError, DeviceError, ModelError, UsageError
-from aecodec.latents import cutting, onnx_file, rates, reading, vectors
+from aecodec.latents import rates, reading, vectors
 from tests.conftest import DATA
 from tests.synthetic import smooth
 

@@ -44,6 +44,13 @@ def quality(text: str) -> float:
     return value
 
 
+def effort(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 2:
+        raise argparse.ArgumentTypeError(f"{text} is outside 0..2")
+    return value
+
+
 def positive(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aecodec.pixels import Picture
 
 HELP = "picture -> .aec"
-DEFAULTS = {"quality": 60.0, "tune": TUNES[0]}
+DEFAULTS = {"quality": 60.0, "tune": TUNES[0], "effort": 0}
 USAGE = "aecodec encode [options] IN OUT\n       aecodec encode [options] --out-dir DIR [-r] IN..."
 
 
@@ -52,6 +52,12 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
         "--tune",
         choices=TUNES,
         help="what a byte is spent on: psnr (default), or perceptual, what people see",
+    )
+    parser.add_argument(
+        "--effort",
+        type=common.effort,
+        metavar="0..2",
+        help="looks at what the decoder will make of it, to mend it; each makes it slower (default 0)",
     )
     parser.set_defaults(**DEFAULTS)
     alpha = parser.add_mutually_exclusive_group()
@@ -149,6 +155,7 @@ def encode(codec: Codec, args: argparse.Namespace, source: bytes | Path, name: s
 
 def encode_picture(codec: Codec, args: argparse.Namespace, picture: Picture, input_bytes: int) -> Encoded:
     """A picture that has been read -> an .aec file."""
+    from aecodec.options import Options
     from aecodec.raster import is_large
     from aecodec.rate_control import Target
 
@@ -157,16 +164,12 @@ def encode_picture(codec: Codec, args: argparse.Namespace, picture: Picture, inp
     if is_large(width, height):
         common.return_memory()
     began = time.perf_counter()
-    target, notes = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size), picture.notes
-    if target:
-        found = codec.encode_to(picture, target, args.quality, args.alpha_quality, args.thumbnail)
-        data, runs = found.data, found.runs
-        notes += (found.note,) if found.note else ()
-    else:
-        data = codec.encode_picture(picture, args.quality, args.alpha_quality, args.thumbnail)
-        runs = 1
+    target = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size)
+    options = Options(args.quality, target, args.alpha_quality, args.thumbnail, args.effort)
+    found = codec.encode_to(picture, options)
     seconds = time.perf_counter() - began
-    return Encoded(data, height * width, input_bytes, seconds, runs, notes)
+    notes = picture.notes + ((found.note,) if found.note else ())
+    return Encoded(found.data, height * width, input_bytes, seconds, found.runs, notes)
 
 
 def _print_json(output: str, encoded: Encoded) -> None:

@@ -88,8 +88,8 @@ class EncodeBatch(_Batch):
         bpp     float64, 8 * bytes / (H * W); NaN where it failed
         error   "", or "InputError: ..." with what is wrong
 
-    quality, alpha, alpha_quality, thumbnail and the targets are those of Codec.encode, precision that of
-    Codec; keep: the column of pictures stays. threads: of each actor; give Ray as many with num_cpus.
+    quality, alpha, alpha_quality, thumbnail, effort and the targets are those of Codec.encode, precision that
+    of Codec; keep: the column of pictures stays. threads: of each actor; give Ray as many with num_cpus.
     UsageError for a column that is not there or arguments that make no sense; DeviceError where no picture
     could be encoded at all."""
 
@@ -110,6 +110,7 @@ class EncodeBatch(_Batch):
         target_psnr: float | None = None,
         max_size: int | None = None,
         thumbnail: bool = False,
+        effort: int = 0,
         precision: Precision = "auto",
     ) -> None:
         super().__init__(column or "", model, device, threads, limits, keep, precision)
@@ -124,6 +125,7 @@ class EncodeBatch(_Batch):
             "target_psnr": target_psnr,
             "max_size": max_size,
             "thumbnail": thumbnail,
+            "effort": effort,
         }
 
     def __call__(self, batch: Columns) -> dict[str, Any]:

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import api, decoding, pixels, windows
+from aecodec import api, cutting, decoding, pixels, windows
 from aecodec.codec import Codec
 from aecodec.container import MAGIC, Header
 from aecodec.errors import DeviceError
-from aecodec.latents import cutting
 from aecodec.loaded import Model, quality_of
 from aecodec.pixels import ImageInput
 from aecodec.source import Source, read_bytes

@@ -1,5 +1,6 @@
 """aecodec itself. `aecodec` is the default model, `aecodec:NAME` or `aecodec:FOLDER` another bundle;
-`aecodec@fp32` and `aecodec:NAME@int8` compute in this precision, without it in that of `auto`."""
+`aecodec@fp32` and `aecodec:NAME@int8` compute in this precision, without it in that of `auto`;
+`aecodec+1` and `aecodec:NAME+1@int8` encode with this effort."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from PIL import Image
 import aecodec
 from aecodec import _core, models, precision
 from aecodec.errors import AecodecError
+from aecodec.options import Options
 from aecodec.precision import Precision
 from aecodec.session import wheels
 from benchmarks.codecs.base import ImageCodec, Pixels
@@ -38,18 +40,25 @@ def bundle_hash(bundle: models.Bundle) -> str:
 
 
 class Aecodec:
-    def __init__(self, name: str, model: str | None, threads: int | None, wanted: Precision = "auto") -> None:
+    def __init__(
+        self,
+        name: str,
+        model: str | None,
+        threads: int | None,
+        wanted: Precision = "auto",
+        effort: int = 0,
+    ) -> None:
         self.codec = aecodec.Codec(model=model, device="cpu", threads=threads, precision=wanted)
         bundle = self.codec.bundle
         self.precision = precision.choose(wanted, bundle, "cpu")
-        self.name, self.model_id = name, bundle.model_id.hex()
+        self.name, self.model_id, self.effort = name, bundle.model_id.hex(), effort
         self.qualities: Sequence[float] = QUALITIES
         runtime = " ".join(f"{wheel} {version}" for wheel, version in wheels().items())
         graphs = f"model {bundle.name} {self.model_id} {self.precision}, graphs {bundle_hash(bundle)}"
         self.version = f"{graphs}, source {source_hash()}, {runtime}"
 
     def encode(self, image: Image.Image, quality: float) -> bytes:
-        return self.codec.encode(image, quality)
+        return self.codec.encode(image, quality, effort=self.effort)
 
     def decode(self, data: bytes) -> Pixels:
         return np.asarray(self.codec.decode(data))
@@ -57,9 +66,12 @@ class Aecodec:
 
 def make(name: str, threads: int | None) -> ImageCodec:
     whole, at, wanted = name.partition("@")
+    whole, plus, effort = whole.partition("+")
     _, _, model = whole.partition(":")
     try:
         short = f"aecodec:{models.find(model).name}" if model else "aecodec"
-        return Aecodec(short + at + wanted, model or None, threads, cast(Precision, wanted or "auto"))
-    except AecodecError as error:
+        known = Options(effort=int(effort or 0)).effort
+        name = short + plus + effort + at + wanted
+        return Aecodec(name, model or None, threads, cast(Precision, wanted or "auto"), known)
+    except (AecodecError, ValueError) as error:
         raise ValueError(f"codec {name}: {error}") from None

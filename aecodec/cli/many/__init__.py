@@ -132,7 +132,7 @@ def _check(args: argparse.Namespace) -> None:
         no, why = ("format", "salvage", "fit", "apply_orientation"), "decode"
         if args.scale != 1:
             raise UsageError(f"--scale is for decode, not for {args.action}")
-    for option in ("quality", "tune"):
+    for option in encode.DEFAULTS:
         if args.action == "decode" and getattr(args, option) != encode.DEFAULTS[option]:
             raise UsageError(f"--{option} is for encode, not for decode")
     for option in no:

@@ -28,6 +28,7 @@ OPTIONS = {
         "target_psnr",
         "max_size",
         "thumbnail",
+        "effort",
     ),
     "decode": ("scale", "fit", "salvage", "apply_orientation"),
 }

@@ -1,6 +1,7 @@
 """The head of a synthesis graph, up to the latents: bytes of synthesis.onnx -> bytes of a smaller graph.
 
     latents   symbols, z_hat, quality -> y_hat [1, N, h, w], in the units of y (the gain divided out)
+    with_steps  the whole graph, and y_hat [1, N, h, w] in quantiser steps as a second output
     anchors   z_hat, quality, places [P] of h * w -> mean [1, K, P, 1] of the first K channels there; gain and
               factor [1, N, 1, 1]. At places that are decoded first, y_hat is (mean * gain + symbol) * factor
 
@@ -14,9 +15,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from aecodec import onnx_file
 from aecodec.errors import ModelError
-from aecodec.latents import onnx_file
-from aecodec.latents.onnx_file import Graph, Node
+from aecodec.onnx_file import Graph, Node
 
 DATA = frozenset({"symbols", "z_hat"})
 ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Relu", "Clip"})
@@ -32,6 +33,20 @@ def latents(synthesis: bytes) -> bytes:
     if len(users) == 1 and users[0].kind == "Transpose":  # from [1, h, w, N]
         return _cut(graph, users[0].outputs).pack()
     return _cut(graph, scaled.outputs).pack()
+
+
+def with_steps(synthesis: bytes) -> bytes:
+    """ModelError when the graph has no y_hat where it should be."""
+    graph = onnx_file.read(synthesis)
+    found = _bottleneck(graph.nodes)
+    nodes = list(graph.nodes)
+    if rows := _means_in_rows(graph.nodes):  # [1, h, w, N], and the gain divided out
+        nodes += [
+            Node("Mul", (found, rows[1]), ("steps_in_rows",)),
+            Node("Transpose", ("steps_in_rows",), ("steps",), onnx_file.attributes("perm", 0, 3, 1, 2)),
+        ]
+        found = "steps"
+    return replace(graph, nodes=tuple(nodes), outputs=(*graph.outputs, found)).pack()
 
 
 def anchors(synthesis: bytes, channels: int) -> bytes:

@@ -18,7 +18,7 @@ Bytes: TypeAlias = bytes | memoryview
 MODEL_GRAPH = 7
 GRAPH_NODE, GRAPH_WEIGHT, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_SHAPES = 1, 5, 11, 12, 13
 NODE_INPUT, NODE_OUTPUT, NODE_KIND, NODE_ATTRIBUTE = 1, 2, 4, 5
-ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_TYPE, TYPE_INT = 1, 3, 8, 20, 2
+ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_TYPE, TYPE_INT, TYPE_INTS = 1, 3, 8, 20, 2, 7
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
 VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, ELEMENT_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_NAME = 1, 2, 1, 1, 2, 1, 2
 INT64 = 7
@@ -92,6 +92,12 @@ def attribute(name: str, value: int) -> bytes:
     """A number as an attribute, for Node.rest."""
     fields = _field(ATTRIBUTE_NAME, name.encode()), _number(ATTRIBUTE_INT, value)
     return _field(NODE_ATTRIBUTE, b"".join([*fields, _number(ATTRIBUTE_TYPE, TYPE_INT)]))
+
+
+def attributes(name: str, *values: int) -> bytes:
+    """Numbers as one attribute, for Node.rest."""
+    fields = [_field(ATTRIBUTE_NAME, name.encode()), *(_number(ATTRIBUTE_INTS, value) for value in values)]
+    return _field(NODE_ATTRIBUTE, b"".join([*fields, _number(ATTRIBUTE_TYPE, TYPE_INTS)]))
 
 
 def integers(name: str, *values: int) -> bytes:
