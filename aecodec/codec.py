@@ -24,7 +24,8 @@ from aecodec.options import NO_TARGET, Options, stored_quality
 from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture, Pixels
 from aecodec.precision import Precision, check
-from aecodec.rate_control import Found, Target
+from aecodec.quality_search import Encode, Found
+from aecodec.rate_control import Target
 from aecodec.region import Region, plan, region_of
 from aecodec.session import Device, check_threads
 from aecodec.source import Source, map_bytes, read_bytes
@@ -161,7 +162,7 @@ class Codec:
         def encode(stored: int, kept: Sequence[bytes] | None = None) -> bytes:
             return datapath.encode(model, picture, extras, stored, self._pixel_blocks, options.effort, kept)
 
-        def keep(first: bytes, second: bytes, share: float) -> rate_control.Encode | None:
+        def keep(first: bytes, second: bytes, share: float) -> Encode | None:
             parsed = [container.read_file(data, self.limits) for data in (first, second)]
             kept = datapath.mixed_blocks(parsed[0], parsed[1], share)
             return partial(encode, kept=kept) if kept else None
