@@ -16,7 +16,7 @@ from aecodec import container, datapath, models, pixels, preview, raster, rate_c
 from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
-from aecodec.errors import FormatError, ModelError, UsageError
+from aecodec.errors import FormatError, LimitError, ModelError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
 from aecodec.networks import DECODING, ENCODING, Networks
@@ -241,6 +241,12 @@ class Codec:
         return self.encode_to(picture, Options(quality, NO_TARGET, alpha_quality, thumbnail, effort)).data
 
     def _extras(self, model: Model, picture: Picture, options: Options) -> dict[str, bytes]:
+        for name, data in (("profile", picture.icc), ("EXIF data", picture.exif), ("XMP", picture.xmp)):
+            if len(data) > self.limits.max_metadata:  # decoders would refuse it
+                raise LimitError(
+                    f"the picture's {name}: {len(data)} bytes, the limit is {self.limits.max_metadata} "
+                    "(leave it out, or pass a larger max_metadata to encoder and decoder)"
+                )
         small = {thumbnails.TAG: thumbnails.pack(picture)} if options.thumbnail else {}
         if options.alpha_quality is None or picture.alpha is None:
             return small | sections.pack(picture)

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import block_choice, blocks, conceal, container, pixels, sections
+from aecodec import block_choice, blocks, conceal, container, pixels, planes, sections
 from aecodec.container import Header, Parsed
 from aecodec.decoding import Band, bands, decode_part, pixel_bands
 from aecodec.decoding import decode_symbols as decode_symbols
@@ -130,7 +130,7 @@ def decode_array(model: Model, parsed: Parsed, limits: Limits) -> pixels.Pixels:
         return pixels.to_array(decode(model, parsed, limits)[0])
     blank, rows = stream(model, parsed, limits)
     out: pixels.Pixels = np.empty(
-        (header.height, header.width, header.channels + 1), pixels.kind_of(header.bit_depth)
+        (header.height, header.width, header.channels + 1), planes.kind_of(header.bit_depth)
     )
     assert blank.alpha is not None  # as the header says
     out[:, :, -1] = blank.alpha
@@ -174,7 +174,7 @@ def stream(
     header = parsed.header
     extras = sections.unpack(parsed, limits)
     shape = header.height, header.width, header.channels
-    blank: pixels.Pixels = np.broadcast_to(np.zeros((), pixels.kind_of(header.bit_depth)), shape)
+    blank: pixels.Pixels = np.broadcast_to(np.zeros((), planes.kind_of(header.bit_depth)), shape)
     return assemble(header, extras, blank, _alpha(model, extras, limits)), _rows(model, parsed)
 
 
@@ -208,7 +208,7 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     x_hat = model.networks.synthesis(symbols, z_hat, quality_of(header))
     top, left = region.y - 64 * needed.rows.first, region.x - 64 * needed.columns.first
     part = np.ascontiguousarray(x_hat[:, :, top : top + region.height, left : left + region.width])
-    decoded = pixels.from_network(part, region.height, region.width, header.channels, header.bit_depth)
+    decoded = planes.from_network(part, region.height, region.width, header.channels, header.bit_depth)
     _paste_blocks(parsed, decoded, (region.y, region.x))
     alpha = extras.alpha
     if alpha is not None:
@@ -236,7 +236,7 @@ def verify(model: Model, parsed: Parsed, limits: Limits) -> None:
     for _ in bands(model, header, parsed.groups):
         pass
     if any(parsed.blocks):
-        kind = pixels.kind_of(header.bit_depth)
+        kind = planes.kind_of(header.bit_depth)
         _paste_blocks(parsed, np.empty((header.height, header.width, header.channels), kind))
 
 

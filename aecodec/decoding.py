@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import entropy, pixels, windows
+from aecodec import entropy, pixels, planes, windows
 from aecodec.container import Header
 from aecodec.entropy import GroupReader
 from aecodec.errors import CorruptError
@@ -212,13 +212,13 @@ class _Synthesis:
         networks, header, side = self._model.networks, self._header, self._side
         width, height = size_at(header.width, header.height, self._divisor)
         high, depth = min(side * bottom, height) - side * top, header.bit_depth
-        out: pixels.Pixels = np.empty((high, width, header.channels), pixels.kind_of(depth))
+        out: pixels.Pixels = np.empty((high, width, header.channels), planes.kind_of(depth))
         rows = windows.span(top, bottom, networks.halo("synthesis"), self._height)
         quality, encoding = quality_of(header), self._wanted is not None
         found = networks.synthesis_band(self._latents, rows, self._width, quality, encoding, self._divisor)
         for column, (x_hat,) in found:
             left, right = side * column.start, min(side * column.stop, width)
-            out[:, left:right] = pixels.from_network(x_hat, high, right - left, header.channels, depth)
+            out[:, left:right] = planes.from_network(x_hat, high, right - left, header.channels, depth)
         return out
 
     def _latents(self, rows: Span, columns: Span) -> list[NDArray[Any]]:

@@ -1,7 +1,7 @@
 """16-bit colour through Pillow, which keeps the high byte of such samples and drops the low one.
 
 Reading: Pillow has unpackers for both byte orders. Told the other one, it keeps the low bytes, so two loads
-give the whole samples, of every PNG and TIFF that it can read. Writing: png.py.
+give the whole samples, of every PNG and TIFF that it can read; those of a PPM are read here. Writing: png.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from aecodec import png as png_rows
+from aecodec.errors import InputError
 from aecodec.raster import ChannelRaster, Raster, Window, is_large, spilled
 
 Samples = NDArray[np.uint16]
@@ -25,6 +26,15 @@ Opener: TypeAlias = "Callable[[], AbstractContextManager[ImageFile.ImageFile]]"
 
 LAYOUTS = ("RGB;16", "RGBA;16", "RGBX;16")
 GREY_ALPHA = "LA;16B"
+PLANES, BITS = 284, 258
+"""Tags of a TIFF."""
+HEAD = 1 << 16
+"""Bytes of a file in which its depth is looked for."""
+HEADERS: dict[str, tuple[bytes, int, Callable[[int], bool]]] = {
+    "AVIF": (b"av1C", 2, lambda byte: bool(byte & 64)),
+    "JPEG2000": (b"\xff\x4f\xff\x51", 36, lambda byte: byte & 127 > 7),
+}
+"""Formats: what stands before the byte that says how deep a sample is, bytes between, and what it says."""
 
 
 def rawmode(image: Image.Image) -> str:
@@ -39,13 +49,57 @@ def _rawmode(args: Any) -> str:
 
 def is_deep(image: Image.Image) -> bool:
     """Does the file hold more than 8 bits a sample? Known only until it is loaded."""
-    return any("16" in _rawmode(tile.args) for tile in getattr(image, "tile", ()))
+    tiles = getattr(image, "tile", ())
+    if any("16" in _rawmode(tile.args) for tile in tiles):
+        return True
+    if image.format == "PPM":
+        return image.mode == "RGB" and any(_largest(tile) > 255 for tile in tiles)
+    if image.format == "SGI":
+        return any(tile[0] == "SGI16" or tile.args[2:] == (2,) for tile in tiles)
+    return image.format in HEADERS and image.mode in ("L", "LA", "RGB", "RGBA") and _says_deep(image)
+
+
+def _largest(tile: Any) -> int:
+    """What a sample of a PPM may be."""
+    return tile.args[1] if isinstance(tile.args, tuple) and len(tile.args) == 2 else 255
+
+
+def _says_deep(image: Image.Image) -> bool:
+    """Of formats whose readers in Pillow do not tell: AV1-ISOBMFF, section 2.3.3; ISO 15444-1, A.5.1."""
+    stream = getattr(image, "fp", None)
+    if stream is None:
+        return False
+    at = stream.tell()
+    stream.seek(0)
+    head = stream.read(HEAD)
+    stream.seek(at)
+    mark, skipped, bits = HEADERS[str(image.format)]
+    found = head.find(mark) + len(mark) + skipped
+    return mark in head and found < len(head) and bits(head[found])
+
+
+def refuse_planes(image: Image.Image) -> None:
+    """InputError for what Pillow takes for bytes: 16-bit samples of a TIFF in a plane for each channel."""
+    tags = getattr(image, "tag_v2", None)
+    if tags is None or tags.get(PLANES) != 2:
+        return
+    if len(image.getbands()) > 1 and max(tags.get(BITS, (1,))) > 8:
+        raise InputError(
+            "a TIFF with more than 8 bits a sample and a plane for each channel; store its samples "
+            "interleaved (tiffcp -p contig)"
+        )
 
 
 def is_joined(image: Image.Image) -> bool:
     """Can read() give all bits of an image that is not loaded?"""
     stored = rawmode(image)
-    return stored == GREY_ALPHA or (stored[:-1] in LAYOUTS and stored[-1] in "BLN")
+    return stored == GREY_ALPHA or (stored[:-1] in LAYOUTS and stored[-1] in "BLN") or _is_wide_ppm(image)
+
+
+def _is_wide_ppm(image: Image.Image) -> bool:
+    """Of the form in bytes, P6."""
+    tiles = getattr(image, "tile", ())
+    return image.format == "PPM" and is_deep(image) and [tile[0] for tile in tiles] == ["ppm"]
 
 
 def read(open_again: Opener) -> Raster | None:
@@ -57,6 +111,8 @@ def read(open_again: Opener) -> Raster | None:
     with open_again() as image:
         if not is_joined(image):
             return None
+        if _is_wide_ppm(image):
+            return _words(image)
         stored, large = rawmode(image), is_large(*image.size)
         if stored == GREY_ALPHA:  # four bytes a pixel, as those of RGBA
             both = _load(image, "RGBA")
@@ -71,6 +127,20 @@ def read(open_again: Opener) -> Raster | None:
     joined = JoinedRaster(high, low)
     height, width, _ = joined.shape
     return joined if large else joined[0:height, 0:width]
+
+
+def _words(image: ImageFile.ImageFile) -> Samples:
+    """The samples of a PPM, most significant byte first, as parts of 65535."""
+    width, height = image.size
+    (tile,) = image.tile
+    assert image.fp is not None  # it is not loaded
+    image.fp.seek(tile.offset)
+    words = np.frombuffer(image.fp.read(6 * width * height), ">u2").reshape(height, width, 3)
+    largest = _largest(tile)
+    if largest < 65535:
+        words = (np.minimum(words, largest).astype(np.uint32) * 65535 + largest // 2) // largest
+    samples: Samples = words.astype(np.uint16)
+    return samples
 
 
 def _other_order(order: str) -> str:
@@ -112,11 +182,13 @@ class JoinedRaster:
         return joined
 
 
-def with_transparency(samples: Samples, value: Any) -> Samples:
-    """[H, W] or [H, W, 3] -> with alpha: 0 where a pixel has exactly this value, else 65535."""
+def with_transparency(samples: NDArray[Any], value: Any) -> NDArray[Any]:
+    """[H, W] or [H, W, 3] -> with alpha: 0 where a pixel has exactly this value, else the largest one."""
     samples = samples if samples.ndim == 3 else samples[:, :, None]
-    hidden = (samples == np.asarray(value, np.uint16)).all(axis=2, keepdims=True)
-    return np.concatenate([samples, np.where(hidden, 0, 65535).astype(np.uint16)], 2)
+    hidden = (samples == np.asarray(value)).all(axis=2, keepdims=True)
+    return np.concatenate(
+        [samples, np.where(hidden, 0, np.iinfo(samples.dtype).max).astype(samples.dtype)], 2
+    )
 
 
 def png(samples: NDArray[Any], **metadata: Any) -> bytes:

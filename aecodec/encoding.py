@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import blocks, entropy, pixels, windows
+from aecodec import blocks, entropy, planes, windows
 from aecodec.container import Header
 from aecodec.loaded import BATCH, SYMBOL_MAX, Model, level_of, quality_of
 from aecodec.networks import Float, Group, Groups, Index
@@ -117,7 +117,7 @@ class _Encoder:
         height, width, _ = self._raster.shape
         y, x = rows.outer(64), columns.outer(64)
         part = self._raster[slice(y.start, min(y.stop, height)), slice(x.start, min(x.stop, width))]
-        found = pixels.to_network(part)
+        found = planes.to_network(part)
         if self._flat is not None:
             blocks.flatten(found, self._flat[rows.outer(1), columns.outer(1)])
         return [found]
@@ -168,7 +168,7 @@ class _Encoder:
         first_row = 4 * networks.halo("context") if top else 0
         y = self._y.rows(top, bottom)  # [N, h, w]
         z_hat = np.ascontiguousarray(self._z.rows(top, bottom)[None])
-        kept = partial(pixels.clipped, channels=self._header.channels)
+        kept = partial(planes.clipped, channels=self._header.channels)
         wanted, symbols = y.copy(), np.empty((1, *y.shape), np.float32)
         for _ in range(self._effort):
             for number, first, residual, index in self._halves(numbers):

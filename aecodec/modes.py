@@ -24,6 +24,10 @@ Bytes = NDArray[np.uint8]
 GREY = {"1": "L", "L": "L", "LA": "LA", "La": "LA"}
 COLOUR = {"RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "YCbCr": "RGB", "HSV": "RGB"}
 MIN_DPI, MAX_DPI = 0.01, 400_000
+X_RESOLUTION, PHOTOMETRIC, WHITE_IS_ZERO = 282, 262, 0
+"""Tags of a TIFF, and a value."""
+LARGEST = {"L;2": 3, "L;4": 15}
+"""Samples of Pillow's raw modes."""
 REDUCED = "16 bits a channel reduced to 8"
 PORTABLE = (
     ExifTags.Base.Make,
@@ -70,8 +74,10 @@ def metadata_of(image: Image.Image) -> Metadata:
 
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
-    """Dots an inch, where the file says so outside its EXIF data; Pillow invents 72 for some JPEGs."""
+    """Dots an inch, where the file says so outside its EXIF data; Pillow invents some for JPEGs and TIFFs."""
     dpi = image.info.get("dpi")
+    if image.format == "TIFF" and X_RESOLUTION not in getattr(image, "tag_v2", {}):
+        return None
     if image.format in ("JPEG", "MPO") and not image.info.get("jfif_unit"):
         return None
     return resolution(dpi)
@@ -159,7 +165,19 @@ def wide_grey(image: Image.Image) -> NDArray[np.uint16] | None:
                 f"mode {image.mode}: only integers in 0..65535 are supported; scale to 8 bits first"
             )
         out[rows] = values
+    if image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        return 65535 - out  # Pillow does so with 8 bits only
     return out
+
+
+def transparent_grey(image: Image.Image, stored: str) -> int | None:
+    """The transparent grey of a loaded PNG of 2 or 4 bits, which Pillow leaves in steps of these; else None.
+
+    stored: deep.rawmode() of the image before it was loaded."""
+    largest, value = LARGEST.get(stored), image.info.get("transparency")
+    if largest is None or image.mode != "L" or not isinstance(value, int):
+        return None
+    return (value & largest) * 255 // largest
 
 
 def _from_cmyk(icc: bytes) -> Callable[[Image.Image], Image.Image]:

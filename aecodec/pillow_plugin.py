@@ -122,8 +122,9 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
             options.get("effort", 0),
         )
         found = codec.encode_to(picture, coding)
-        if found.note:
-            warnings.warn(found.note, UserWarning, stacklevel=3)
+        for note in (*picture.notes, found.note):
+            if note:
+                warnings.warn(note, UserWarning, stacklevel=3)
         stream.write(found.data)
     except AecodecError as error:
         raise OSError(str(error)) from error

@@ -1,8 +1,9 @@
-"""Pictures of any kind <-> the arrays that the networks see.
+"""Pictures of any kind <-> arrays of samples.
 
 path, bytes, file, PIL image, array --open_picture--> Picture: [H, W, C] of uint8 or uint16, alpha, metadata
-[H, W, C] --to_network--> float32 [1, 3, H', W'] in 0..1, sides padded to multiples of 64
-float32 [1, 3, H', W'] --from_network--> [H, W, C] --to_pil--> PIL image
+Picture --to_array, to_pil--> array, PIL image
+
+What the networks see of them is in planes.py.
 """
 
 from __future__ import annotations
@@ -16,21 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aecodec import deep
+from aecodec import deep, png_rows
 from aecodec.alpha import hide
 from aecodec.errors import AecodecError, InputError, LimitError
 from aecodec.exif import with_orientation
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.modes import metadata_of, to_eight_bits, wide_grey
+from aecodec.modes import metadata_of, to_eight_bits, transparent_grey, wide_grey
 from aecodec.opening import open_image, opener, reopener
 from aecodec.raster import STRIP, ChannelRaster, ImageRaster, Raster, detached, file_raster, is_large
 from aecodec.source import Readable, Source, open_bytes
 
 Pixels = NDArray[np.uint8 | np.uint16]
 ImageInput: TypeAlias = "Source | Readable | Image.Image | NDArray[Any]"
-
-MULTIPLE = 64
-LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,10 +88,20 @@ def open_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool
         path = data.name if isinstance(data, BufferedReader) else None
         raster = file_raster(opened, path) if is_large(*opened.size) else None
         picture = from_pil(opened, limits, where, alpha, reopener(data, where), raster)
+        if opened.format == "PNG" and _may_lack_rows(opened, picture) and not png_rows.are_all_there(data):
+            raise InputError(f"{where}the picture is cut short: its data ends before its last row")
         frames = _frames(opened)
     if frames > 1:
         return replace(picture, notes=(*picture.notes, f"first of {frames} frames taken"))
     return picture
+
+
+def _may_lack_rows(image: Image.Image, picture: Picture) -> bool:
+    """Rows that a reader did not get are of one colour. Only then is it worth the time to look for them."""
+    height, width, _ = picture.pixels.shape
+    last = picture.pixels[height - 1 : height, 0:width]
+    hidden = picture.alpha is not None and not picture.alpha[-1].any()
+    return bool(image.info.get("interlace")) or hidden or bool((last == last[:, :1]).all())
 
 
 def _frames(image: Image.Image) -> int:
@@ -151,9 +159,10 @@ def from_pil(
     raster: the image's pixels, where they can be had without loading it.
     """
     check_size(*image.size, limits)
+    deep.refuse_planes(image)
     notes: tuple[str, ...] = ()
     try:
-        is_deep = deep.is_deep(image)
+        is_deep, stored = deep.is_deep(image), deep.rawmode(image)
         again = again or opener(image)
         if again is not None and deep.is_joined(image):
             with again() as first:
@@ -164,7 +173,11 @@ def from_pil(
         elif raster is None:
             image.load()
             metadata = metadata_of(image)
-            picture, icc, notes = _samples(image, metadata.icc, is_deep, limits, alpha)
+            if (hidden := transparent_grey(image, stored)) is not None:
+                grey = deep.with_transparency(np.asarray(image), hidden)
+                picture, icc = _from_array(grey, limits, alpha), metadata.icc
+            else:
+                picture, icc, notes = _samples(image, metadata.icc, is_deep, limits, alpha)
         else:
             metadata = metadata_of(image)
             picture, icc = Picture(raster), metadata.icc
@@ -226,44 +239,6 @@ def _seen_through(samples: NDArray[Any], image: Image.Image) -> NDArray[Any]:
     if hidden is not None and (samples.ndim == 2 or samples.shape[2] == 3):
         return deep.with_transparency(samples, hidden)
     return samples
-
-
-def kind_of(depth: int) -> type[np.uint8] | type[np.uint16]:
-    """The samples of 8 or 16 bits."""
-    return np.uint8 if depth == 8 else np.uint16
-
-
-def to_network(pixels: Pixels) -> NDArray[np.float32]:
-    """[H, W, 1 or 3] -> float32 [1, 3, H', W'] in 0..1; edges repeated to multiples of 64."""
-    height, width, channels = pixels.shape
-    # Padded as integers, where a copy costs a quarter.
-    edges = ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0))
-    planes = np.pad(pixels, edges, mode="edge").transpose(2, 0, 1)
-    x = np.empty((1, 3, *planes.shape[1:]), np.float32)
-    np.multiply(planes, np.float32(1 / np.iinfo(pixels.dtype).max), out=x[0], dtype=np.float32)
-    return x
-
-
-def from_network(
-    x_hat: NDArray[np.float32], height: int, width: int, channels: int, depth: int = 8
-) -> Pixels:
-    """float32 [1, 3, H', W'] in 0..1 -> uint8 or uint16 [height, width, channels]; grey is the luma."""
-    x = x_hat[0, :, :height, :width]
-    if channels == 1:
-        x = np.tensordot(np.asarray(LUMA, np.float32), x, 1)[None]
-    out: Pixels = np.empty((height, width, channels), kind_of(depth))
-    largest = np.iinfo(out.dtype).max
-    for plane in range(channels):
-        values = np.multiply(x[plane], np.float32(largest), dtype=np.float32)
-        out[:, :, plane] = np.clip(np.rint(values, out=values), 0, largest, out=values)
-    return out
-
-
-def clipped(x_hat: NDArray[np.float32], channels: int) -> NDArray[np.float32]:
-    """[1, 3, H, W] -> itself as from_network() and to_network() would leave it, but not rounded."""
-    if channels == 1:
-        x_hat[:] = np.tensordot(np.asarray(LUMA, np.float32), x_hat[0], 1)
-    return np.clip(x_hat, 0, 1, out=x_hat)
 
 
 def to_array(picture: Picture) -> Pixels:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import blocks, datapath, pixels, sections
+from aecodec import blocks, datapath, planes, sections
 from aecodec.container import Parsed
 from aecodec.datapath import Model
 from aecodec.decoding import bands, pixel_bands
@@ -38,7 +38,7 @@ def decode(model: Model, parsed: Parsed, limits: Limits, divisor: int) -> Pictur
     header = parsed.header
     extras = sections.unpack(parsed, limits)
     width, height = size_at(header.width, header.height, divisor)
-    colours: Pixels = np.empty((height, width, header.channels), pixels.kind_of(header.bit_depth))
+    colours: Pixels = np.empty((height, width, header.channels), planes.kind_of(header.bit_depth))
     coming = bands(model, header, parsed.groups)
     for top, part in pixel_bands(model, header, coming, divisor=divisor):
         colours[top : top + len(part)] = part

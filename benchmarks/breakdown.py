@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from aecodec import container, entropy, pixels
+from aecodec import container, entropy, pixels, planes
 from aecodec.models import SCALE_NETWORKS
 from aecodec.networks import Networks
 from benchmarks import entropy as entropy_benchmark
@@ -37,8 +37,8 @@ def breakdown(codec: ImageCodec, image: Image.Image, quality: float, rounds: int
         parts += [(entropy.GroupReader, name, "entropy coder") for name in steps]
         parts += [(entropy, "symbols_crc", "symbol checksum")]
         parts += [(container, name, "container") for name in ("write_file", "read_file")]
-        names = ("read_picture", "to_network", "from_network", "to_array")
-        parts += [(pixels, name, "pixels") for name in names]
+        parts += [(pixels, name, "pixels") for name in ("read_picture", "to_array")]
+        parts += [(planes, name, "pixels") for name in ("to_network", "from_network")]
         with ExitStack() as stack:
             for owner, name, label in parts:
                 stack.enter_context(wrapped(owner, name, watch.watch(label)))

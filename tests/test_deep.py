@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 import aecodec
 from aecodec import container, deep, pixels, raster
 from aecodec.errors import InputError
+from aecodec.modes import REDUCED
 from aecodec.pixels import read_picture
 
 
@@ -30,14 +32,15 @@ def png16(samples, colour_type, extra=b""):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + extra + end
 
 
-def tiff16(samples, order, photometric=2):
+def tiff16(samples, order, photometric=2, planes=1):
     """A TIFF of one strip in either byte order."""
     height, width, channels = samples.shape
     endian = "<" if order == b"II" else ">"
+    depth = 16 if channels == 1 else 8  # of one channel it is there, of more at this place
     tags = [
-        (256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, 8), (259, 3, 1, 1),
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, channels, depth), (259, 3, 1, 1),
         (262, 3, 1, photometric), (273, 4, 1, 16), (277, 3, 1, channels), (278, 4, 1, height),
-        (279, 4, 1, samples.nbytes),
+        (279, 4, 1, samples.nbytes), (284, 3, 1, planes),
     ]  # fmt: skip
     if photometric == 2 and channels == 4:
         tags.append((338, 3, 1, 2))
@@ -84,6 +87,49 @@ def test_compressed_tiff_and_pgm(samples):
         out = io.BytesIO()
         Image.fromarray(grey).save(out, form, **options)
         assert np.array_equal(pixels.to_array(read_picture(out.getvalue())), grey), form
+
+
+@pytest.mark.parametrize("largest", [256, 1023, 4095, 65535])
+def test_ppm(samples, largest, tmp_path):
+    colours = (samples[:, :, :3].astype(np.uint32) * largest // 65535).astype(">u2")
+    data = b"P6\n70 60\n%d\n" % largest + colours.tobytes()
+    (tmp_path / "a.ppm").write_bytes(data)
+    for source in (data, tmp_path / "a.ppm", Image.open(io.BytesIO(data))):
+        picture = read_picture(source)
+        assert picture.depth == 16 and not picture.notes
+        assert np.abs(picture.array / 65535 - colours / largest).max() < 1e-5
+    with pytest.raises(InputError, match="cut short"):
+        read_picture(data[:-2])
+    text = b"P3\n70 60\n%d\n" % largest + b" ".join(b"%d" % v for v in colours.ravel())
+    assert read_picture(text).notes == (REDUCED,)
+
+
+@pytest.mark.parametrize(
+    ("form", "mark", "at", "bits"), [("AVIF", b"av1C", 2, 64), ("JPEG2000", b"\xff\x4f\xff\x51", 36, 15)]
+)
+def test_depth_that_pillow_does_not_tell(samples, form, mark, at, bits):
+    """Only the header says it, which is all that is_deep() looks at here."""
+    out = io.BytesIO()
+    Image.fromarray((samples[:, :, :3] >> 8).astype(np.uint8)).save(out, form)
+    data = bytearray(out.getvalue())
+    place = data.find(mark) + len(mark) + at
+    for changed, expected in ((data[place], False), (data[place] | bits, True)):
+        data[place] = changed
+        image = SimpleNamespace(format=form, mode="RGB", tile=(), fp=io.BytesIO(data))
+        assert deep.is_deep(image) == expected and image.fp.tell() == 0
+    assert not deep.is_deep(SimpleNamespace(format=form, mode="RGB", tile=(), fp=io.BytesIO(data[:place])))
+
+
+def test_planes_of_a_tiff_are_refused(samples):
+    """Pillow reads them as bytes."""
+    with pytest.raises(InputError, match="a plane for each channel"):
+        read_picture(tiff16(samples[:, :, :3], b"II", planes=2))
+
+
+def test_white_is_zero(samples):
+    grey = samples[:, :, :1]
+    dark, light = (read_picture(tiff16(grey, b"II", photometric)) for photometric in (0, 1))
+    assert np.array_equal(light.array, grey) and np.array_equal(dark.array, 65535 - grey)
 
 
 def test_one_colour_is_transparent(samples):

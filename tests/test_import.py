@@ -20,8 +20,7 @@ PACKAGE = Path(aecodec.__file__).parent
 BASE = {"errors", "limits"}
 PARTS = {
     *("_core", "container", "describe", "entropy", "models", "networks", "pixels", "precision", "session"),
-    "source",
-    "tables",
+    *("planes", "source", "tables"),
 }
 CODEC = BASE | PARTS
 
@@ -45,10 +44,12 @@ LADDER: dict[str, set[str]] = {
     "png": {"parallel"},
     "jpeg": set(),
     "tiff": set(),
-    "deep": {"png", "raster"},
+    "deep": BASE | {"png", "raster"},
+    "png_rows": set(),
+    "planes": set(),
     "raster": {"conceal"},
     "alpha": BASE | {"raster", "conceal"},
-    "pixels": BASE | {"alpha", "deep", "exif", "modes", "opening", "raster", "source"},
+    "pixels": BASE | {"alpha", "deep", "exif", "modes", "opening", "png_rows", "raster", "source"},
     "opening": BASE | {"deep"},
     "metadata": BASE,
     "sections": BASE | {"alpha", "container", "metadata", "pixels"},
@@ -136,7 +137,7 @@ HEAVY = {
         *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
         *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec", "png", "raster"),
         *("rolling", "loaded", "encoding", "decoding", "block_choice", "latents", "thumbnail"),
-        *("jpeg", "tiff", "scale_networks", "tables"),
+        *("jpeg", "tiff", "scale_networks", "tables", "planes"),
     },
     "PIL": {
         *("modes", "deep", "alpha", "pixels", "png", "raster", "blocks", "codec", "api", "pillow_plugin"),

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 import aecodec
-from aecodec import Codec, cutting, models, networks, onnx_file, pixels, windows
+from aecodec import Codec, cutting, models, networks, onnx_file, planes, windows
 from aecodec.errors import CorruptError, DeviceError, ModelError, UsageError
 from aecodec.latents import rates, reading, vectors
 from tests.conftest import DATA
@@ -94,7 +94,7 @@ def test_y_hat_is_near_y_of_the_analysis(city):
     for quality in (20, 60, 100):
         found = reading.read(city, codec, quality)
         level = np.array([found.header.quality / 256], np.float32)
-        y, _ = found.model.networks.analysis(pixels.to_network(city), level)
+        y, _ = found.model.networks.analysis(planes.to_network(city), level)
         session = found.model.networks.derived("step", "synthesis", lambda data: cutting.anchors(data, 1))
         _, _, step = session.run(None, {"z_hat": found.z_hat, "quality": level, "places": np.array([0])})
         difference = np.square(found.y_hat() - (y * step)[0]).mean() / np.square(y * step).mean()

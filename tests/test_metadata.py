@@ -132,6 +132,13 @@ def test_limits_of_the_functions(turned, codec):
             call(small)
 
 
+def test_no_file_is_made_that_decoders_refuse(turned):
+    small = Codec(device="cpu", threads=1, limits=Limits(max_metadata=10))
+    with pytest.raises(LimitError, match=r"the picture's \w+.*: \d+ bytes, the limit is 10"):
+        small.encode(turned)
+    assert small.decode(small.encode(Image.new("RGB", (8, 8)))).shape == (8, 8, 3)
+
+
 def test_every_limit_is_documented():
     text = (Path(__file__).parent.parent / "SECURITY.md").read_text("utf-8")
     for name, default in Limits()._asdict().items():

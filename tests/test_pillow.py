@@ -181,3 +181,8 @@ def test_threads(city_file):
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(load, range(8)))) == 1
+
+
+def test_what_has_to_be_changed_is_a_warning():
+    with pytest.warns(UserWarning, match="CMYK converted to sRGB"):
+        saved(Image.new("CMYK", (8, 8)))

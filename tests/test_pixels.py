@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import struct
 import warnings
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from conftest import DATA
 from PIL import Image, ImageCms, ImageOps
 
-from aecodec import pixels
+from aecodec import pixels, planes
 from aecodec.errors import InputError, LimitError
 from aecodec.limits import Limits
 from aecodec.orientation import upright
@@ -111,6 +113,62 @@ def test_palette_transparency():
     assert grey.pixels.shape == (1, 2, 1) and grey.alpha.max() == 0
 
 
+def png_of(width, height, depth, rows, kind=0, extra=b"", interlaced=0):
+    def chunk(tag, body):
+        return struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, interlaced))
+    end = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + extra + end
+
+
+@pytest.mark.parametrize(
+    ("depth", "row"), [(1, b"\x60"), (2, b"\x1b"), (4, b"\x01\x5f"), (8, bytes([0, 1, 5, 15]))]
+)
+@pytest.mark.parametrize("key", [0, 1, 5])
+def test_a_grey_of_few_bits_is_transparent(depth, row, key):
+    """PNG, section 11.3.1: the key counts in steps of the file's own depth, and has its low bits only."""
+    values = [int.from_bytes(row) >> (8 * len(row) - depth * (i + 1)) & (1 << depth) - 1 for i in range(4)]
+    body = struct.pack(">H", key)
+    extra = struct.pack(">I", 2) + b"tRNS" + body + struct.pack(">I", zlib.crc32(b"tRNS" + body))
+    picture = read_picture(png_of(4, 1, depth, b"\0" + row, extra=extra))
+    assert picture.alpha.tolist() == [[0 if value == key & (1 << depth) - 1 else 255 for value in values]]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 8, 16])
+@pytest.mark.parametrize("kind", [0, 2, 4, 6])
+def test_a_png_that_ends_early(depth, kind):
+    """Its compressed data is whole, but lacks rows: Pillow would show the rest in one colour."""
+    if depth < 8 and kind:
+        return
+    step = 1 + -(-9 * depth * {0: 1, 2: 3, 4: 2, 6: 4}[kind] // 8)
+    rows = b"".join(b"\0" + bytes((7 * i + j) % 250 for j in range(1, step)) for i in range(20))
+    assert read_picture(png_of(9, 20, depth, rows, kind)).pixels.shape[:2] == (20, 9)
+    for left in (0, step, 10 * step, 19 * step, 20 * step - 1):
+        with pytest.raises(InputError, match="cut short"):
+            read_picture(png_of(9, 20, depth, rows[:left], kind))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 2), (8, 8), (9, 21)])
+def test_an_interlaced_png_that_ends_early(width, height):
+    from aecodec.png_rows import ADAM7
+
+    sizes = [(-(-(width - x) // dx), -(-(height - y) // dy)) for x, y, dx, dy in ADAM7]
+    rows = b"".join(b"\0" + b"\x50" * w for w, h in sizes if w > 0 for _ in range(max(h, 0)))
+    assert (read_picture(png_of(width, height, 8, rows, interlaced=1)).pixels == 0x50).all()
+    with pytest.raises(InputError, match="cut short"):
+        read_picture(png_of(width, height, 8, rows[:-1], interlaced=1))
+
+
+def test_no_resolution_is_none():
+    """Pillow says 1 dot an inch where a TIFF says nothing, and 72 for some JPEGs."""
+    for form in ("TIFF", "JPEG", "PNG"):
+        assert read_picture(stored(Image.new("RGB", (4, 4)), form)).dpi is None
+        assert read_picture(stored(Image.new("RGB", (4, 4)), form, dpi=(144, 144))).dpi == pytest.approx(
+            (144, 144), 1e-3
+        )
+
+
 def test_cmyk_and_profiles():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture = read_picture(stored(Image.new("RGB", (4, 4)), icc_profile=srgb))
@@ -187,13 +245,13 @@ def test_pillows_own_limit_is_not_used(monkeypatch):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_network_arrays(height, width, channels):
     array = np.random.default_rng(1).integers(0, 256, (height, width, channels), np.uint8)
-    x = pixels.to_network(array)
+    x = planes.to_network(array)
     assert x.dtype == np.float32 and x.shape[:2] == (1, 3)
     for side, given in zip(x.shape[2:], (height, width), strict=True):
         assert side % 64 == 0 and given <= side < given + 64
     corner = array[-1, -1].repeat(3 // channels).astype(np.float32) * np.float32(1 / 255)
     assert np.array_equal(x[0, :, -1, -1], corner)
-    assert np.array_equal(pixels.from_network(x, height, width, channels), array)
+    assert np.array_equal(planes.from_network(x, height, width, channels), array)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "BMP"])
@@ -245,4 +303,4 @@ def test_upright(kind, channels):
 def test_from_network_rounds_and_clips():
     x = np.full((1, 3, 64, 64), 0.5, np.float32)
     x[0, 0], x[0, 1] = -3, 7
-    assert pixels.from_network(x, 1, 1, 3).tolist() == [[[0, 255, 128]]]
+    assert planes.from_network(x, 1, 1, 3).tolist() == [[[0, 255, 128]]]

@@ -21,6 +21,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 XMP_TAG = 700
 """Of TIFF."""
+STRUCTURE = frozenset(
+    (*range(254, 260), 262, 263, 266, 273, *range(277, 282), 284, *range(290, 294), 301)
+    + (*range(317, 326), 330, *range(332, 348), *range(512, 533), 34675)
+)
+"""Tags of a TIFF that say how its samples are stored. EXIF data may have them of the picture that it was made
+with, and Pillow's writer would take them for those of this one."""
+JPEG_DENSITY = 65535
 WITH_EXIF = {"JPEG", "PNG", "WEBP", "TIFF", "AVIF", "MPO"}
 DEEP_GREY = {"PNG", "TIFF"}
 WITHOUT_ALPHA = {"BMP", "DIB", "PPM", "SPIDER"}
@@ -132,16 +139,31 @@ def _options(picture: Picture, form: str) -> tuple[dict[str, Any], tuple[str, ..
         form in WITHOUT_ALPHA or (form == "GIF" and not _whole(picture.alpha, channels))
     ):
         notes += (f"transparency left out, which {form} cannot hold; .png keeps it",)
-    if form in WITH_EXIF:
-        options |= {key: info[key] for key in ("exif", "icc_profile", "xmp") if key in info}
-        if form == "TIFF" and "exif" in options and exif.load(options["exif"]) is None:
+    if form not in WITH_EXIF:
+        if picture.orientation != 1:
+            notes += (f"{form} cannot say that the picture is to be shown turned or mirrored",)
+        if picture.icc:
+            notes += (f"colour profile left out, which {form} does not hold here; .png keeps it",)
+        return options, notes
+    options |= {key: info[key] for key in ("exif", "icc_profile", "xmp") if key in info}
+    if form == "TIFF" and "exif" in options:
+        tags = exif.load(options.pop("exif"))
+        if tags is None:
             notes += ("damaged EXIF data left out, which TIFF cannot hold",)
-            del options["exif"]
-        if "xmp" in options and form in ("PNG", "TIFF"):
-            _place_xmp(options, form)
-    elif picture.orientation != 1:
-        notes += (f"{form} cannot say that the picture is to be shown turned or mirrored",)
+        else:
+            for tag in STRUCTURE.intersection(tags):
+                del tags[tag]
+            options["exif"] = tags
+    if form in ("JPEG", "MPO") and "dpi" in options and not _fits_jpeg(options["dpi"]):
+        notes += (f"resolution left out: {form} holds whole dots an inch from 1 to {JPEG_DENSITY}",)
+        del options["dpi"]
+    if "xmp" in options and form in ("PNG", "TIFF"):
+        notes += _place_xmp(options, form)
     return options, notes
+
+
+def _fits_jpeg(dpi: tuple[float, float]) -> bool:
+    return all(1 <= round(value) <= JPEG_DENSITY for value in dpi)
 
 
 def _whole(alpha: Pixels, channels: int) -> bool:
@@ -165,14 +187,16 @@ def _refused(mode: str, form: str, error: Exception) -> UnfitError:
     return UnfitError(f"{what}; use .png" if str(error) == what else f"{what}: {error}; use .png")
 
 
-def _place_xmp(options: dict[str, Any], form: str) -> None:
-    """Two of Pillow's writers have no option for XMP."""
+def _place_xmp(options: dict[str, Any], form: str) -> tuple[str, ...]:
+    """Two of Pillow's writers have no option for XMP. -> notes"""
     xmp = options.pop("xmp")
-    if form == "PNG":
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode("utf-8", "replace"))
-        return
-    tags = Image.Exif()
-    tags.load(options.get("exif", b""))
-    tags[XMP_TAG] = xmp
-    options["exif"] = tags
+    if form == "TIFF":
+        options.setdefault("exif", Image.Exif())[XMP_TAG] = xmp
+        return ()
+    try:
+        text = xmp.decode()
+    except UnicodeDecodeError:
+        return ("XMP left out: it is not UTF-8, as PNG wants it",)
+    options["pnginfo"] = PngInfo()
+    options["pnginfo"].add_itxt("XML:com.adobe.xmp", text)
+    return ()

@@ -1,0 +1,57 @@
+"""Does a PNG hold all of its rows?  Pillow takes a compressed stream that ends early for a whole one.
+
+PNG specification, third edition, sections 5, 8 and 10.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import BinaryIO
+
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""By colour type."""
+WHOLE = ((0, 0, 1, 1),)
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""First column and row, and steps, of each pass."""
+PART = 1 << 20
+"""Bytes that are inflated together."""
+
+
+def are_all_there(stream: BinaryIO) -> bool:
+    """stream: a PNG that Pillow could read, from its beginning."""
+    stream.seek(8)
+    wanted, inflate = 0, zlib.decompressobj()
+    for tag, body in _chunks(stream):
+        if tag == b"IHDR":
+            wanted = _size(body)
+        if tag != b"IDAT":
+            continue
+        while body and wanted > 0 and not inflate.eof:
+            try:
+                wanted -= len(inflate.decompress(body, PART))
+            except zlib.error:  # Pillow has seen it, too
+                return True
+            body = inflate.unconsumed_tail
+        if wanted <= 0:
+            break
+    return wanted <= 0
+
+
+def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    while len(head := stream.read(8)) == 8:
+        length, tag = struct.unpack(">I4s", head)
+        yield tag, stream.read(length)
+        stream.seek(4, 1)
+
+
+def _size(header: bytes) -> int:
+    """Bytes of all rows, each with its filter."""
+    width, height, depth, kind, _, _, interlaced = struct.unpack(">IIBBBBB", header[:13])
+    bits, size = depth * CHANNELS[kind], 0
+    for left, top, across, down in ADAM7 if interlaced else WHOLE:
+        columns, rows = -(-(width - left) // across), -(-(height - top) // down)
+        if columns > 0 and rows > 0:
+            size += rows * (1 + -(-columns * bits // 8))
+    return size

@@ -1,0 +1,85 @@
+"""`decode` to other formats: what they hold of the metadata, and what is told of the rest."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from aecodec import pixels
+from aecodec.cli import written
+from aecodec.pixels import Picture
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def exif_of(tags):
+    found = Image.Exif()
+    for tag, value in tags.items():
+        found[tag] = value
+    return found.tobytes().removeprefix(b"Exif\0\0")
+
+
+def files(picture, form):
+    """Of both writers: the file and the notes."""
+    data, notes = written.at_once(picture, form)
+    yield data, notes
+    write, notes = written.by_rows(picture, written.rows_of(picture), form, 1)
+    out = io.BytesIO()
+    write(out)
+    yield out.getvalue(), notes
+
+
+def picture_of(channels, depth=8, **more):
+    kind = np.uint8 if depth == 8 else np.uint16
+    samples = np.random.default_rng(1).integers(0, np.iinfo(kind).max, (31, 45, channels), kind)
+    return Picture(samples, **more)
+
+
+@pytest.mark.parametrize(("channels", "depth"), [(1, 8), (3, 8), (1, 16)])
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        (256, 7), (257, 7), (258, (8, 8, 8)), (259, 6), (262, 0), (262, 6), (266, 2), (273, 4), (277, 3),
+        (278, 2), (279, 9), (284, 2), (317, 2), (320, (1, 2, 3)), (322, 16), (324, 8), (330, 8), (338, 1),
+        (339, 3), (513, 4), (530, (2, 2)), (532, (0, 1)),
+    ],
+)  # fmt: skip
+def test_tags_of_another_file_do_not_say_how_a_tiff_is_stored(channels, depth, tag, value):
+    exif = exif_of({tag: value, 271: "maker", 274: 6, 36867: "2020:01:02 03:04:05"})
+    picture = picture_of(channels, depth, exif=exif, orientation=6)
+    for data, _ in files(picture, "TIFF"):
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.getexif()[271] == "maker" and image.getexif()[274] == 6
+            upright = np.asarray(image).reshape(45, 31, channels)
+        assert np.array_equal(upright, np.rot90(picture.array, -1))  # Pillow turns TIFFs as it loads them
+
+
+@pytest.mark.parametrize("form", ["BMP", "GIF", "PPM", "TGA", "PCX"])
+def test_a_profile_that_is_lost_is_told(form):
+    picture = picture_of(3, icc=SRGB)
+    for _, notes in files(picture, form):
+        assert any("colour profile left out" in note for note in notes)
+    for _, notes in files(picture_of(3), form):
+        assert not notes
+
+
+def test_xmp_that_png_cannot_hold_is_told():
+    xmp = "<x:xmpmeta/>".encode("utf-16")
+    for data, notes in files(picture_of(3, xmp=xmp), "PNG"):
+        assert any("XMP left out" in note for note in notes) and b"xmpmeta" not in data
+    for data, notes in files(picture_of(3, xmp=b"<x:xmpmeta/>"), "PNG"):
+        assert not notes and b"xmpmeta" in data
+    for form in ("TIFF", "JPEG"):
+        for data, notes in files(picture_of(3, xmp=xmp), form):
+            assert not notes and xmp in data
+
+
+@pytest.mark.parametrize(("dpi", "held"), [(0.4, False), (1, True), (300, True), (65535, True), (7e4, False)])
+def test_resolution_that_jpeg_cannot_hold_is_told(dpi, held):
+    for data, notes in files(picture_of(3, dpi=(dpi, dpi)), "JPEG"):
+        found = pixels.read_picture(data).dpi
+        assert (found == (dpi, dpi)) == held and any("resolution" in note for note in notes) != held
+        assert held or found is None
