@@ -152,6 +152,18 @@ def test_webdataset_damage(wds, codec):
     assert isinstance(caught.value.__cause__, aecodec.errors.CorruptError)
 
 
+def test_webdataset_has_the_options_of_encode(wds, tmp_path):
+    with wds.TarWriter(
+        str(tmp_path / "a.tar"), encoder=encoder(30, device="cpu", effort=1, tune="perceptual")
+    ) as tar:
+        tar.write({"__key__": "0001", "aec": smooth(1)})
+    with tarfile.open(tmp_path / "a.tar") as tar:
+        data = tar.extractfile("0001.aec").read()
+    assert data == aecodec.encode(smooth(1), 30, device="cpu", effort=1, tune="perceptual")
+    with pytest.raises(aecodec.errors.UsageError, match="option 'qualty' is unknown"):
+        encoder(qualty=30)
+
+
 def test_webdataset_in_processes(shard):
     """A forked worker must not use the networks of its parent, whose threads it does not have."""
     for handler in (decoder("l8", threads=2), encoder()):

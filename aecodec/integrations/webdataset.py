@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
+from aecodec import api
 from aecodec.errors import UsageError
 from aecodec.session import DEVICES, Device
 
@@ -36,9 +38,7 @@ class Decoder:
             return None
         import numpy as np
 
-        from aecodec.api import shared
-
-        image = shared(None, self.device, self.threads).open(data)
+        image = api.shared(None, self.device, self.threads).open(data)
         if self.kind == "pil":
             return image
         pixels = np.array(image.convert("L" if self.kind.startswith("l") else "RGB"))
@@ -53,6 +53,7 @@ class Encoder:
     model: str | None
     device: Device
     threads: int | None
+    options: Mapping[str, Any]
 
     def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         from webdataset.writer import default_handlers, encode_based_on_extension
@@ -61,9 +62,7 @@ class Encoder:
         return encoded
 
     def _encode(self, picture: Any) -> bytes:
-        from aecodec.api import shared
-
-        return shared(self.model, self.device, self.threads).encode(picture, self.quality)
+        return api.encode(picture, self.quality, self.model, self.device, self.threads, **self.options)
 
 
 def decoder(
@@ -81,14 +80,22 @@ def decoder(
 
 
 def encoder(
-    quality: float = 60, model: str | None = None, device: Device = "auto", threads: int | None = None
+    quality: float = 60,
+    model: str | None = None,
+    device: Device = "auto",
+    threads: int | None = None,
+    **options: Any,
 ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """What TarWriter takes as `encoder`: "aec" members are coded here, all others as TarWriter does.
 
     A picture may be anything that Codec.encode takes, but bytes are stored as they are: they are taken for an
-    .aec file. Errors are those of Codec.encode. UsageError for an unknown device."""
+    .aec file. options: more of aecodec.encode, such as tune, effort or target_bpp. Errors are those of
+    Codec.encode. UsageError for an unknown device or option."""
     _check(device)
-    return Encoder(quality, model, device, threads)
+    known = signature(api.encode).parameters
+    if unknown := options.keys() - known.keys():
+        raise UsageError(f"option {min(unknown)!r} is unknown; aecodec.encode has: {', '.join(known)}")
+    return Encoder(quality, model, device, threads, options)
 
 
 def _check(device: str) -> None:
