@@ -29,7 +29,8 @@ def shared(
 ) -> Codec:
     """The Codec that the functions below use. A process that was forked gets its own: the threads of its
     parent's networks do not exist in it."""
-    name, places = model and os.fspath(model), os.environ.get(models.PATH_VARIABLE)
+    name = os.fspath(model) if isinstance(model, os.PathLike) else model
+    places = os.environ.get(models.PATH_VARIABLE)
     key = (name, device, threads, limits, precision, places, os.getpid())
     with _shared_lock:
         if key not in _shared:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ from aecodec.errors import FormatError, LimitError, ModelError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
 from aecodec.networks import DECODING, ENCODING, Networks
+from aecodec.notes import tell
 from aecodec.options import NO_TARGET, Options, stored_quality
 from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture, Pixels
@@ -148,7 +148,7 @@ class Codec:
         found = self.encode_to(picture, options)
         for note in (*picture.notes, found.note):
             if note:
-                warnings.warn(note, UserWarning, stacklevel=2)
+                tell(note)
         return found.data
 
     def encode_to(self, picture: Picture, options: Options) -> Found:
@@ -256,7 +256,7 @@ class Codec:
 
     def decode_picture(self, data: Source, divisor: int = 1) -> Picture:
         """The picture, or its means over divisor x divisor pixels, with alpha and metadata apart."""
-        parsed = container.read_file(read_bytes(data), self.limits)  # checks every CRC
+        parsed = self._parsed(data)  # checks every CRC
         if divisor == thumbnails.DIVISOR and (small := thumbnails.unpack(parsed, self.limits)):
             return small
         if divisor > 1:
@@ -268,12 +268,12 @@ class Codec:
 
         Each item is the number of its first row and pixels [rows, W, C]. What decode() would raise for
         damaged symbols may come after the last of them: until then nothing that was read may be used."""
-        parsed = container.read_file(read_bytes(data), self.limits)
+        parsed = self._parsed(data)
         return datapath.stream(self._model_of(parsed.header), parsed, self.limits)
 
     def decode_region(self, data: Source, region: Region) -> Picture:
         """A part of the picture, with all its metadata; only the groups that it needs are looked at."""
-        view = map_bytes(data)
+        view = map_bytes(data, container.MAGIC)
         header = container.read_header(view, self.limits)
         region.check(header)
         model = self._model_of(header)
@@ -281,14 +281,17 @@ class Codec:
         parsed = container.read_file(view, self.limits, only=needed.groups)
         return datapath.decode_region(model, parsed, self.limits, region)
 
+    def _parsed(self, data: Source, salvage: bool = False) -> Parsed:
+        return container.read_file(read_bytes(data, container.MAGIC), self.limits, salvage=salvage)
+
     def parse(self, data: Source) -> tuple[Model, Parsed]:
         """A file taken apart, every checksum of the container verified -> the model it needs, its parts."""
-        parsed = container.read_file(read_bytes(data), self.limits)
+        parsed = self._parsed(data)
         return self._model_of(parsed.header), parsed
 
     def verify(self, data: Source) -> None:
         """Raises what decode() would, without computing pixels. Alpha and metadata are unpacked, too."""
-        parsed = container.read_file(read_bytes(data), self.limits)
+        parsed = self._parsed(data)
         datapath.verify(self._model_of(parsed.header), parsed, self.limits)
 
     def salvage(self, data: Source) -> tuple[Picture, list[int]]:
@@ -296,5 +299,5 @@ class Codec:
 
         Lost groups are filled from their surroundings. Header, metadata and group index must be whole.
         Raises what decode() does; CorruptError also when every group is lost."""
-        parsed = container.read_file(read_bytes(data), self.limits, salvage=True)
+        parsed = self._parsed(data, salvage=True)
         return datapath.decode(self._model_of(parsed.header), parsed, self.limits, salvage=True)

@@ -25,7 +25,7 @@ def info(source: Source, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
     symbols_crc32c, header_crc32c (8 hex digits), bytes, bpp.
     Raises FormatError, CorruptError, LimitError; InputError when the source cannot be read.
     """
-    data = read_bytes(source)
+    data = read_bytes(source, container.MAGIC)
     parsed = container.read_file(data, limits)
     header = parsed.header
     return {

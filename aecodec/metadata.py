@@ -7,6 +7,7 @@ dictionary has what XMP packets begin with."""
 from __future__ import annotations
 
 import struct
+import sys
 import zlib
 from functools import cache
 
@@ -51,7 +52,7 @@ def unpack(tag: str, payload: bytes | memoryview, limits: Limits = DEFAULT_LIMIT
     if len(payload) > 5 and payload[1] & PRESET and bytes(payload[2:6]) != DICTIONARY_ID.to_bytes(4, "big"):
         raise CorruptError(f"section {tag}: a zlib stream with another dictionary than that of the format")
     try:
-        data = stream.decompress(payload, limits.max_metadata + 1)
+        data = stream.decompress(payload, min(limits.max_metadata, sys.maxsize - 1) + 1)
     except zlib.error as error:
         raise CorruptError(f"section {tag}: not a valid zlib stream ({error})") from None
     if len(data) > limits.max_metadata:

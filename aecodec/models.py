@@ -246,7 +246,9 @@ def default_name() -> str:
 
 
 def find(model: str | os.PathLike[str] | None = None) -> Bundle:
-    """A bundle by name or folder; None is the default. ModelError names the installed ones."""
+    """A bundle by name or folder; None is the default. ModelError names the installed ones; UsageError."""
+    if model is not None and not isinstance(model, str | os.PathLike):
+        raise UsageError(f"model {model!r}: give a name or a folder, not {type(model).__name__}")
     if isinstance(model, os.PathLike):
         return load(model)
     if model and (os.sep in model or Path(model, "manifest.json").is_file()):

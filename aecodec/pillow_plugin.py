@@ -7,7 +7,6 @@ AecodecError as their cause.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 from io import BytesIO
 from typing import IO, Any
@@ -18,6 +17,7 @@ from aecodec import container, metadata, pixels, sections
 from aecodec.errors import AecodecError, FormatError, UsageError
 from aecodec.exif import load, orientation_in
 from aecodec.modes import MAX_DPI, MIN_DPI, bytes_of, resolution
+from aecodec.notes import tell
 from aecodec.preview import DIVISORS, size_at
 
 FORMAT = "AEC"
@@ -124,7 +124,7 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         found = codec.encode_to(picture, coding)
         for note in (*picture.notes, found.note):
             if note:
-                warnings.warn(note, UserWarning, stacklevel=3)
+                tell(note)
         stream.write(found.data)
     except AecodecError as error:
         raise OSError(str(error)) from error

@@ -5,9 +5,11 @@ The first step of encoding a stored picture and of decoding. No numpy, no Pillow
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
-from io import BytesIO
+import stat
+from io import BufferedIOBase, BytesIO
 from typing import BinaryIO, Protocol, TypeAlias
 
 from aecodec import remote
@@ -21,10 +23,11 @@ class Readable(Protocol):
 Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | Readable"
 
 
-def read_bytes(source: Source) -> bytes:
+def read_bytes(source: Source, magic: bytes = b"") -> bytes:
     """The whole contents. A str is a path or a URL (see aecodec.remote), an os.PathLike always a path.
 
-    InputError when it cannot be read; UsageError for a URL without fsspec."""
+    magic: what they have to begin with. Of others only as many bytes are read (a device has no end), and who
+    parses them says what is wrong. InputError when it cannot be read; UsageError for a URL without fsspec."""
     if isinstance(source, bytes):
         return source
     if isinstance(source, bytearray | memoryview):
@@ -32,9 +35,9 @@ def read_bytes(source: Source) -> bytes:
     if isinstance(source, str) and remote.is_url(source):
         return remote.read(source)
     if isinstance(source, str | os.PathLike):
-        return _read_file(os.fspath(source))
+        return _read_file(os.fspath(source), magic)
     if hasattr(source, "read"):
-        data = source.read()
+        data = _read(source, magic) if isinstance(source, BufferedIOBase) else source.read()
         if not isinstance(data, bytes | bytearray | memoryview):
             raise InputError("the file object gives text; open it in binary mode ('rb')")
         return bytes(data)
@@ -57,26 +60,39 @@ def open_bytes(source: Source | Readable) -> BinaryIO:
     return BytesIO(read_bytes(source))
 
 
-def map_bytes(source: Source) -> bytes | memoryview:
-    """The contents without reading all of them: a file's pages come when they are looked at."""
+def map_bytes(source: Source, magic: bytes = b"") -> bytes | memoryview:
+    """read_bytes() without reading all of them: a file's pages come when they are looked at."""
     if not isinstance(source, str | os.PathLike) or (isinstance(source, str) and remote.is_url(source)):
-        return read_bytes(source)
+        return read_bytes(source, magic)
     path = os.fspath(source)
-    try:
-        with open(path, "rb") as stream:
-            if os.fstat(stream.fileno()).st_size == 0:
-                return b""
-            return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError):
-        return _read_file(path)  # a pipe cannot be mapped; what cannot be read at all is reported there
-
-
-def _read_file(path: str) -> bytes:
     with _open_file(path) as stream:
-        try:
-            return stream.read()
-        except OSError as error:
-            raise InputError(f"cannot read {path!r}: {error.strerror or error}") from None
+        facts = os.fstat(stream.fileno())
+        if stat.S_ISREG(facts.st_mode) and facts.st_size:
+            with contextlib.suppress(OSError, ValueError):  # a file system that maps nothing
+                return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        return _read_path(stream, path, magic)  # a pipe would be lost if it were opened again
+
+
+def _read_file(path: str, magic: bytes) -> bytes:
+    with _open_file(path) as stream:
+        return _read_path(stream, path, magic)
+
+
+def _read_path(stream: BinaryIO, path: str, magic: bytes) -> bytes:
+    try:
+        return _read(stream, magic)
+    except OSError as error:
+        raise InputError(f"cannot read {path!r}: {error.strerror or error}") from None
+
+
+def _read(stream: BinaryIO | BufferedIOBase, magic: bytes) -> bytes:
+    begin = stream.read(len(magic)) if magic else b""
+    if begin != magic:
+        return begin
+    if magic and stream.seekable():
+        stream.seek(-len(magic), os.SEEK_CUR)
+        return stream.read()
+    return begin + stream.read()
 
 
 def _open_file(path: str) -> BinaryIO:

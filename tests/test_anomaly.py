@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -77,6 +78,11 @@ def test_what_is_refused(plain):
         anomaly.fit([weave(0)] * 4, plain)
     with pytest.raises(FormatError, match="no anomaly model"):
         anomaly.load(b"PK nothing")
+    for name, value in (("spread", 0.0), ("centre", float("nan")), ("scale", np.zeros(16, np.float32))):
+        whole = anomaly.Detector("memory", bytes(8), 70.0, np.zeros((3, 16)), np.ones(16), 0.0, 1.0, 1.0)
+        anomaly.load(whole.pack())
+        with pytest.raises(FormatError, match="damaged"):
+            anomaly.load(replace(whole, **{name: value}).pack())
 
 
 def test_command(cli, tmp_path):

@@ -89,14 +89,14 @@ def test_umask_is_read_safely():
 
 
 def test_unexpected_errors_stop_one_input_only(cli, tree, tmp_path, monkeypatch):
-    real = Codec.encode_picture
+    real = Codec.encode_to
 
     def broken(self, picture, *rest):
         if picture.pixels.shape[0] == 33:
             raise RuntimeError("first\nsecond")
         return real(self, picture, *rest)
 
-    monkeypatch.setattr(Codec, "encode_picture", broken)
+    monkeypatch.setattr(Codec, "encode_to", broken)
     Image.new("RGB", (20, 33)).save(tree / "odd.png")
     result = cli("encode", "-r", tree, "--out-dir", tmp_path / "out", *FAST)
     assert result.code == 1 and "unexpected RuntimeError: first second" in result.err
@@ -154,7 +154,8 @@ def waiting(tmp_path):
     processes = []
 
     def start(jobs):
-        command = [*COMMAND, "encode", "-r", tmp_path / "in", "--out-dir", tmp_path / "out", *FAST, "--json"]
+        names = [tmp_path / "in" / f"{name}.png" for name in "abc"]
+        command = [*COMMAND, "encode", *names, "--out-dir", tmp_path / "out", *FAST, "--json"]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen([*command, "--jobs", jobs], text=True, **pipes)
         processes.append(process)

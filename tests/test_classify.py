@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,10 @@ def test_what_is_refused(made, codec, tmp_path):
     np.savez(tmp_path / "bad.npz", facts=np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(FormatError, match="no classifier"):
         classify.load(tmp_path / "bad.npz")
+    for name, value in (("weight", np.nan), ("bias", np.inf), ("mean", np.nan), ("spread", 0)):
+        spoilt = replace(made, **{name: np.full_like(getattr(made, name), value)})
+        with pytest.raises(FormatError, match="damaged"):
+            classify.load(spoilt.pack())
 
 
 def test_command(cli, tmp_path, monkeypatch):

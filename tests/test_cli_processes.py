@@ -6,18 +6,22 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
+import numpy as np
+import pytest
 from batches import COMMAND
 from conftest import DATA
+from PIL import Image
 
 CITY = DATA / "city.jpg"
 
 
-def test_sigint_and_sigterm(tmp_path):
+def test_signals_that_end_it(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         command = [*COMMAND, "encode", fifo, tmp_path / "o.aec"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         with open(fifo, "wb"):  # opens once the command reads: it is past its start
@@ -26,6 +30,73 @@ def test_sigint_and_sigterm(tmp_path):
             _, err = process.communicate(timeout=20)
         assert (process.returncode, err) == (130, "aecodec: interrupted\n")
         assert [p.name for p in tmp_path.iterdir()] == ["fifo"]
+
+
+def test_nothing_is_left_when_the_terminal_goes(tmp_path):
+    """SIGHUP in the middle of writing: the temporary file goes, too. Under nohup the command goes on."""
+    code = (
+        "import sys, os, signal\n"
+        "from aecodec.cli import files, main\n"
+        "def hang_up(stream):\n"
+        "    stream.write(b'part'); os.kill(os.getpid(), signal.SIGHUP); stream.write(b' two')\n"
+        "main.run = lambda argv: files.write_output(argv[0], hang_up, force=True) or 0\n"
+        "sys.exit(main.main())\n"
+    )
+    for prefix, expected, left in (([], 130, []), (["nohup"], 0, ["out"])):
+        command = [*prefix, sys.executable, "-c", code, tmp_path / "out"]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        assert (done.returncode, [p.name for p in tmp_path.iterdir()]) == (expected, left), done
+    assert (tmp_path / "out").read_bytes() == b"part two"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_messages_that_nobody_takes(aec, tmp_path):
+    """The exit code stays what it is where stderr is full."""
+    Image.new("CMYK", (40, 30)).save(tmp_path / "note.jpg")
+    for arguments, code in (
+        (["info", tmp_path / "none"], 3),
+        (["verify", aec], 0),
+        (["encode", tmp_path / "note.jpg", tmp_path / "a.aec", "-q", "5"], 0),
+        (["encode", tmp_path / "none", aec, "--out-dir", tmp_path / "o"], 3),
+    ):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=full, timeout=60)
+        assert done.returncode == code, arguments
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no /dev/zero")
+def test_what_has_no_end_is_not_read(aec, tmp_path):
+    """The first bytes tell that it is no .aec file, and no index."""
+    for arguments, code in (
+        (["info", "/dev/zero"], 4),
+        (["info", "-"], 4),
+        (["verify", "/dev/zero"], 4),
+        (["decode", "/dev/zero", tmp_path / "a.png"], 4),
+        (["decode", "/dev/zero", tmp_path / "a.png", "--region", "0,0,9,9"], 4),
+        (["search", "/dev/zero", aec], 4),
+        (["index", aec, "-o", "/dev/full"], 9),
+    ):
+        limited = ["sh", "-c", 'ulimit -v 8000000; exec "$@"', "sh", *COMMAND, *arguments]
+        with open("/dev/zero", "rb") as zero:
+            done = subprocess.run(limited, stdin=zero, capture_output=True, timeout=120)
+        assert done.returncode == code, (arguments, done)
+
+
+def test_regions_of_pipes(aec, city_file, codec, tmp_path):
+    """A pipe has no size, and opened again it is empty."""
+    expected = codec.decode(city_file, (0, 0, 64, 64))
+    pipes = [tmp_path / "pipe.aec", tmp_path / "other.aec"]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    feeder = threading.Thread(target=lambda: [pipe.write_bytes(city_file) for pipe in pipes])
+    feeder.start()
+    np.testing.assert_array_equal(codec.decode(pipes[0], (0, 0, 64, 64)), expected)
+    command = [*COMMAND, "decode", pipes[1], tmp_path / "a.png", "--region", "0,0,64,64", "--device=cpu"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    feeder.join()
+    assert (done.returncode, done.stderr) == (0, "")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (64, 64)
 
 
 def test_closed_pipe(aec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import z_groups
 from conftest import psnr
+from PIL import Image
 
 import aecodec
 from aecodec import _core, container, datapath, entropy, loaded, precision
@@ -98,6 +100,11 @@ def test_options_of_other_types(codec, city_file):
             Codec(threads=threads)
     with pytest.raises(UsageError, match="limits"):
         Codec(limits=5)
+    for model in (5, b"nano", 0):
+        with pytest.raises(UsageError, match="a name or a folder"):
+            Codec(model=model)
+        with pytest.raises(UsageError, match="a name or a folder"):
+            aecodec.encode(np.zeros((8, 8), np.uint8), model=model, device="cpu")
 
 
 def test_a_missed_target_is_a_warning(codec, budgie):
@@ -264,3 +271,12 @@ def test_device_errors(codec, city):
     if session.CUDA not in session.providers():
         with pytest.raises(DeviceError, match=r"aecodec\[cuda\]"):
             Codec(device="cuda").encode(city)
+
+
+def test_warnings_point_at_the_caller(codec):
+    image, out = Image.new("CMYK", (8, 8)), io.BytesIO()
+    aecodec.register()
+    for call in (aecodec.encode, codec.encode, lambda image: image.save(out, "AEC")):
+        with pytest.warns(UserWarning, match="CMYK") as found:
+            call(image)
+        assert [Path(warning.filename) for warning in found] == [Path(__file__)]

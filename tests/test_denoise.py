@@ -11,6 +11,7 @@ from PIL import Image
 
 import aecodec
 from aecodec import models
+from aecodec.errors import UsageError
 from aecodec.latents import denoise
 from aecodec.pixels import Picture
 from tests.conftest import psnr
@@ -37,6 +38,18 @@ def test_more_noise_asks_for_less_quality(bundle):
     assert 30 < denoise.quality_for(bundle, 25) < 45
     learned = replace(bundle, name="nano-denoise")
     assert denoise.quality_for(bundle, 25) + 5 < denoise.quality_for(learned, 25) < 60
+
+
+def test_sigmas_at_the_ends(bundle, cli, tmp_path):
+    assert denoise.quality_for(bundle, 1e-320) == 100 and denoise.quality_for(bundle, 255) == 0
+    for sigma in (256, 1e308, -1, float("nan")):
+        with pytest.raises(UsageError, match="0..255"):
+            denoise.quality_for(bundle, sigma)
+        refused = cli("denoise", "none.png", "-o", tmp_path / "a.png", f"--sigma={sigma}")
+        assert refused.code == UsageError.exit_code and "outside 0..255" in refused.err
+    strongest = np.zeros((8, 8, 1), np.uint8)
+    strongest[::2, ::2] = strongest[1::2, 1::2] = 255
+    assert denoise.estimate_sigma(strongest) == 255
 
 
 def test_noise_goes(codec, city):

@@ -29,6 +29,7 @@ LADDER: dict[str, set[str]] = {
     "__main__": {"cli"},
     "errors": set(),
     "limits": set(),
+    "notes": set(),
     "remote": BASE,
     "source": BASE | {"remote"},
     "group_data": BASE | {"_core"},
@@ -81,6 +82,7 @@ LADDER: dict[str, set[str]] = {
     "codec": CODEC
     | {
         "datapath",
+        "notes",
         "options",
         "orientation",
         "preview",
@@ -100,6 +102,7 @@ LADDER: dict[str, set[str]] = {
         "metadata",
         "models",
         "modes",
+        "notes",
         "options",
         "pixels",
         "preview",

@@ -82,5 +82,21 @@ def test_command(cli, damaged, tmp_path):
     np.testing.assert_array_equal(found[~mask], part[~mask])
     assert psnr(found[mask], part[mask]) > 15
     assert cli("inpaint", names[0], *options).code == 9
+    before = names[1].read_bytes()
+    refused = cli("inpaint", names[0], "--mask", names[1], "-o", names[1], "--force")
+    assert refused.code == UsageError.exit_code and names[1].read_bytes() == before
     Image.fromarray(mask[:50]).save(names[1])
     assert cli("inpaint", names[0], *options, "--force").code == UsageError.exit_code
+
+
+def test_a_mask_without_white_is_told(cli, damaged, tmp_path):
+    part, mask = damaged
+    Image.fromarray(part).save(tmp_path / "in.png")
+    Image.fromarray(np.zeros_like(mask)).save(tmp_path / "mask.png")
+    out = tmp_path / "out.png"
+    result = cli(
+        "inpaint", tmp_path / "in.png", "--mask", tmp_path / "mask.png", "-o", out, "--device", "cpu"
+    )
+    assert result.code == 0 and "is white nowhere: nothing was filled" in result.err
+    with Image.open(out) as image:
+        np.testing.assert_array_equal(np.asarray(image), part)

@@ -96,6 +96,13 @@ def test_limits(cli, turned, tmp_path, option, value, command):
     assert result.code == 6, result
 
 
+def test_no_limit_is_too_large(cli, turned, tmp_path):
+    assert cli("encode", turned, tmp_path / "a.aec", "-q", "5").code == 0
+    for name in Limits._fields:
+        option = f"--{name.replace('_', '-')}"
+        assert cli("decode", tmp_path / "a.aec", tmp_path / "a.png", "--force", option, "1e30").code == 0
+
+
 def test_max_groups(cli, tmp_path):
     Image.fromarray(smooth(1, 40, 1100)).save(tmp_path / "wide.png")
     assert cli("encode", tmp_path / "wide.png", tmp_path / "a.aec", "-q", "5").code == 0

@@ -103,6 +103,68 @@ def test_update_reads_only_what_changed(cli, album, tmp_path, pictures, monkeypa
     assert len(read) == COUNT
 
 
+def test_other_folders_stay(cli, album, tmp_path, pictures):
+    made, other = tmp_path / "album.npz", tmp_path / "other"
+    other.mkdir()
+    (other / "a.aec").write_bytes(pictures[1][0])
+    assert cli("index", album, "-o", made, "--device", "cpu").code == 0
+    assert cli("index", other, "-o", made, "--device", "cpu").err == ""
+    assert len(index.load(made)) == COUNT + 1
+    (album / "00.aec").unlink()
+    (other / "a.aec").write_bytes(b"broken")
+    result = cli("index", other, "-o", made, "--device", "cpu")
+    assert result.code == FormatError.exit_code and "forgot 2 that are gone, or broken now" in result.err
+    assert len(index.load(made)) == COUNT - 1
+
+
+def test_nothing_is_written_of_nothing(cli, album, tmp_path):
+    made = tmp_path / "album.npz"
+    assert cli("index", tmp_path / "typo", "-o", made, "--device", "cpu").code == 3 and not made.exists()
+    assert cli("index", album, "-o", made, "--device", "cpu").code == 0
+    before = made.read_bytes()
+    assert cli("index", tmp_path / "typo", "-o", made, "--device", "cpu").code == 3
+    assert made.read_bytes() == before
+    assert cli("index", album, "-o", tmp_path / "none" / "a.npz", "--device", "cpu").code == 9
+    own = album / "00.aec"
+    assert cli("index", own, "-o", own, "--rebuild", "--device", "cpu").code == UsageError.exit_code
+
+
+def test_an_empty_index_is_told(cli, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert cli("index", tmp_path / "empty", "-o", tmp_path / "e.npz").code == 0
+    result = cli("search", tmp_path / "e.npz", tmp_path / "no picture")
+    assert result.code == UsageError.exit_code and "is empty" in result.err
+
+
+def test_vectors_of_another_length(cli, album, tmp_path, codec):
+    made, model_id = index.Index(), codec.bundle.model_id
+    made.add(index.Entry("album/00.aec", 1, 1), np.ones(12, np.float32), model_id)
+    with pytest.raises(FormatError, match="12 numbers, those of its model have 13"):
+        made.add(index.Entry("b", 1, 1), np.ones(13, np.float32), model_id)
+    with pytest.raises(FormatError, match="build it again"):
+        made.search(np.ones(13, np.float32))
+    (tmp_path / "i.npz").write_bytes(made.pack())
+    for command in (
+        ("search", tmp_path / "i.npz", album / "00.aec"),
+        ("index", album, "-o", tmp_path / "i.npz"),
+    ):
+        result = cli(*command, "--device", "cpu")
+        assert result.code == FormatError.exit_code and "build it again" in result.err
+    spoilt = index.Index()
+    spoilt.add(index.Entry("a", 1, 1), np.full(vectors.length(codec.bundle), np.nan, np.float32), model_id)
+    with pytest.raises(FormatError, match="damaged"):
+        index.load(spoilt.pack())
+
+
+def test_names_are_one_line(cli, tmp_path, pictures):
+    (tmp_path / "a\nb\x1b[31m.aec").write_bytes(pictures[1][0])
+    shown = tmp_path / "a\\nb\\x1b[31m.aec"
+    assert cli("verify", "-r", tmp_path).out.decode() == f"{shown}: ok\n"
+    assert cli("index", tmp_path, "-o", tmp_path / "i.npz", "--device", "cpu").code == 0
+    found = cli("search", tmp_path / "i.npz", "-", "--device", "cpu", stdin=pictures[1][0])
+    assert found.out.decode() == f"1.0000  {shown}\n"
+
+
 def test_broken_files_are_left_out(cli, album, tmp_path, pictures):
     made = tmp_path / "album.npz"
     damaged = bytearray(pictures[1][2])

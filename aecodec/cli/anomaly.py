@@ -118,7 +118,7 @@ def _show(outcome: Outcome) -> tuple[str, IO[str]] | None:
 
         return show_problems(outcome)
     word = "anomalous" if outcome.found["anomalous"] else "normal"
-    return f"{outcome.found['score']:8.3f}  {word:9}  {outcome.input}", sys.stdout
+    return f"{outcome.found['score']:8.3f}  {word:9}  {common.shown(outcome.input)}", sys.stdout
 
 
 def _draw(colours: object, target: str, force: bool) -> None:

@@ -105,9 +105,7 @@ class _Batch:
         self._own, self._lock, self._shared = threading.local(), threading.Lock(), self._new_codec()
         self._counts: Counter[str] = Counter()
         self._codes: dict[int, int] = {}
-        self._write: Callable[[str, IO[str]], None] = lambda text, stream: print(
-            text, file=stream, flush=True
-        )
+        self._write: Callable[[str, IO[str]], None] = _write
 
     def work_through(self) -> None:
         if self._args.command == "encode":
@@ -200,7 +198,14 @@ class _Batch:
             parts.append(f"{left} not begun (the same command goes on)")
         if self._plan.left_out:
             parts.append(f"{self._plan.left_out} other files left alone")
-        print(f"aecodec: {', '.join(parts)}", file=sys.stderr)
+        common.tell(f"aecodec: {', '.join(parts)}")
+
+
+def _write(text: str, stream: IO[str]) -> None:
+    if stream is sys.stderr:
+        common.tell(text)
+    else:
+        print(text, file=stream, flush=True)
 
 
 def threads_of(args: Namespace) -> int | None:
@@ -236,7 +241,7 @@ def _impatience() -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    print("aecodec: finishing the pictures in progress; Ctrl-C again to stop at once", file=sys.stderr)
+    common.tell("aecodec: finishing the pictures in progress; Ctrl-C again to stop at once")
     try:
         yield
     finally:

@@ -118,4 +118,5 @@ def _show(outcome: Outcome) -> tuple[str, IO[str]] | None:
 
         return show_problems(outcome)
     best = list(outcome.found["probabilities"].items())[:SHOWN]
-    return f"{outcome.input}: " + ", ".join(f"{name} {share:.2f}" for name, share in best), sys.stdout
+    told = ", ".join(f"{common.shown(name)} {share:.2f}" for name, share in best)
+    return f"{common.shown(outcome.input)}: {told}", sys.stdout

@@ -244,6 +244,18 @@ def return_memory() -> None:
             libc.malloc_trim(0)
 
 
+def shown(name: str) -> str:
+    """A name for a line of text: a newline in it, or what steers a terminal, is written as an escape."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+
+
+def tell(text: str) -> None:
+    """A line on stderr. Where that takes nothing, the exit code is all that is left to say."""
+    if sys.stderr:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
 def note(text: str) -> None:
     """Something the user should know; the result is fine."""
-    print(f"aecodec: note: {text}", file=sys.stderr)
+    tell(f"aecodec: note: {text}")

@@ -105,10 +105,12 @@ def _run_batch(args: argparse.Namespace) -> int:
 
 def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, form: str) -> Outcome:
     from aecodec.cli import outcome
+    from aecodec.container import MAGIC
     from aecodec.source import map_bytes
 
     apart = args.region and source != files.PIPE  # only the pages that the region needs are read
-    decoded = decode(codec, args, map_bytes(source) if apart else files.read_input(source), source, form)
+    data = map_bytes(source, MAGIC) if apart else files.read_input(source, MAGIC)
+    decoded = decode(codec, args, data, source, form)
     with files.about(source):
         files.write_output(target, decoded.contents, args.force)
     return outcome.Outcome(

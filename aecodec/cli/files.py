@@ -26,11 +26,11 @@ Contents: TypeAlias = bytes | Callable[[BinaryIO], None]
 _umask_lock = threading.Lock()
 
 
-def read_input(name: str) -> bytes:
-    """The contents of a file, or of stdin for '-'."""
+def read_input(name: str, magic: bytes = b"") -> bytes:
+    """The contents of a file, or of stdin for '-'. magic: see source.read_bytes."""
     if name == PIPE and sys.stdin is None:
         raise InputError("stdin is closed; name a file, or send the input there")
-    return read_bytes(sys.stdin.buffer if name == PIPE else name)
+    return read_bytes(sys.stdin.buffer if name == PIPE else name, magic)
 
 
 def input_of(name: str) -> bytes | Path:
@@ -198,6 +198,18 @@ def walk(name: str) -> Iterator[tuple[str, str, InputError | None]]:
     for error in problems:
         path = str(error.filename)
         yield path, "", InputError(f"cannot list {path!r}: {error.strerror or error}")
+
+
+def irregular(name: str) -> InputError | None:
+    """Why a file that is found in a folder is not opened: a pipe would wait for who writes to it, a device
+    may have no end. None for files, for what cannot be looked at (reading says why), and at URLs."""
+    path = remote.local_path(name)
+    try:
+        if remote.is_url(path) or _is_regular(path):
+            return None
+    except OSError:
+        return None
+    return InputError(f"{name!r} is a pipe or a device; name it to read it, or give the folder without it")
 
 
 def _is_regular(path: str) -> bool:

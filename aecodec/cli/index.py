@@ -1,7 +1,8 @@
 """Index .aec files by what they show, for `aecodec search`.
 
 Only latents are decoded, no pictures. Where FILE exists, files that it has already and that did not change
-are not read again, and those that are gone are forgotten. A file that is broken is left out with a message.
+are not read again, those of other folders stay, and those that are gone are forgotten. A file that is broken
+is left out with a message.
 """
 
 from __future__ import annotations
@@ -41,17 +42,21 @@ def run(args: argparse.Namespace) -> int:
     common.one_thread_for_matrices()
     if files.PIPE in (*args.names, args.output):
         raise UsageError("an index is of files that have names; '-' has none")
+    for name in args.names:
+        files.check_output(name, args.output, force=True)
     from aecodec.cli import batch, outcome, plan
     from aecodec.latents import index
 
     folder = os.path.dirname(os.path.abspath(args.output))
-    fresh = args.rebuild or not os.path.exists(args.output)
-    made = index.Index() if fresh else index.load(args.output)
+    known = os.path.isfile(args.output) and not args.rebuild  # a device would be read without end
+    made = index.load(args.output) if known else index.Index()
     jobs = plan.make(args.names, True, lambda: {".aec"})
+    there: set[str] = set()
     seen: set[str] = set()
 
     def work(codec: Codec, job: Job) -> Outcome:
         entry = index.entry_of(job.source, folder)
+        there.add(entry.path)
         if entry in made:
             seen.add(entry.path)
             return outcome.Outcome(job.source, None, outcome.SKIPPED)
@@ -64,9 +69,27 @@ def run(args: argparse.Namespace) -> int:
     try:
         code = batch.run(args, jobs, work, skipped="in the index already")
     except KeyboardInterrupt:  # the next run goes on from here
-        files.write_output(args.output, made.pack(), force=True)
+        if len(made):
+            files.write_output(args.output, made.pack(), force=True)
         raise
-    if gone := made.keep(seen):
+    if code and not there:
+        return code  # a name that was mistyped
+    broken = there - seen
+    kept = [
+        path for path in made.paths if path not in broken and (path in seen or not _is_gone(path, folder))
+    ]
+    if gone := made.keep(kept):
         common.note(f"forgot {gone} that are gone, or broken now")
     files.write_output(args.output, made.pack(), force=True)
     return code
+
+
+def _is_gone(path: str, folder: str) -> bool:
+    """Not merely where it cannot be looked at."""
+    try:
+        os.stat(os.path.join(folder, path))
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        pass
+    return False

@@ -21,9 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from aecodec.container import MAGIC
     from aecodec.describe import info
 
-    data = files.read_input(args.input)
+    data = files.read_input(args.input, MAGIC)
     with files.about(args.input):
         facts = info(data, common.limits(args)) | {"file": args.input}
     if args.json:

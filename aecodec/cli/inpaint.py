@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     source, target = args.input, args.output
     if source == args.mask == files.PIPE:
         raise UsageError("only one of picture and mask can come from stdin")
-    files.check_output(source, target, args.force)
+    for name in (source, args.mask):
+        files.check_output(name, target, args.force)
     form = decode.format_of(target, None)
     from aecodec.codec import Codec
     from aecodec.latents import inpaint
@@ -54,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     files.write_output(target, packed, args.force)
     notes = picture.notes + notes
+    if not mask.any():
+        notes += (f"the mask {args.mask!r} is white nowhere: nothing was filled",)
     if args.json:
         facts = {"input": source, "output": target, "filled": int(mask.sum()), "notes": list(notes)}
         facts |= {"seconds": round(seconds, 4)}

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from itertools import islice
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from aecodec.cli import common
 from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
@@ -138,16 +138,23 @@ def run(argv: Sequence[str]) -> int:
 
 def _report(message: str) -> None:
     line = " ".join(message.split())  # messages of libraries may have several lines
-    print(f"aecodec: {line}", file=sys.stderr)
+    common.tell(f"aecodec: {line}")
 
 
-def _settle_stdout() -> None:
+def _settle(stream: TextIO | None) -> None:
     """What it could not take is thrown away: Python would try once more at exit, and fail loudly."""
-    try:
-        if sys.stdout:
-            sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if stream:
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _clean_up_when_ended() -> None:
+    """Ended by a signal, the temporary file is removed as after Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupted)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, _interrupted)
 
 
 def _interrupted(signum: int, frame: object) -> NoReturn:
@@ -162,33 +169,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not debug:  # what Pillow says about damage that it can read past
         warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        # Ended by a signal, the temporary file is removed as after Ctrl-C.
-        signal.signal(signal.SIGTERM, _interrupted)
+        _clean_up_when_ended()
         return run(sys.argv[1:] if argv is None else list(argv))
     except AecodecError as error:
         if debug:
             raise
         _report(str(error))
-        _settle_stdout()
+        _settle(sys.stdout)
         return error.exit_code
     except KeyboardInterrupt:
         _report("interrupted")
         return 130
     except BrokenPipeError:
-        _settle_stdout()
+        _settle(sys.stdout)
         return 141
     except MemoryError:
         _report("not enough memory for a picture of this size")
         return LimitError.exit_code
     except Exception as error:
         if isinstance(error, OSError) and error.errno in DISK_FULL:  # writing files has its own error
-            _settle_stdout()
+            _settle(sys.stdout)
             _report(f"cannot write to stdout: {error.strerror or error}")
             return OutputError.exit_code
         if debug:
             raise
         _report(f"unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)")
         return 1
+    finally:
+        _settle(sys.stderr)
 
 
 if __name__ == "__main__":

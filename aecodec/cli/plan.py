@@ -61,6 +61,7 @@ def make(
                 if problem is None and os.path.splitext(relative)[1].lower() not in wanted:
                     left_out += 1
                 else:
+                    problem = problem or files.irregular(path)
                     jobs.append(Job(path, None if problem else target_of(folder, relative, suffix), problem))
     check(jobs)
     return Plan(jobs, left_out)

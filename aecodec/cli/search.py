@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
 
     made = index.load(args.index)
     if made.model_id is None:
-        return 0
+        raise UsageError(f"the index {args.index!r} is empty; give `aecodec index` folders with .aec files")
     codec = Codec(models.find_id(made.model_id).path, args.device, args.threads, common.limits(args))
     data = files.read_input(args.picture)
     with files.about(args.picture):
@@ -48,5 +48,5 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps({"path": path, "score": round(hit.score, 6)}))
         else:
-            print(f"{hit.score:.4f}  {path}")
+            print(f"{hit.score:.4f}  {common.shown(path)}")
     return 0

@@ -37,7 +37,7 @@ def _verify(codec: Codec, job: Job) -> Outcome:
     from aecodec import container
     from aecodec.cli.outcome import Outcome
 
-    data = files.read_input(job.source)
+    data = files.read_input(job.source, container.MAGIC)
     codec.verify(data)
     header = container.read_header(data, codec.limits)
     return Outcome(job.source, None, bytes=len(data), bpp=8 * len(data) / (header.width * header.height))
@@ -46,4 +46,5 @@ def _verify(codec: Codec, job: Job) -> Outcome:
 def _show(outcome: Outcome) -> tuple[str, IO[str]]:
     kinds = {e.exit_code: e.__name__.removesuffix("Error").lower() for e in AecodecError.__subclasses__()}
     kind = kinds.get(outcome.exit_code, "unexpected")
-    return f"{outcome.input}: " + (f"{kind}: {outcome.error}" if outcome.error else "ok"), sys.stdout
+    verdict = f"{kind}: {' '.join(outcome.error.split())}" if outcome.error else "ok"
+    return f"{common.shown(outcome.input)}: {verdict}", sys.stdout

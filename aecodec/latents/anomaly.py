@@ -29,7 +29,7 @@ from aecodec.codec import Codec
 from aecodec.container import MAGIC
 from aecodec.errors import FormatError, InputError, UsageError
 from aecodec.latents import rates
-from aecodec.latents.reading import Latents, read_file
+from aecodec.latents.reading import Latents, arrays_of, read_file
 from aecodec.pixels import ImageInput
 from aecodec.source import Source, read_bytes
 
@@ -111,8 +111,7 @@ class Detector:
 
 def load(source: Source) -> Detector:
     """A model file -> Detector. FormatError when it is none."""
-    data = read_bytes(source)
-    where = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else "the model"
+    data, where = arrays_of(source, "the model")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as parts:
             facts = json.loads(parts["facts"].tobytes())
@@ -123,6 +122,8 @@ def load(source: Source) -> Detector:
             raise ValueError(f"memory {memory.shape}, scale {scale.shape}")
         numbers = [float(facts[name]) for name in ("quality", "centre", "spread", "threshold")]
         quality, centre, spread, threshold = numbers
+        if not np.isfinite([*scale, *numbers]).all() or not spread > 0 or (scale <= 0).any():
+            raise ValueError(f"numbers {numbers}, scale {scale}")
         model_id = bytes.fromhex(facts["model_id"])
     except Exception as error:  # a damaged zip or array raises many types
         raise FormatError(f"{where} is no anomaly model of aecodec, or is damaged") from error

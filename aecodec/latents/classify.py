@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,9 +18,9 @@ from numpy.typing import NDArray
 from aecodec import models
 from aecodec.errors import FormatError, UsageError
 from aecodec.latents import vectors
-from aecodec.latents.reading import Latents
+from aecodec.latents.reading import Latents, arrays_of
 from aecodec.models import Bundle
-from aecodec.source import Source, read_bytes
+from aecodec.source import Source
 
 Float = NDArray[np.float32]
 FORMAT, VERSION = "aecodec-classifier", 1
@@ -79,8 +78,7 @@ class Classifier:
 
 def load(source: Source) -> Classifier:
     """A model file -> Classifier. FormatError when it is none, or of another version of the features."""
-    data = read_bytes(source)
-    where = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else "the model"
+    data, where = arrays_of(source, "the model")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as parts:
             facts = json.loads(parts["facts"].tobytes())
@@ -93,6 +91,8 @@ def load(source: Source) -> Classifier:
         shapes = (len(classes), len(mean)), (len(classes),), (len(mean),)
         if (weight.shape, bias.shape, spread.shape) != shapes:
             raise ValueError(f"weight {weight.shape}, {len(classes)} classes, {mean.shape} features")
+        if not all(np.isfinite(part).all() for part in (weight, bias, mean, spread)) or spread.min() <= 0:
+            raise ValueError("numbers that nothing can be computed with")
     except Exception as error:  # a damaged zip or array raises many types
         raise FormatError(f"{where} is no classifier of aecodec, or is damaged") from error
     if (facts["version"], facts["features"]) != (VERSION, vectors.VERSION):

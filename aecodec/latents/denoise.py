@@ -26,6 +26,8 @@ BITS_FOR_NOISE = 2.8
 """lambda * sigma^2 where the PSNR to the clean picture is highest: 2.7 to 3.0 at sigma 10, 25 and 50 on three
 photographs with `nano`, although the best qualities are 65, 37 and 18. In grey so is 3 lambda * sigma^2."""
 MAD_OF_NORMAL = 0.6745
+FINEST = 1e-6
+"""The square of a smaller sigma may be 0 in float."""
 LEARNED_BITS = 9.0
 """The same for a denoising model, whose own part of the work lets it be finer: best at sigma 25 on Kodak."""
 
@@ -41,7 +43,7 @@ def estimate_sigma(samples: pixels.Pixels) -> float:
     x = samples[: height // 2 * 2, : width // 2 * 2].astype(np.float32)
     details = (x[::2, ::2] - x[1::2, ::2] - x[::2, 1::2] + x[1::2, 1::2]) / 2
     size = np.median(np.abs(details), axis=(0, 1)) / MAD_OF_NORMAL
-    return float(size.mean()) * 255 / float(np.iinfo(samples.dtype).max)
+    return min(255.0, float(size.mean()) * 255 / float(np.iinfo(samples.dtype).max))
 
 
 def quality_for(bundle: Bundle, sigma: float, channels: int = 3) -> float:
@@ -49,13 +51,13 @@ def quality_for(bundle: Bundle, sigma: float, channels: int = 3) -> float:
 
     channels: 1 for a grey picture, which is coded as three equal channels: all its noise is in one direction
     of colour, where it is as strong as noise of sqrt(3) sigma in each channel for itself."""
-    if not sigma >= 0:
+    if not 0 <= sigma <= 255:
         raise UsageError(f"sigma {sigma} is no standard deviation; give one of 0..255")
     if sigma == 0:
         return 100.0
     low, high = bundle.lambdas
     bits = LEARNED_BITS if is_denoising(bundle) else BITS_FOR_NOISE
-    variance = sigma**2 * (3 if channels == 1 else 1)
+    variance = max(sigma, FINEST) ** 2 * (3 if channels == 1 else 1)
     level = 63 * math.log(bits / variance / low) / math.log(high / low) if high > low else 0.0
     return min(100.0, max(0.0, level / LEVELS_PER_QUALITY))
 

@@ -10,17 +10,19 @@ import io
 import json
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from aecodec import models
 from aecodec.codec import Codec
-from aecodec.errors import FormatError, InputError, UsageError
+from aecodec.errors import FormatError, InputError, ModelError, UsageError
 from aecodec.latents import vectors
-from aecodec.latents.reading import read_file, read_first
-from aecodec.source import Source, read_bytes
+from aecodec.latents.reading import arrays_of, read_file, read_first
+from aecodec.source import Source
 
 Float = NDArray[np.float32]
 FORMAT = "aecodec-index"
@@ -72,7 +74,8 @@ class Index:
         return np.stack([self._entries[path][1] for path in self.paths])
 
     def add(self, entry: Entry, vector: Float, model_id: bytes) -> None:
-        """A file's vector, in place of what is there under its path. UsageError for another model's."""
+        """A file's vector, in place of what is there under its path. UsageError for another model's,
+        FormatError where the other vectors have another length."""
         self.model_id = self.model_id or model_id
         if model_id != self.model_id:
             raise UsageError(
@@ -80,6 +83,7 @@ class Index:
                 f"{self.model_id.hex()}; their latents cannot be compared. "
                 "Encode it again, or make another index"
             )
+        self._check_length(len(vector))
         self._entries[entry.path] = entry, vector
         self._searcher = None
 
@@ -89,13 +93,16 @@ class Index:
         gone = [path for path in self._entries if path not in wanted]
         for path in gone:
             del self._entries[path]
+        if not self._entries:
+            self.model_id = None
         self._searcher = None
         return len(gone)
 
     def search(self, vector: Float, count: int = 10) -> list[Hit]:
-        """[D] -> the nearest files, best first. UsageError without faiss."""
+        """[D] -> the nearest files, best first. UsageError without faiss, FormatError for another D."""
         if not self._entries:
             return []
+        self._check_length(len(vector))
         if self._searcher is None:
             faiss = _faiss()
             self._searcher = faiss.IndexFlatIP(len(vector))
@@ -103,6 +110,13 @@ class Index:
         scores, rows = self._searcher.search(vector[None], min(count, len(self)))
         paths = self.paths
         return [Hit(paths[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True)]
+
+    def _check_length(self, length: int) -> None:
+        there = next((len(vector) for _, vector in self._entries.values()), length)
+        if there != length:
+            raise FormatError(
+                f"the index has vectors of {there} numbers, those of its model have {length}; build it again"
+            )
 
     def pack(self) -> bytes:
         """The bytes of an index file."""
@@ -124,8 +138,7 @@ class Index:
 
 def load(source: Source) -> Index:
     """An index file -> Index. FormatError when it is none, or of another version of the features."""
-    data = read_bytes(source)
-    where = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else "the index"
+    data, where = arrays_of(source, "the index")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as parts:
             facts = json.loads(parts["facts"].tobytes())
@@ -137,14 +150,27 @@ def load(source: Source) -> Index:
         paths = text.split("\0") if text else []
         if not len(paths) == len(files) == len(rows) or files.shape != (len(paths), 2) or rows.ndim != 2:
             raise ValueError(f"{len(paths)} paths, {len(files)} files, {len(rows)} vectors")
+        if not np.isfinite(rows).all() or (paths and not model_id):
+            raise ValueError("vectors that cannot be compared")
     except Exception as error:  # a damaged zip or array raises many types
         raise FormatError(f"{where} is no index of aecodec, or is damaged") from error
     if version != vectors.VERSION:
         raise FormatError(f"{where} has features of version {version}, not {vectors.VERSION}; build it again")
-    index = Index(model_id or None)
+    _check_width(where, rows, model_id)
+    index = Index()
     for path, (size, changed), row in zip(paths, files.tolist(), rows, strict=True):
         index.add(Entry(path, size, changed), row, model_id)
     return index
+
+
+def _check_width(where: str, rows: Float, model_id: bytes) -> None:
+    """FormatError where the model, if it is installed, makes longer or shorter vectors."""
+    with suppress(ModelError):
+        wanted = vectors.length(models.find_id(model_id)) if len(rows) else rows.shape[1]
+        if rows.shape[1] != wanted:
+            raise FormatError(
+                f"{where} has vectors of {rows.shape[1]} numbers, its model makes {wanted}; build it again"
+            )
 
 
 def entry_of(path: str, folder: str) -> Entry:

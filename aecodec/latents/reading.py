@@ -25,6 +25,8 @@ from aecodec.pixels import ImageInput
 from aecodec.source import Source, read_bytes
 
 Float = NDArray[np.float32]
+ZIP = b"PK\3\4"
+"""What .npz files begin with."""
 QUALITY = 60.0
 """At which pictures are encoded when their latents are asked for."""
 
@@ -127,6 +129,12 @@ def read_first(source: Source, codec: Codec) -> Latents:
     model, parsed = codec.parse(source)
     symbols, z_hat = decoding.decode_first(model, parsed.header, parsed.groups)
     return Latents(parsed.header, model, symbols, z_hat)
+
+
+def arrays_of(source: Source, what: str) -> tuple[bytes, str]:
+    """The contents of an .npz file (of anything else only the beginning), and how messages call it."""
+    where = repr(os.fspath(source)) if isinstance(source, str | os.PathLike) else what
+    return read_bytes(source, ZIP), where
 
 
 def _bytes_of(source: ImageInput) -> bytes | None:

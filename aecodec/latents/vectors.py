@@ -27,6 +27,7 @@ from aecodec import api
 from aecodec.errors import UsageError
 from aecodec.latents.reading import QUALITY, Latents, read
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.models import Bundle
 from aecodec.pixels import ImageInput
 from aecodec.session import Device
 
@@ -78,6 +79,11 @@ def pooled(latents: Latents) -> Float:
     texture = np.sqrt(np.abs(y)).mean(1)
     both = np.hstack([_unit(np.sqrt(_counts(y[:LEADING]))), _unit(texture)])
     return _unit(both.astype(np.float32))
+
+
+def length(bundle: Bundle) -> int:
+    """Of what pooled() gives with this model."""
+    return WORDS + bundle.n // 2
 
 
 def _counts(points: Float) -> Float:

@@ -44,9 +44,9 @@ def listing(place: str, without: str | None = None) -> Iterator[Item]:
         found: Iterable[Item] = (Item(*item) for item in remote.walk(place))
     else:
         found = (Item(p, (r or p).replace(os.sep, "/"), _size(p), e) for p, r, e in files.walk(place))
-    below = f"{_place(without)}/".removeprefix(f"{_place(place)}/") if without else "/"
+    below = _below(without, place) if without else None
     for item in found:
-        if FOLDER not in item.relative.split("/") and not item.relative.startswith(below):
+        if FOLDER not in item.relative.split("/") and not (below and item.relative.startswith(below)):
             yield item
 
 
@@ -76,7 +76,9 @@ def jobs(
             found.append(Job(item.name, None, item.problem))
         elif named or suffix_of(item) in ({shard} if shard else wanted):
             base = item.relative + suffix if args.full_names and not shard else item.relative
-            found.append(Job(item.name, plan.target_of(args.dst, base, shard or suffix)))
+            problem = None if named else files.irregular(item.name)
+            target = None if problem else plan.target_of(args.dst, base, shard or suffix)
+            found.append(Job(item.name, target, problem))
     try:
         plan.check(found)
     except UsageError as error:
@@ -153,6 +155,18 @@ def _size(path: str) -> int | None:
         return None  # the job that reads it says why
 
 
+def are_one(a: str, b: str) -> bool:
+    """Do two names mean one folder?"""
+    return _place(a) == _place(b)
+
+
+def _below(folder: str, top: str) -> str | None:
+    """What the relative paths of a folder's files begin with; None where it is not below the other."""
+    folder, top = _place(folder), _place(top)
+    return folder.removeprefix(top).lstrip("/") if folder != top and folder.startswith(top) else None
+
+
 def _place(name: str) -> str:
+    """The full name of a folder, with a "/" at its end."""
     name = remote.local_path(name)
-    return name.rstrip("/") if remote.is_url(name) else os.path.realpath(name)
+    return (name if remote.is_url(name) else os.path.realpath(name).replace(os.sep, "/")).rstrip("/") + "/"

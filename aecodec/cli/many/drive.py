@@ -9,12 +9,13 @@ from typing import IO
 
 from aecodec import remote
 from aecodec.cli import batch, decode, encode
-from aecodec.cli.common import limits
+from aecodec.cli.common import limits, tell
 from aecodec.cli.many import collection
 from aecodec.cli.many.records import Records, Row
 from aecodec.cli.many.work import Task, failure_row
 from aecodec.cli.outcome import FAILED, Outcome
 from aecodec.cli.plan import Job, Plan
+from aecodec.errors import UsageError
 
 TOLD = 10
 """Failures that are told on stderr; all are in the table."""
@@ -37,6 +38,8 @@ OPTIONS = {
 
 def run(args: Namespace) -> int:
     args.src, args.dst = remote.local_path(args.src), remote.local_path(args.dst)
+    if args.action == "transcode" and collection.are_one(args.src, args.dst):
+        raise UsageError(f"transcode would replace what it reads in {args.src!r}; take another DST")
     if args.num_gpus and args.device == "auto":
         args.device = "cuda"  # a GPU that was taken from the cluster must not be left idle unnoticed
     args.threads = args.threads or 1  # the same sums in the same order, whatever the engine
@@ -94,7 +97,7 @@ def _run(args: Namespace, plan: Plan, names: dict[str, str], records: Records, t
     finally:
         if records.failed:
             count = sum(map(len, records.failed.values()))
-            print(f"aecodec: failures, {count}: {records.failures}", file=sys.stderr)
+            tell(f"aecodec: failures, {count}: {records.failures}")
 
 
 def _rows(unit: str, dst: str, job: Job, outcome: Outcome) -> list[Row]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from aecodec import remote
@@ -40,13 +41,11 @@ class Journal:
         """Lines that belong together; they are on the disk before the next call."""
         text = [line + "\n" for line in lines]
         if not remote.is_url(self.name):
-            try:
+            with self._writing():
                 if self._stream is None:
                     self._stream = open(self.name, "ab")
                 self._stream.write("".join(text).encode())
                 self._stream.flush()
-            except OSError as error:
-                raise OutputError(f"cannot write {self.name!r}: {error.strerror or error}") from None
             return
         self._waiting += text
         if len(self._waiting) >= PART_LINES or time.monotonic() - self._written >= PART_SECONDS:
@@ -77,9 +76,17 @@ class Journal:
             self._waiting = []
 
     def _close_stream(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            with self._writing():
+                stream.close()  # writes what a full disk did not take
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(f"cannot write {self.name!r}: {error.strerror or error}") from None
 
 
 def _parts(name: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeAlias
 from aecodec import remote
 from aecodec.cli import files
 from aecodec.cli.many.journal import Journal
-from aecodec.errors import InputError, UsageError
+from aecodec.errors import InputError, OutputError, UsageError
 
 FOLDER = "_aecodec"
 Row: TypeAlias = dict[str, Any]
@@ -59,7 +59,7 @@ class Records:
         """UsageError when what is there was made in another way; with force it is forgotten."""
         name = join(self.folder, "settings.json")
         if files.is_finished(name) and not force:
-            before = json.loads(files.read_input(name))
+            before = _settings_of(name)
             changed = [key for key in settings if settings[key] != before.get(key)]
             if changed:
                 told = ", ".join(f"{key} {before.get(key)!r}, now {settings[key]!r}" for key in changed)
@@ -76,9 +76,9 @@ class Records:
         torn, complete = 0, True
         for number, line in enumerate(self._manifest.lines(), 1):
             if torn:
-                raise InputError(f"{self._manifest.name!r}, line {torn}: no JSON; mend or remove the line")
+                raise InputError(f"{self._manifest.name!r}, line {torn}: no row; mend or remove the line")
             try:
-                row = json.loads(line)
+                row = _row(line)
             except ValueError:
                 torn = number
                 continue
@@ -91,7 +91,7 @@ class Records:
             self._tidy()
         for line in self._failures.lines():
             try:
-                row = json.loads(line)
+                row = _row(line)
             except ValueError:
                 continue  # torn; its input is tried again
             unit = row["shard"] or row["input"]
@@ -166,7 +166,7 @@ class Records:
         block: list[str] = []
         for line in self._manifest.lines():
             try:
-                row = json.loads(line)
+                row = _row(line)
             except ValueError:
                 return
             block.append(line)
@@ -180,13 +180,37 @@ def join(folder: str, name: str) -> str:
     return f"{folder.rstrip('/')}/{name}" if remote.is_url(folder) else os.path.join(folder, name)
 
 
+def _settings_of(name: str) -> Row:
+    with suppress(ValueError):
+        found = json.loads(files.read_input(name))
+        if isinstance(found, dict):
+            return found
+    raise InputError(f"{name!r} is damaged; mend it, or do everything again with --force")
+
+
+def _row(line: str) -> Row:
+    """ValueError for what is no row."""
+    row = json.loads(line)
+    if not isinstance(row, dict) or not {"input", "shard"} <= row.keys():
+        raise ValueError(line)
+    if row["shard"] is None and "error" not in row:
+        _done(row)
+    return row
+
+
 def _done(row: Row) -> Done:
-    return Done(row["input_bytes"], row["output_bytes"], row["sha256"], row.get("failed", 0))
+    try:
+        return Done(row["input_bytes"], row["output_bytes"], row["sha256"], row.get("failed", 0))
+    except KeyError as error:
+        raise ValueError(f"no {error}") from None
 
 
 def _lock(path: Path) -> Any:
     """The system lets go of it when this process ends, however it does."""
-    stream = path.open("w")
+    try:
+        stream = path.open("w")
+    except OSError as error:
+        raise OutputError(f"cannot write {str(path)!r}: {error.strerror or error}") from None
     try:
         import fcntl
 

@@ -5,6 +5,7 @@ A Task is all that a worker needs to know; it can be sent to other processes.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -131,7 +132,10 @@ class Task:
             and os.stat(self.spare).st_dev == os.stat(folder).st_dev
         ):
             folder = self.spare
-        with NamedTemporaryFile(prefix=".aecodec-", suffix=".tmp", dir=folder, delete=False) as stream:
+        with (
+            _disk_full(target),
+            NamedTemporaryFile(prefix=".aecodec-", suffix=".tmp", dir=folder, delete=False) as stream,
+        ):
             try:
                 shard = NewShard(stream)
                 yield shard
@@ -184,6 +188,17 @@ def shard_outcome(job: Job, rows: list[Row], shard: NewShard, input_bytes: int, 
     return Outcome(
         job.source, job.target, DONE, shard.size, bpp, exit_code=code, notes=notes, rows=(*rows, own)
     )
+
+
+@contextmanager
+def _disk_full(target: str) -> Iterator[None]:
+    """OutputError where there is no room for a shard; what reading its source raises goes on."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise OutputError(f"cannot write {target!r}: {error.strerror or error}") from None
 
 
 def _place(temporary: str, target: str) -> None:

@@ -1,0 +1,101 @@
+"""aecodec batch where something is not as it should be: SRC is DST, pipes, damaged tables, full disks."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import tarfile
+
+import pytest
+from batches import COMMAND, FAST, picture
+from test_many import results, table
+
+from aecodec.cli.many import records
+from aecodec.cli.many.journal import Journal
+from aecodec.cli.many.records import Records
+from aecodec.errors import InputError, OutputError
+
+needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """in/: a.png, deep/b.png"""
+    for number, name in enumerate(("a.png", "deep/b.png")):
+        picture(tmp_path / "in" / name, number)
+    return tmp_path / "in"
+
+
+def test_results_beside_their_inputs(cli, pair, monkeypatch):
+    (pair.parent / "link").symlink_to(pair)
+    result = cli("batch", "encode", pair, pair.parent / "link", *FAST)
+    assert result.code == 0 and "2 of 2 done" in result.err
+    assert results(pair) == ["a.aec", "a.png", "deep/b.aec", "deep/b.png"]
+    monkeypatch.chdir(pair)
+    assert "0 of 2 done, 2 skipped" in cli("batch", "encode", ".", ".", *FAST).err
+    for more in ((), ("--full-names",)):
+        refused = cli("batch", "transcode", pair, pair, *FAST, *more)
+        assert refused.code == 2 and "take another DST" in refused.err
+    assert len(table(pair)) == 2
+
+
+def test_pipes_in_folders_are_not_waited_for(cli, pair):
+    os.mkfifo(pair / "pipe.png")
+    os.mkfifo(pair / "control")
+    (pair / "link.png").symlink_to(pair / "a.png")
+    out = pair.parent / "out"
+    for command in (("encode", "-r", pair, "--out-dir", out), ("batch", "encode", pair, out)):
+        done = subprocess.run([*COMMAND, *command, *FAST], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 3 and "pipe.png' is a pipe or a device" in done.stderr
+        assert "1 failed" in done.stderr and "1 other files left alone" in done.stderr
+    assert results(out) == ["a.aec", "deep/b.aec", "link.aec"]
+
+
+@pytest.mark.parametrize("contents", ["{", "[]", ""])
+def test_damaged_settings(cli, pair, contents):
+    out = pair.parent / "out"
+    assert cli("batch", "encode", pair, out, *FAST).code == 0
+    (out / "_aecodec" / "settings.json").write_text(contents)
+    result = cli("batch", "encode", pair, out, *FAST)
+    assert result.code == 3 and "settings.json' is damaged" in result.err
+    assert cli("batch", "encode", pair, out, *FAST, "--force").code == 0
+
+
+def test_rows_that_are_none(tmp_path):
+    """JSON, but no rows: as good as torn."""
+    Records(str(tmp_path)).close()
+    for line in ("3", "{}", '{"input": "a", "shard": null}'):
+        (tmp_path / "_aecodec" / "manifest.jsonl").write_text(f"{line}\n{line}\n")
+        kept = Records(str(tmp_path))
+        with pytest.raises(InputError, match="line 1: no row"):
+            kept.load()
+        kept.close()
+
+
+@needs_full
+def test_full_disks_are_not_stdouts_fault(tmp_path):
+    journal = Journal("/dev/full")
+    for act in (lambda: journal.append(["{}"]), journal.close):  # closing writes what is left
+        with pytest.raises(OutputError, match="'/dev/full': No space left"):
+            act()
+    journal.close()
+
+
+def test_full_disk_at_the_lock(tmp_path):
+    with pytest.raises(OutputError, match="lock"):
+        records._lock(tmp_path / "none" / "lock")
+
+
+def test_full_disk_in_a_shard(pair, tmp_path):
+    """The limit of a file's size stands for a full disk."""
+    with tarfile.open(tmp_path / "in.tar", "w") as tar:
+        tar.add(pair / "a.png", "1.png")
+        text = tarfile.TarInfo("1.txt")
+        text.size = 1 << 20
+        tar.addfile(text, io.BytesIO(bytes(text.size)))
+    command = [*COMMAND, "batch", "encode", tmp_path / "in.tar", tmp_path / "out", *FAST]
+    limited = ["sh", "-c", 'ulimit -f 400; exec "$@"', "sh", *command]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 9 and "cannot write" in done.stderr and "in.tar'" in done.stderr, done
+    assert results(tmp_path / "out") == []
