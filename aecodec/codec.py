@@ -137,7 +137,8 @@ class Codec:
         quality: 0 (smallest) .. 100 (best).
         alpha: False leaves transparency out. alpha_quality: 0 .. 100 codes it with loss; None keeps it exact.
         thumbnail: adds the picture at 1/16, about 0.01 bits a pixel, which decodes without any network.
-        effort: 0 .. 2, how often the encoder looks at what the decoder will make of its file, and mends it.
+        effort: 0 .. 2, how often the encoder looks at what the decoder will make of its file, to mend it.
+        Fewer bytes for the same quality; at one `quality` the file grows by 1 or 2 % and is 0.2 dB better.
         target_bpp, target_size (bytes), target_psnr (dB): find the quality instead; max_size (bytes): lower
         it where the file would be larger. At most one of the four; see rate_control.Target.
         Raises UsageError, InputError, LimitError, ModelError, DeviceError.
@@ -145,10 +146,11 @@ class Codec:
         target = Target(target_bpp, target_size, target_psnr, max_size)
         options = Options(quality, target, alpha_quality, thumbnail, effort)
         picture = pixels.open_picture(image, self.limits, alpha)
+        for note in picture.notes:
+            tell(note)
         found = self.encode_to(picture, options)
-        for note in (*picture.notes, found.note):
-            if note:
-                tell(note)
+        if found.note:
+            tell(found.note)
         return found.data
 
     def encode_to(self, picture: Picture, options: Options) -> Found:

@@ -19,20 +19,22 @@ from PIL import Image, ImageFile
 
 from aecodec import png as png_rows
 from aecodec.errors import InputError
-from aecodec.raster import ChannelRaster, Raster, Window, is_large, spilled
+from aecodec.raster import STRIP, ChannelRaster, Raster, Window, is_large, spilled
 
 Samples = NDArray[np.uint16]
 Opener: TypeAlias = "Callable[[], AbstractContextManager[ImageFile.ImageFile]]"
 
 LAYOUTS = ("RGB;16", "RGBA;16", "RGBX;16")
 GREY_ALPHA = "LA;16B"
+PACKED = ("BGR;16",)
+"""Three channels in 16 bits."""
 PLANES, BITS = 284, 258
 """Tags of a TIFF."""
 HEAD = 1 << 16
 """Bytes of a file in which its depth is looked for."""
 HEADERS: dict[str, tuple[bytes, int, Callable[[int], bool]]] = {
     "AVIF": (b"av1C", 2, lambda byte: bool(byte & 64)),
-    "JPEG2000": (b"\xff\x4f\xff\x51", 36, lambda byte: byte & 127 > 7),
+    "JPEG2000": (b"\xff\x4f\xff\x51", 38, lambda byte: byte & 127 > 7),
 }
 """Formats: what stands before the byte that says how deep a sample is, bytes between, and what it says."""
 
@@ -50,7 +52,7 @@ def _rawmode(args: Any) -> str:
 def is_deep(image: Image.Image) -> bool:
     """Does the file hold more than 8 bits a sample? Known only until it is loaded."""
     tiles = getattr(image, "tile", ())
-    if any("16" in _rawmode(tile.args) for tile in tiles):
+    if any("16" in (mode := _rawmode(tile.args)) and mode not in PACKED for tile in tiles):
         return True
     if image.format == "PPM":
         return image.mode == "RGB" and any(_largest(tile) > 255 for tile in tiles)
@@ -69,10 +71,13 @@ def _says_deep(image: Image.Image) -> bool:
     stream = getattr(image, "fp", None)
     if stream is None:
         return False
-    at = stream.tell()
-    stream.seek(0)
-    head = stream.read(HEAD)
-    stream.seek(at)
+    try:
+        at = stream.tell()
+        stream.seek(0)
+        head = stream.read(HEAD)
+        stream.seek(at)
+    except (OSError, ValueError):  # closed, as Pillow has read all of it
+        return False
     mark, skipped, bits = HEADERS[str(image.format)]
     found = head.find(mark) + len(mark) + skipped
     return mark in head and found < len(head) and bits(head[found])
@@ -135,11 +140,13 @@ def _words(image: ImageFile.ImageFile) -> Samples:
     (tile,) = image.tile
     assert image.fp is not None  # it is not loaded
     image.fp.seek(tile.offset)
-    words = np.frombuffer(image.fp.read(6 * width * height), ">u2").reshape(height, width, 3)
-    largest = _largest(tile)
-    if largest < 65535:
-        words = (np.minimum(words, largest).astype(np.uint32) * 65535 + largest // 2) // largest
-    samples: Samples = words.astype(np.uint16)
+    largest, samples = _largest(tile), np.empty((height, width, 3), np.uint16)
+    for top in range(0, height, STRIP):
+        rows = samples[top : top + STRIP]
+        words: NDArray[Any] = np.frombuffer(image.fp.read(rows.nbytes), ">u2").reshape(rows.shape)
+        if largest < 65535:
+            words = (np.minimum(words, largest).astype(np.uint32) * 65535 + largest // 2) // largest
+        rows[:] = words
     return samples
 
 

@@ -153,8 +153,16 @@ def _convert(image: Image.Image, target: str) -> Image.Image:
     return image.convert(target)
 
 
-def wide_grey(image: Image.Image) -> NDArray[np.uint16] | None:
-    """Mode I;16 or I (32-bit integers) -> uint16 [H, W]; None for other modes. InputError beyond 16 bits."""
+def white_is_zero(image: Image.Image) -> bool:
+    """Of an image that is not loaded: a TIFF of 16-bit grey, which Pillow will not invert like 8 bits."""
+    tags = getattr(image, "tag_v2", {}) if getattr(image, "tile", ()) else {}
+    return image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def wide_grey(image: Image.Image, inverted: bool = False) -> NDArray[np.uint16] | None:
+    """Mode I;16 or I (32-bit integers) -> uint16 [H, W]; None for other modes. InputError beyond 16 bits.
+
+    inverted: see white_is_zero()."""
     if not image.mode.startswith("I") and image.mode != "F":
         return None
     out = np.empty((image.height, image.width), np.uint16)
@@ -165,9 +173,7 @@ def wide_grey(image: Image.Image) -> NDArray[np.uint16] | None:
                 f"mode {image.mode}: only integers in 0..65535 are supported; scale to 8 bits first"
             )
         out[rows] = values
-    if image.mode.startswith("I;16") and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
-        return 65535 - out  # Pillow does so with 8 bits only
-    return out
+    return 65535 - out if inverted else out
 
 
 def transparent_grey(image: Image.Image, stored: str) -> int | None:

@@ -12,6 +12,6 @@ OWN = ("aecodec", "PIL")
 def tell(note: str) -> None:
     """A UserWarning at the line that called aecodec, or Pillow."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in OWN:
+    while frame.f_back and str(frame.f_globals.get("__name__")).partition(".")[0] in OWN:
         frame, level = frame.f_back, level + 1
     warnings.warn(note, UserWarning, stacklevel=level)

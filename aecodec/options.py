@@ -21,7 +21,8 @@ class Options:
     target         what the file should come out as, instead of a quality
     alpha_quality  0 .. 100 codes transparency with loss; None keeps it exact
     thumbnail      adds the picture at 1/16, which decodes without any network
-    effort         how often the encoder looks at what the decoder will make of its file, and mends it: 0 .. 2
+    effort         0 .. 2, how often the encoder looks at what the decoder will make of its file, to mend it:
+                   fewer bytes for the same picture (at one quality the file grows a little, and is better)
     """
 
     quality: float = 60

@@ -26,7 +26,6 @@ MIME = "image/x-aec"
 MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 DEEP_GREY = "I;16"
 """16-bit grey; Pillow has no other 16-bit mode, the rest comes with 8 bits."""
-TARGETS = ("target_bpp", "target_size", "target_psnr", "max_size")
 
 METADATA = {"iCCP": "icc", "eXIF": "exif", "xMPd": "xmp"}
 
@@ -107,7 +106,7 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     from aecodec import models
     from aecodec.api import shared
     from aecodec.options import Options
-    from aecodec.rate_control import Target
+    from aecodec.rate_control import TARGETS, Target
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
     try:

@@ -22,7 +22,7 @@ from aecodec.alpha import hide
 from aecodec.errors import AecodecError, InputError, LimitError
 from aecodec.exif import with_orientation
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.modes import metadata_of, to_eight_bits, transparent_grey, wide_grey
+from aecodec.modes import metadata_of, to_eight_bits, transparent_grey, white_is_zero, wide_grey
 from aecodec.opening import open_image, opener, reopener
 from aecodec.raster import STRIP, ChannelRaster, ImageRaster, Raster, detached, file_raster, is_large
 from aecodec.source import Readable, Source, open_bytes
@@ -162,7 +162,7 @@ def from_pil(
     deep.refuse_planes(image)
     notes: tuple[str, ...] = ()
     try:
-        is_deep, stored = deep.is_deep(image), deep.rawmode(image)
+        is_deep, stored, inverted = deep.is_deep(image), deep.rawmode(image), white_is_zero(image)
         again = again or opener(image)
         if again is not None and deep.is_joined(image):
             with again() as first:
@@ -173,8 +173,7 @@ def from_pil(
         elif raster is None:
             image.load()
             metadata = metadata_of(image)
-            if (hidden := transparent_grey(image, stored)) is not None:
-                grey = deep.with_transparency(np.asarray(image), hidden)
+            if (grey := _grey(image, stored, inverted)) is not None:
                 picture, icc = _from_array(grey, limits, alpha), metadata.icc
             else:
                 picture, icc, notes = _samples(image, metadata.icc, is_deep, limits, alpha)
@@ -197,13 +196,21 @@ def from_pil(
     )
 
 
+def _grey(image: Image.Image, stored: str, inverted: bool) -> NDArray[Any] | None:
+    """A loaded image of which Pillow does not give all: grey of 16 bits, or of 2 or 4 with a transparent one.
+
+    stored, inverted: deep.rawmode and white_is_zero of it before it was loaded. None for other images."""
+    samples = wide_grey(image, inverted)
+    if samples is not None:
+        return _seen_through(samples, image)
+    hidden = transparent_grey(image, stored)
+    return None if hidden is None else deep.with_transparency(np.asarray(image), hidden)
+
+
 def _samples(
     image: Image.Image, icc: bytes, is_deep: bool, limits: Limits, keep_alpha: bool
 ) -> tuple[Picture, bytes, tuple[str, ...]]:
     """A loaded image -> its pixels, the ICC profile that fits, notes."""
-    samples: NDArray[Any] | None = wide_grey(image)
-    if samples is not None:
-        return _from_array(_seen_through(samples, image), limits, keep_alpha), icc, ()
     converted, icc, notes = to_eight_bits(image, icc, is_deep)
     if isinstance(converted, np.ndarray):
         return _from_array(converted, limits, keep_alpha), icc, notes

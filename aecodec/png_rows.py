@@ -8,15 +8,15 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """By colour type."""
 WHOLE = ((0, 0, 1, 1),)
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and row, and steps, of each pass."""
-PART = 1 << 20
-"""Bytes that are inflated together."""
+TAKEN, PART = 1 << 16, 1 << 20
+"""Bytes that are inflated together, and that may come out."""
 
 
 def are_all_there(stream: BinaryIO) -> bool:
@@ -28,15 +28,22 @@ def are_all_there(stream: BinaryIO) -> bool:
             wanted = _size(body)
         if tag != b"IDAT":
             continue
-        while body and wanted > 0 and not inflate.eof:
-            try:
-                wanted -= len(inflate.decompress(body, PART))
-            except zlib.error:  # Pillow has seen it, too
-                return True
-            body = inflate.unconsumed_tail
+        try:
+            wanted -= sum(len(part) for part in _inflated(inflate, body))
+        except zlib.error:  # Pillow has seen it, too
+            return True
         if wanted <= 0:
             break
     return wanted <= 0
+
+
+def _inflated(inflate: Any, body: bytes) -> Iterator[bytes]:
+    """In parts of both: the rest of what goes in is copied each time."""
+    for at in range(0, len(body), TAKEN):
+        part = body[at : at + TAKEN]
+        while part and not inflate.eof:
+            yield inflate.decompress(part, PART)
+            part = inflate.unconsumed_tail
 
 
 def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:

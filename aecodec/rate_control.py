@@ -19,6 +19,8 @@ from aecodec.quality_search import STEPS, Encode, Found, Goal, Search
 Psnr = Callable[[bytes], float]
 """Decibels of a file's picture."""
 
+TARGETS = ("target_bpp", "target_size", "target_psnr", "max_size")
+"""What options for Target's fields are called, in their order."""
 SIZE_TOLERANCE = 0.005
 PSNR_TOLERANCE = 0.02
 # Where the search begins, and the growth it expects before it knows two points.

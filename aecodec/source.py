@@ -87,12 +87,7 @@ def _read_path(stream: BinaryIO, path: str, magic: bytes) -> bytes:
 
 def _read(stream: BinaryIO | BufferedIOBase, magic: bytes) -> bytes:
     begin = stream.read(len(magic)) if magic else b""
-    if begin != magic:
-        return begin
-    if magic and stream.seekable():
-        stream.seek(-len(magic), os.SEEK_CUR)
-        return stream.read()
-    return begin + stream.read()
+    return begin + stream.read() if begin == magic else begin
 
 
 def _open_file(path: str) -> BinaryIO:

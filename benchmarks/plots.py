@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from io import StringIO
 
@@ -47,7 +48,7 @@ def rate_distortion(
             bpp, value, style, color=GREYS[number % len(GREYS)], linewidth=1, label=f"{name}, published"
         )
         tallest = max([tallest, *(v for b, v in zip(bpp, value, strict=True) if b <= highest)])
-    models = [name for name in measured if name.partition("@")[0].partition(":")[0] == "aecodec"]
+    models = [name for name in measured if re.split("[:+@]", name)[0] == "aecodec"]
     for name, curve in measured.items():
         bpp, value = points(curve, metric)
         wide = 2.4 if name in models else 1.3

@@ -100,7 +100,7 @@ def test_options_of_other_types(codec, city_file):
             Codec(threads=threads)
     with pytest.raises(UsageError, match="limits"):
         Codec(limits=5)
-    for model in (5, b"nano", 0):
+    for model in (5, b"nano", 0, ["nano"]):
         with pytest.raises(UsageError, match="a name or a folder"):
             Codec(model=model)
         with pytest.raises(UsageError, match="a name or a folder"):

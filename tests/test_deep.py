@@ -105,7 +105,7 @@ def test_ppm(samples, largest, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("form", "mark", "at", "bits"), [("AVIF", b"av1C", 2, 64), ("JPEG2000", b"\xff\x4f\xff\x51", 36, 15)]
+    ("form", "mark", "at", "bits"), [("AVIF", b"av1C", 2, 64), ("JPEG2000", b"\xff\x4f\xff\x51", 38, 15)]
 )
 def test_depth_that_pillow_does_not_tell(samples, form, mark, at, bits):
     """Only the header says it, which is all that is_deep() looks at here."""
@@ -113,11 +113,20 @@ def test_depth_that_pillow_does_not_tell(samples, form, mark, at, bits):
     Image.fromarray((samples[:, :, :3] >> 8).astype(np.uint8)).save(out, form)
     data = bytearray(out.getvalue())
     place = data.find(mark) + len(mark) + at
+    assert data[place] == (7 if form == "JPEG2000" else data[place] & ~bits)
     for changed, expected in ((data[place], False), (data[place] | bits, True)):
         data[place] = changed
         image = SimpleNamespace(format=form, mode="RGB", tile=(), fp=io.BytesIO(data))
         assert deep.is_deep(image) == expected and image.fp.tell() == 0
     assert not deep.is_deep(SimpleNamespace(format=form, mode="RGB", tile=(), fp=io.BytesIO(data[:place])))
+
+
+def test_an_image_whose_file_is_closed(samples, tmp_path):
+    """Pillow has read all of an AVIF when it is opened."""
+    Image.fromarray((samples[:, :, :3] >> 8).astype(np.uint8)).save(tmp_path / "a.avif")
+    with open(tmp_path / "a.avif", "rb") as stream:
+        image = Image.open(stream)
+    assert read_picture(image).pixels.shape == (60, 70, 3)
 
 
 def test_planes_of_a_tiff_are_refused(samples):
@@ -130,6 +139,11 @@ def test_white_is_zero(samples):
     grey = samples[:, :, :1]
     dark, light = (read_picture(tiff16(grey, b"II", photometric)) for photometric in (0, 1))
     assert np.array_equal(light.array, grey) and np.array_equal(dark.array, 65535 - grey)
+    with Image.open(io.BytesIO(tiff16(grey, b"II", 0))) as image:
+        copy = image.copy()
+        image.load()
+    for loaded in (image, copy):  # it is the user's now, who may have inverted it
+        assert np.array_equal(read_picture(loaded).array, grey)
 
 
 def test_one_colour_is_transparent(samples):

@@ -162,6 +162,9 @@ def test_webdataset_has_the_options_of_encode(wds, tmp_path):
     assert data == aecodec.encode(smooth(1), 30, device="cpu", effort=1, tune="perceptual")
     with pytest.raises(aecodec.errors.UsageError, match="option 'qualty' is unknown"):
         encoder(qualty=30)
+    for odd in ({"effort": 9}, {"quality": 101}, {"image": 3}, {"target_bpp": 1, "target_size": 5}):
+        with pytest.raises(aecodec.errors.UsageError):
+            encoder(**odd)
 
 
 def test_webdataset_in_processes(shard):

@@ -10,7 +10,7 @@ from conftest import DATA, psnr
 from PIL import Image
 
 import aecodec
-from aecodec import Codec, container, encoding, networks
+from aecodec import Codec, container, encoding
 from aecodec.cli.main import main
 from aecodec.cutting import with_steps
 from aecodec.decoding import decode_symbols
@@ -37,7 +37,7 @@ def saving(plain, other):
 
 
 @pytest.mark.parametrize("name", ["city", "budgie"])
-def test_each_look_saves_bytes(codec, name, request):
+def test_looking_saves_bytes(codec, name, request):
     picture = request.getfixturevalue(name)
     plain, once, twice = (curve(codec, picture, effort) for effort in range(3))
     assert saving(plain, once) < -0.006 and saving(plain, twice) < -0.006
@@ -70,7 +70,6 @@ def test_means_are_those_of_the_decoder_in_every_band(monkeypatch, effort):
 
     monkeypatch.setattr(encoding._Encoder, "_halves", halves)
     codec = in_bands(monkeypatch, 4)
-    monkeypatch.setattr(networks, "choose_edge", lambda size, side: 16)
     monkeypatch.setattr("aecodec.datapath.choose_edge", lambda size, side: 16)
     data = codec.encode(picture_of(64 * 15, 64 * 3), 70, effort=effort)
     parsed = container.read_file(data)

@@ -109,7 +109,7 @@ LADDER: dict[str, set[str]] = {
         "rate_control",
         "sections",
     },
-    "integrations": BASE | {"api", "codec", "container", "precision", "session"},
+    "integrations": BASE | {"api", "codec", "container", "options", "precision", "rate_control", "session"},
     "latents": CODEC | {"api", "codec", "conceal", "cutting", "decoding", "loaded", "windows"},
     "cli": CODEC
     | {

@@ -44,13 +44,6 @@ def quality(text: str) -> float:
     return value
 
 
-def effort(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 2:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..2")
-    return value
-
-
 def positive(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
@@ -246,7 +239,9 @@ def return_memory() -> None:
 
 def shown(name: str) -> str:
     """A name for a line of text: a newline in it, or what steers a terminal, is written as an escape."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
+    from unicodedata import category
+
+    return "".join(c if c.isprintable() or category(c) == "Zs" else repr(c)[1:-1] for c in name)
 
 
 def tell(text: str) -> None:

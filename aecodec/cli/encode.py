@@ -55,9 +55,11 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--effort",
-        type=common.effort,
+        type=int,
+        choices=range(3),
         metavar="0..2",
-        help="looks at what the decoder will make of it, to mend it; each makes it slower (default 0)",
+        help="looks at what the decoder will make of the file, to mend it: fewer bytes for the same quality, "
+        "slower with each (default 0)",
     )
     parser.set_defaults(**DEFAULTS)
     alpha = parser.add_mutually_exclusive_group()

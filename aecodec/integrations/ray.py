@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aecodec.errors import AecodecError, DeviceError, InputError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.options import Options
 from aecodec.precision import Precision, check
+from aecodec.rate_control import Target
 from aecodec.session import DEVICES, Device
 
 if TYPE_CHECKING:
@@ -114,8 +116,8 @@ class EncodeBatch(_Batch):
         precision: Precision = "auto",
     ) -> None:
         super().__init__(column or "", model, device, threads, limits, keep, precision)
-        if not 0 <= quality <= 100:
-            raise UsageError(f"quality {quality} is outside 0..100")
+        target = Target(target_bpp, target_size, target_psnr, max_size)
+        Options(quality, target, alpha_quality, thumbnail, effort)  # what makes no sense is told now
         self._options: dict[str, Any] = {
             "quality": quality,
             "alpha": alpha,

@@ -17,6 +17,8 @@ from typing import Any
 
 from aecodec import api
 from aecodec.errors import UsageError
+from aecodec.options import Options
+from aecodec.rate_control import TARGETS, Target
 from aecodec.session import DEVICES, Device
 
 KINDS = ("pil", "l8", "rgb8", "l", "rgb")
@@ -90,11 +92,13 @@ def encoder(
 
     A picture may be anything that Codec.encode takes, but bytes are stored as they are: they are taken for an
     .aec file. options: more of aecodec.encode, such as tune, effort or target_bpp. Errors are those of
-    Codec.encode. UsageError for an unknown device or option."""
+    Codec.encode. UsageError for an unknown device or option, or one that makes no sense."""
     _check(device)
-    known = signature(api.encode).parameters
-    if unknown := options.keys() - known.keys():
-        raise UsageError(f"option {min(unknown)!r} is unknown; aecodec.encode has: {', '.join(known)}")
+    known = [name for name, p in signature(api.encode).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    if unknown := options.keys() - set(known):
+        raise UsageError(f"option {min(unknown)!r} is unknown; there are {', '.join(known)}")
+    target = Target(*(options.get(name) for name in TARGETS))
+    Options(quality, target, options.get("alpha_quality"), effort=options.get("effort", 0))
     return Encoder(quality, model, device, threads, options)
 
 

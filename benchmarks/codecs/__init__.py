@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from benchmarks.codecs import aecodec_codec, avif, heic, jpeg, jpeg2000, jpegxl, webp
@@ -21,19 +22,19 @@ REGISTRY: dict[str, Maker] = {
 
 
 def is_aecodec(name: str) -> bool:
-    return name.partition("@")[0].partition(":")[0] == "aecodec"
+    return re.split("[:+@]", name)[0] == "aecodec"
 
 
 def model_of(name: str) -> str | None:
-    """MODEL of `aecodec:MODEL@PRECISION`; None is the default model."""
-    return name.partition("@")[0].partition(":")[2] or None
+    """MODEL of `aecodec:MODEL+EFFORT@PRECISION`; None is the default model."""
+    return aecodec_codec.parts_of(name)[0]
 
 
 def make(name: str, threads: int | None = None) -> ImageCodec:
-    """A codec by name; `aecodec:MODEL@PRECISION` takes another bundle, another precision than auto, or both.
-    threads: None is all of them. ValueError."""
+    """A codec by name; `aecodec:MODEL+EFFORT@PRECISION` takes another bundle, effort or precision than the
+    default ones, or some of them. threads: None is all of them. ValueError."""
     maker = REGISTRY.get("aecodec" if is_aecodec(name) else name)
     if maker is None:
-        known = f"{', '.join(REGISTRY)} and aecodec:MODEL@PRECISION"
+        known = f"{', '.join(REGISTRY)} and aecodec:MODEL+EFFORT@PRECISION"
         raise ValueError(f"codec {name!r} is unknown; there are {known}")
     return maker(name, threads)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,7 @@ from aecodec.precision import Precision
 from aecodec.session import wheels
 from benchmarks.codecs.base import ImageCodec, Pixels
 
+FORM = re.compile(r"aecodec(:(?P<model>.+?))?(\+(?P<effort>\d+))?(@(?P<precision>\w+))?")
 QUALITIES = (5, 10, 20, 30, 40, 50, 60, 70, 80, 90)
 
 
@@ -64,14 +66,18 @@ class Aecodec:
         return np.asarray(self.codec.decode(data))
 
 
+def parts_of(name: str) -> tuple[str | None, str, str]:
+    """Model, effort and precision of `aecodec:MODEL+EFFORT@PRECISION`, as far as they are there."""
+    parts = FORM.fullmatch(name)
+    return (parts["model"], parts["effort"] or "", parts["precision"] or "") if parts else (None, "", "")
+
+
 def make(name: str, threads: int | None) -> ImageCodec:
-    whole, at, wanted = name.partition("@")
-    whole, plus, effort = whole.partition("+")
-    _, _, model = whole.partition(":")
+    model, effort, wanted = parts_of(name)
     try:
         short = f"aecodec:{models.find(model).name}" if model else "aecodec"
+        short += (effort and f"+{effort}") + (wanted and f"@{wanted}")
         known = Options(effort=int(effort or 0)).effort
-        name = short + plus + effort + at + wanted
-        return Aecodec(name, model or None, threads, cast(Precision, wanted or "auto"), known)
-    except (AecodecError, ValueError) as error:
+        return Aecodec(short, model, threads, cast(Precision, wanted or "auto"), known)
+    except AecodecError as error:
         raise ValueError(f"codec {name}: {error}") from None
