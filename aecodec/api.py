@@ -29,9 +29,8 @@ def shared(
 ) -> Codec:
     """The Codec that the functions below use. A process that was forked gets its own: the threads of its
     parent's networks do not exist in it."""
-    name = os.fspath(model) if isinstance(model, os.PathLike) else model
-    if name is not None and not isinstance(name, str):
-        models.find(name)  # says what is wrong
+    models.check(model)
+    name = model and os.fspath(model)
     places = os.environ.get(models.PATH_VARIABLE)
     key = (name, device, threads, limits, precision, places, os.getpid())
     with _shared_lock:

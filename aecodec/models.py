@@ -245,10 +245,15 @@ def default_name() -> str:
     return bundles[0].name
 
 
-def find(model: str | os.PathLike[str] | None = None) -> Bundle:
-    """A bundle by name or folder; None is the default. ModelError names the installed ones; UsageError."""
+def check(model: object) -> None:
+    """UsageError for what is neither a name nor a folder."""
     if model is not None and not isinstance(model, str | os.PathLike):
         raise UsageError(f"model {model!r}: give a name or a folder, not {type(model).__name__}")
+
+
+def find(model: str | os.PathLike[str] | None = None) -> Bundle:
+    """A bundle by name or folder; None is the default. ModelError names the installed ones; UsageError."""
+    check(model)
     if isinstance(model, os.PathLike):
         return load(model)
     if model and (os.sep in model or Path(model, "manifest.json").is_file()):

@@ -7,7 +7,7 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from aecodec.errors import UsageError
@@ -37,24 +37,26 @@ LIMITED = {
 SCALES = {"1": 1.0, "1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8, "1/16": 1 / 16}
 
 
-def quality(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..100")
-    return value
+def within(largest: int, name: str) -> Callable[[str], float]:
+    """Parses 0 .. largest; argparse calls a text that is no number an invalid `name`."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not 0 <= value <= largest:
+            raise argparse.ArgumentTypeError(f"{text} is outside 0..{largest}")
+        return value
+
+    parse.__name__ = name
+    return parse
+
+
+quality = within(100, "quality")
 
 
 def positive(text: str) -> float:
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def not_negative(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
 
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sigma",
-        type=_sigma,
+        type=common.within(255, "sigma"),
         metavar="S",
         help="standard deviation of the noise, 0..255 (default: estimated)",
     )
@@ -36,13 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_runtime_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--json", action="store_true", help="what was done as JSON (on stderr if OUT is -)")
-
-
-def _sigma(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 255:
-        raise argparse.ArgumentTypeError(f"{text} is outside 0..255")
-    return value
 
 
 def run(args: argparse.Namespace) -> int:

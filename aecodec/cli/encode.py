@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from aecodec import models
 from aecodec.cli import common, files
 from aecodec.models import TUNES
+from aecodec.options import EFFORTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +57,8 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--effort",
         type=int,
-        choices=range(3),
-        metavar="0..2",
+        choices=EFFORTS,
+        metavar=f"0..{EFFORTS[-1]}",
         help="looks at what the decoder will make of the file, to mend it: fewer bytes for the same quality, "
         "slower with each (default 0)",
     )
