@@ -7,7 +7,8 @@ bh, bw: the picture's size in blocks, padded to whole ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,11 @@ from PIL import features
 from aecodec import blocks
 from aecodec.blocks import BLOCK, Mask, Numbers, Pixels, Steps
 from aecodec.networks import Float
+from aecodec.parallel import workers, worth
 from aecodec.raster import Raster
+
+Candidate = tuple[list[int], float]
+"""Row and column, and what the block costs where the networks code it."""
 
 STEPS = (1, 2, 4, 8, 16, 32)
 LOOK = 8
@@ -30,10 +35,14 @@ STEEP = 4000.0
 """Or: squared steps between neighbours that no photograph has throughout a block."""
 FAST = (20, 1)
 """Effort and method of trials."""
-TRIED = 1024
-"""Blocks that are tried together; bounds the memory, and the WebP, whose sides are 16383 pixels at most."""
+TRIED = 64
+"""Blocks that are tried together: as many as a group has."""
+SAMPLE = 2 * TRIED
+"""Blocks, evenly taken from all candidates, that find the step for all."""
 STRIP = 8 * BLOCK
 """Rows of pixels that are searched together."""
+HEADER = 25
+"""Bytes at the start of each WebP."""
 GROUP_BITS = 8 * 48
 """What the first block costs beside its pixels, mask and section included."""
 
@@ -86,41 +95,57 @@ def errors(pixels: Raster, decoded: Pixels, top: int, found: Mask) -> Iterator[t
             yield row, np.array([float(error[:, BLOCK * c : BLOCK * (c + 1)].sum()) for c in columns])
 
 
-def choose(pixels: Raster, networks: Numbers, found: Mask, lmbda: float) -> Steps:
+def choose(pixels: Raster, networks: Numbers, found: Mask, lmbda: float, threads: int = 1) -> Steps:
     """Candidates that cost less as pixels, with the step that is best for all of them together.
 
     pixels: uint8 [H, W, C]; networks: bits + lmbda * squared error of each candidate where they code it;
     lmbda: bits that one unit of a pixel's mean squared error is worth.
     """
-    places = [(int(row), int(column)) for row, column in np.argwhere(found)]
-    steps, best, before = np.zeros(found.shape, np.uint8), float(GROUP_BITS), 0.0
-    for step in STEPS:
-        costs = [
-            _costs([blocks.block_at(pixels, *place) for place in places[i : i + TRIED]], step, lmbda)
-            for i in range(0, len(places), TRIED)
-        ]
-        saved = networks - np.concatenate(costs)
-        total = float(saved.clip(0).sum())
-        if total < before:
-            break
-        if total > best:
-            steps[found], best = np.where(saved > 0, step, 0), total
-        before = total
+    every = list(zip(np.argwhere(found).tolist(), networks.tolist(), strict=True))
+    stride = -(-len(every) // SAMPLE)
+    with workers(worth(threads, len(every) // TRIED)) as pool:
+
+        def saved_by(step: int, some: list[Candidate]) -> Numbers:
+            parts = [some[i : i + TRIED] for i in range(0, len(some), TRIED)]
+            return np.concatenate(pool.map(partial(_saved, pixels, step, lmbda), parts))
+
+        step, saved = _best(lambda step: saved_by(step, every[::stride]), GROUP_BITS / stride)
+        if step and stride > 1:
+            saved = saved_by(step, every)
+    steps = np.zeros(found.shape, np.uint8)
+    if step:
+        steps[found] = np.where(saved > 0, step, 0)
     return steps
 
 
-def _costs(tried: list[Pixels], step: int, lmbda: float) -> Numbers:
-    """Bits and weighted error of each block as pixels.
+def _best(saved_by: Callable[[int], Numbers], least: float) -> tuple[int, Numbers]:
+    """The step that saves most, and more than `least`, and what it saves with each block; 0 if none does."""
+    best, saved, before = 0, np.zeros(0), 0.0
+    for step in STEPS:
+        tried = saved_by(step)
+        total = float(tried.clip(0).sum())
+        if total < before:
+            break
+        if total > least:
+            best, saved, least = step, tried, total
+        before = total
+    return best, saved
 
-    Together they take fewer bits than one by one, since they share colours and shapes; all by the same
+
+def _saved(pixels: Raster, step: int, lmbda: float, tried: list[Candidate]) -> Numbers:
+    """What each block saves as pixels: bits, its weighted error taken off.
+
+    Together blocks take fewer bits than one by one, since they share colours and shapes; all by the same
     factor, it is supposed."""
-    quantised = [blocks.quantise(block, step) for block in tried]
-    pairs = zip(tried, quantised, strict=True)
+    original = [blocks.block_at(pixels, row, column) for (row, column), _ in tried]
+    quantised = [blocks.quantise(block, step) for block in original]
+    pairs = zip(original, quantised, strict=True)
     error = np.array([float(np.square(b.astype(np.float32) - q).mean(2).sum()) for b, q in pairs])
-    alone = np.array([float(len(blocks.webp(block, *FAST))) for block in quantised])
-    together = len(blocks.webp(blocks.beside(quantised), *FAST))
-    costs: Numbers = 8 * alone * min(1.0, together / alone.sum()) + lmbda * error
-    return costs
+    alone = np.array([float(len(blocks.webp(block, *FAST)) - HEADER) for block in quantised])
+    together = len(blocks.webp(blocks.beside(quantised), *FAST)) - HEADER
+    bits = 8 * alone * min(1.0, together / alone.sum())
+    saved: Numbers = np.array([cost for _, cost in tried]) - bits - lmbda * error
+    return saved
 
 
 def bits_of(symbols: NDArray[np.int16], size: int) -> Numbers:

@@ -22,8 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
+from aecodec import conceal
 from aecodec.errors import CorruptError, FormatError
-from aecodec.networks import Float, Group
+from aecodec.networks import Group
+from aecodec.parallel import workers, worth
 from aecodec.raster import Raster
 
 Pixels = NDArray[np.uint8 | np.uint16]
@@ -33,6 +35,7 @@ Steps = NDArray[np.uint8]
 """[bh, bw]: the quantiser step of a block coded as pixels, 1 without loss; 0: the networks code it."""
 
 BLOCK = 64
+BILINEAR = Image.Resampling.BILINEAR
 PER_ROW = 8
 """Blocks beside each other in the WebP."""
 
@@ -43,11 +46,23 @@ def quantise(block: Pixels, step: int) -> Pixels:
     return wide.clip(0, 255).astype(np.uint8)
 
 
-def flatten(x: Float, mask: Mask) -> None:
-    """x [1, 3, H, W], sides multiples of 64: the blocks of the mask become flat, at their mean."""
-    blocks = x.reshape(3, mask.shape[0], BLOCK, mask.shape[1], BLOCK)  # a view
-    means = blocks.mean((2, 4), keepdims=True)
-    np.copyto(blocks, means, where=mask[:, None, :, None])
+def hide(pixels: Pixels, mask: Mask) -> Pixels:
+    """uint8 [H, W, C] -> what the networks see: the blocks of the mask go smoothly from the mean colours of
+    those on one side to those on the other, which takes few bits; white, which takes fewest, if all are."""
+    if not mask.any():
+        return pixels
+    if mask.all():
+        return np.full_like(pixels, 255)
+    height, width, channels = pixels.shape
+    means = np.asarray(_image(pixels).reduce(BLOCK)).reshape(*mask.shape, channels)
+    wide = _image(conceal.fill(means, mask)).resize((BLOCK * mask.shape[1], BLOCK * mask.shape[0]), BILINEAR)
+    smooth = np.asarray(wide).reshape(BLOCK * mask.shape[0], -1, channels)[:height, :width]
+    return np.where(mask.repeat(BLOCK, 0).repeat(BLOCK, 1)[:height, :width, None], smooth, pixels)
+
+
+def _image(pixels: Pixels) -> Image.Image:
+    """uint8 [H, W, C], C = 1 or 3"""
+    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
 
 
 def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
@@ -56,18 +71,20 @@ def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
     return values[top : top + group.height // 4, left : left + group.width // 4]
 
 
-def pack(pixels: Raster, steps: Steps, groups: Sequence[Group]) -> list[bytes]:
+def pack(pixels: Raster, steps: Steps, groups: Sequence[Group], threads: int = 1) -> list[bytes]:
     """Each group's blocks -> its payload; empty where there are none."""
-    payloads = []
-    for group in groups:
+
+    def payload(group: Group) -> bytes:
         own = cut(steps, group)
         top, left = group.top // 4, group.left // 4
         found = [
             quantise(block_at(pixels, top + int(row), left + int(column)), int(own[row, column]))
             for row, column in np.argwhere(own)
         ]
-        payloads.append(_payload(own > 0, found))
-    return payloads
+        return _payload(own > 0, found)
+
+    with workers(worth(threads, len(groups))) as pool:
+        return pool.map(payload, groups)
 
 
 def block_at(pixels: Raster, row: int, column: int) -> Pixels:
@@ -233,7 +250,7 @@ def _know_webp() -> None:
     from PIL import WebPImagePlugin  # noqa: F401
 
 
-def webp(pixels: Pixels, effort: int = 60, method: int = 4) -> bytes:
+def webp(pixels: Pixels, effort: int = 100, method: int = 4) -> bytes:
     _know_webp()
     out = BytesIO()
     rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))

@@ -69,7 +69,8 @@ def encode(
     steps = _pixel_blocks(model, header, raster, payloads) if pixel_blocks else None  # [H/64, W/64]
     if steps is not None and steps.any():
         payloads, crc = encode_symbols(model, header, raster, effort, steps > 0)
-        coded = blocks.pack(raster, steps, Groups(header.latent_size, header.group_edge).all)
+        groups = Groups(header.latent_size, header.group_edge).all
+        coded = blocks.pack(raster, steps, groups, model.networks.threads)
     return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
 
 
@@ -102,7 +103,8 @@ def _pixel_blocks(model: Model, header: Header, raster: Raster, payloads: list[b
     for top, decoded in pixel_bands(model, header, coming, found):
         for row, sums in block_choice.errors(raster, decoded, top, found):
             error[row, found[row]] = sums
-    return block_choice.choose(raster, costs[found] + lmbda * error[found], found, lmbda)
+    whole = costs[found] + lmbda * error[found]
+    return block_choice.choose(raster, whole, found, lmbda, model.networks.threads)
 
 
 def encode_alpha(model: Model, alpha: pixels.Pixels, quality: int, pixel_blocks: bool, effort: int) -> bytes:

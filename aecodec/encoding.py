@@ -39,15 +39,15 @@ FEEDBACK = np.float32(0.8)
 
 
 def encode_symbols(
-    model: Model, header: Header, raster: Raster, effort: int = 0, flat: blocks.Mask | None = None
+    model: Model, header: Header, raster: Raster, effort: int = 0, hidden: blocks.Mask | None = None
 ) -> tuple[list[bytes], int]:
     """Pixels -> payloads in raster order of the groups, checksum of the symbols.
 
     effort: how often the encoder looks at what the decoder will make of its symbols, and mends them.
-    flat [H/64, W/64]: blocks of which the networks see the mean colour only."""
+    hidden [H/64, W/64]: blocks that the networks do not see (blocks.hide)."""
     payloads, crc = [], 0
     with workers(worth(model.networks.threads, header.n_groups)) as pool:
-        for payload, z, y in _Encoder(model, header, raster, effort, flat, pool).groups():
+        for payload, z, y in _Encoder(model, header, raster, effort, hidden, pool).groups():
             payloads.append(payload)
             crc = entropy.symbols_crc(crc, z, y)
     return payloads, crc
@@ -62,11 +62,11 @@ class _Encoder:
         header: Header,
         raster: Raster,
         effort: int,
-        flat: blocks.Mask | None,
+        hidden: blocks.Mask | None,
         pool: Workers,
     ) -> None:
         self._model, self._header, self._raster, self._pool = model, header, raster, pool
-        self._effort, self._flat = effort, flat
+        self._effort, self._hidden = effort, hidden
         self._quality, self._level = quality_of(header), level_of(header)
         self._grid = Groups(header.latent_size, header.group_edge)
         self._height, self._width = (side // 4 for side in header.latent_size)
@@ -117,10 +117,9 @@ class _Encoder:
         height, width, _ = self._raster.shape
         y, x = rows.outer(64), columns.outer(64)
         part = self._raster[slice(y.start, min(y.stop, height)), slice(x.start, min(x.stop, width))]
-        found = planes.to_network(part)
-        if self._flat is not None:
-            blocks.flatten(found, self._flat[rows.outer(1), columns.outer(1)])
-        return [found]
+        if self._hidden is not None:
+            part = blocks.hide(part, self._hidden[rows.outer(1), columns.outer(1)])
+        return [planes.to_network(part)]
 
     def _code(self, numbers: range) -> list[Callable[[], Coded]]:
         """The groups, whole rows of them, on their way to the coder."""

@@ -9,10 +9,10 @@ import pytest
 from conftest import psnr
 from PIL import Image, ImageDraw, ImageFont
 
-from aecodec import blocks, container, describe
+from aecodec import block_choice, blocks, container, describe
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError, FormatError
-from aecodec.networks import Group
+from aecodec.networks import Group, Groups
 
 
 def page(height: int = 192, width: int = 256) -> np.ndarray:
@@ -69,6 +69,46 @@ def test_a_photograph_with_text_in_it(codec, networks_only, city):
     assert psnr(found[64:192, 128:384], picture[64:192, 128:384]) > 35
     assert psnr(found[:, :96], picture[:, :96]) > psnr(lossy[:, :96], picture[:, :96]) - 0.3
     assert len(data) < len(plain)
+
+
+@pytest.mark.parametrize("quality", [80, 95])
+def test_networks_spend_next_to_nothing_on_them(codec, quality):
+    """On what nobody sees: no more than on a white page, though blocks differ in colour."""
+    tint = np.random.default_rng(2).integers(0, 127, (5, 7, 3)).repeat(64, 0).repeat(64, 1)
+    tinted = page(320, 448) // 2 + tint
+    parsed = container.read_file(codec.encode(tinted.astype(np.uint8), quality))
+    assert blocks.mask_of(
+        parsed.blocks, Groups(parsed.header.latent_size, parsed.header.group_edge).all
+    ).all()
+    white = container.read_file(codec.encode(np.full_like(page(320, 448), 255), quality))
+    assert sum(map(len, parsed.groups)) <= sum(map(len, white.groups))
+
+
+def test_hidden_blocks_go_smoothly_from_one_side_to_the_other():
+    picture = np.zeros((128, 300, 1), np.uint8)
+    picture[:, :64], picture[:, 64:256], picture[:, 256:] = 40, 255, 200
+    mask = np.zeros((2, 5), np.bool_)
+    mask[:, 1:4] = True
+    found = blocks.hide(picture, mask)
+    np.testing.assert_array_equal(found[:, :64], 40)
+    np.testing.assert_array_equal(found[:, 256:], 200)
+    steps = np.diff(found[0, 32:256, 0].astype(int))
+    assert steps.min() >= 0 and steps.max() <= 8
+    assert picture[0, 100, 0] == 255, "the picture itself stays as it is"
+    assert blocks.hide(picture, np.ones_like(mask)).min() == 255
+    assert blocks.hide(picture, np.zeros_like(mask)) is picture
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_blocks_are_chosen_by_a_sample(threads):
+    """Of 600 candidates, text is taken and noise is not, wherever they are."""
+    rng = np.random.default_rng(0)
+    picture = np.tile(page(64, 64), (20, 30, 1))
+    noisy = rng.random((20, 30)) < 0.3
+    for row, column in np.argwhere(noisy):
+        picture[64 * row :, 64 * column :][:64, :64] = rng.integers(0, 256, (64, 64, 3))
+    steps = block_choice.choose(picture, np.full(600, 20000.0), np.ones((20, 30), np.bool_), 0.3, threads)
+    np.testing.assert_array_equal(steps > 0, ~noisy)
 
 
 def test_grey_and_alpha(codec):

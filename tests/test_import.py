@@ -69,8 +69,8 @@ LADDER: dict[str, set[str]] = {
     "rate_control": BASE | {"kept_blocks", "quality_search"},
     "options": BASE | {"describe", "rate_control"},
     "conceal": set(),
-    "blocks": BASE | {"networks", "raster"},
-    "block_choice": {"blocks", "networks", "raster"},
+    "blocks": BASE | {"conceal", "networks", "parallel", "raster"},
+    "block_choice": {"blocks", "networks", "parallel", "raster"},
     "metrics": BASE,
     "region": BASE | {"container", "windows"},
     "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "scale_networks", "windows"},
@@ -110,7 +110,7 @@ LADDER: dict[str, set[str]] = {
         "sections",
     },
     "integrations": BASE | {"api", "codec", "container", "options", "precision", "rate_control", "session"},
-    "latents": CODEC | {"api", "codec", "conceal", "cutting", "decoding", "loaded", "windows"},
+    "latents": CODEC | {"api", "codec", "conceal", "cutting", "datapath", "decoding", "loaded", "windows"},
     "cli": CODEC
     | {
         "cli",

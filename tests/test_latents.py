@@ -20,7 +20,8 @@ TINY = DATA / "bundles" / "tiny"
 
 @pytest.fixture(scope="module")
 def tiny():
-    return Codec(TINY, device="cpu", threads=1)
+    """Its networks alone: they are so small that noise is cheaper as pixels."""
+    return Codec(TINY, device="cpu", threads=1, pixel_blocks=False)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,21 @@ def test_y_hat_is_near_y_of_the_analysis(city):
         errors.append(float(np.sqrt(difference)))
     assert 1 > errors[0] > 1.5 * errors[1] > 2 * errors[2]
     assert errors[2] < 0.1
+
+
+@pytest.mark.parametrize("read", [reading.read_file, reading.read_first])
+def test_blocks_coded_as_pixels_have_latents_too(codec, read):
+    """Those of the picture that the file holds; the file itself says nothing of them but their pixels."""
+    rng = np.random.default_rng(7)
+    pages = rng.choice(np.array([0, 255], np.uint8), (2, 32, 48)).repeat(4, 1).repeat(4, 2)
+    files = [codec.encode(page, 60) for page in pages]
+    parsed = [codec.parse(file)[1] for file in files]
+    assert bytes(parsed[0].groups[0]) == bytes(parsed[1].groups[0])
+    found = [read(file, codec) for file in files]
+    plain = Codec(device="cpu", threads=2, pixel_blocks=False).encode(pages[0], 60)
+    assert found[0].header.quality == parsed[0].header.quality
+    np.testing.assert_array_equal(found[0].first_half(), read(plain, codec).first_half())
+    assert np.abs(found[0].first_half() - found[1].first_half()).max() > 0.1
 
 
 def test_first_half_of_the_shipped_model(codec, city):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import block_choice, container, datapath, encoding, parallel, pixels, png, raster, windows
+from aecodec import container, datapath, encoding, parallel, pixels, png, raster, windows
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError
 from aecodec.networks import Groups
@@ -218,15 +218,6 @@ def test_psnr_by_strips():
     a, b = rng.integers(0, 256, (2, 700, 30, 3), np.uint8)
     error = np.mean((a.astype(float) - b) ** 2)
     assert raster.psnr(a, b) == pytest.approx(10 * np.log10(255**2 / error), abs=1e-9)
-
-
-def test_more_candidates_than_one_trial(monkeypatch):
-    """The blocks of a large screen do not fit into one WebP."""
-    rng = np.random.default_rng(0)
-    picture = rng.choice(np.array([0, 255], np.uint8), (640, 640, 1)).repeat(3, 2)
-    found = np.ones((10, 10), np.bool_)
-    monkeypatch.setattr(block_choice, "TRIED", 16)
-    assert (block_choice.choose(picture, np.full(100, 1e6), found, 0.1) > 0).all()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

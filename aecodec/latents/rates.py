@@ -1,7 +1,8 @@
 """Where a file spends its bits: latents -> bits of each position of y and of z.
 
 The length of a symbol is that of its code in the integer tables, with its raw bits (docs/format.md,
-section 6). What is unusual costs more, so a map of the rate is a map of surprise.
+section 6). What is unusual costs more, so a map of the rate is a map of surprise. Where blocks are coded as
+pixels it is what the networks would take (reading.py).
 """
 
 from __future__ import annotations

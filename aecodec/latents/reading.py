@@ -3,6 +3,9 @@
     .aec --container, rANS, scale networks--> z_hat, symbols --head of synthesis (cutting.py)--> y_hat
     picture --encode--> .aec, and on as above: a picture has exactly the latents of its file
 
+Where blocks are coded as pixels (blocks.py) a file has no latents. Such a picture is decoded, and encoded
+anew without them.
+
 Every checksum is verified on the way, that of the symbols too.
 """
 
@@ -16,10 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import api, cutting, decoding, pixels, windows
+from aecodec import api, container, cutting, datapath, decoding, pixels, windows
 from aecodec.codec import Codec
-from aecodec.container import MAGIC, Header
+from aecodec.container import MAGIC, Header, Parsed
 from aecodec.errors import DeviceError
+from aecodec.limits import Limits
 from aecodec.loaded import Model, quality_of
 from aecodec.pixels import ImageInput
 from aecodec.source import Source, read_bytes
@@ -116,7 +120,7 @@ def read(source: ImageInput, codec: Codec | None = None, quality: float = QUALIT
 
 def read_file(source: Source, codec: Codec) -> Latents:
     """An .aec file -> its latents. Raises what decode() does."""
-    model, parsed = codec.parse(source)
+    model, parsed = _without_blocks(*codec.parse(source), codec.limits)
     symbols, z_hat, _ = decoding.decode_symbols(model, parsed.header, parsed.groups)
     return Latents(parsed.header, model, symbols, z_hat)
 
@@ -126,9 +130,18 @@ def read_first(source: Source, codec: Codec) -> Latents:
 
     The checksum of the symbols is not verified, for it needs all of them; those of all bytes are. Raises what
     decode() does."""
-    model, parsed = codec.parse(source)
+    model, parsed = _without_blocks(*codec.parse(source), codec.limits)
     symbols, z_hat = decoding.decode_first(model, parsed.header, parsed.groups)
     return Latents(parsed.header, model, symbols, z_hat)
+
+
+def _without_blocks(model: Model, parsed: Parsed, limits: Limits) -> tuple[Model, Parsed]:
+    """A file of the same picture, quality and model all of which is in its latents."""
+    if any(parsed.blocks):
+        picture, _ = datapath.decode(model, parsed, limits)
+        data = datapath.encode(model, picture, {}, parsed.header.quality, pixel_blocks=False)
+        parsed = container.read_file(data, limits)
+    return model, parsed
 
 
 def arrays_of(source: Source, what: str) -> tuple[bytes, str]:
