@@ -1,0 +1,138 @@
+"""What each of Pillow's formats holds of a picture: what its writer is told, and the user of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from aecodec import exif, pixels
+from aecodec.cli.files import UnfitError
+from aecodec.pixels import Picture, Pixels
+
+Options = dict[str, Any]
+"""Of Image.save."""
+Notes = list[str]
+
+
+class Format(NamedTuple):
+    """Where nothing else is said, what Pillow's writer takes, or refuses by itself."""
+
+    options: Mapping[str, Any] = {}
+    metadata: bool = False
+    """ICC profile, EXIF data, with it the orientation, and XMP."""
+    alpha: Literal["all", "whole", "none"] = "all"
+    """whole: each pixel of a colour picture is seen or not. Pillow leaves the rest out without a word."""
+    deep: Literal["all", "grey", "none"] = "none"
+    """Which pictures of 16 bits."""
+    whole_dpi: int = 0
+    """The most dots an inch, where they are to be whole ones."""
+    side: int = 0
+    """Pixels of the longest, where there is a limit."""
+    note: str = ""
+
+
+FORMATS = {
+    "AVIF": Format({"quality": 95}, metadata=True),
+    "BMP": Format(alpha="none"),
+    "DIB": Format(alpha="none"),
+    "GIF": Format(alpha="whole"),
+    "ICNS": Format(note="ICNS holds the sizes of icons, to which the picture is scaled"),
+    "ICO": Format(side=256),
+    "JPEG": Format({"quality": 95, "subsampling": 0}, metadata=True, whole_dpi=65535),
+    "MPO": Format(metadata=True, whole_dpi=65535),
+    "PNG": Format(metadata=True, deep="all"),
+    "PPM": Format(alpha="none"),
+    "SPIDER": Format(alpha="none"),
+    "TIFF": Format(metadata=True, deep="grey"),
+    "WEBP": Format({"lossless": True}, metadata=True),
+}
+
+XMP_TAG = 700
+"""Of TIFF."""
+STRUCTURE = frozenset(
+    (*range(254, 260), 262, 263, 266, 273, *range(277, 282), 284, *range(290, 294), 301)
+    + (*range(317, 326), 330, *range(332, 348), *range(512, 533), 34675)
+)
+"""Tags of a TIFF that say how its samples are stored. EXIF data may have them of the picture that it was made
+with, and Pillow's writer would take them for those of this one."""
+
+
+def depth_of(picture: Picture, name: str) -> int:
+    """Bits a sample, 8 or 16, that the format holds of the picture's."""
+    deep = FORMATS.get(name, Format()).deep
+    grey = picture.pixels.shape[2] == 1 and picture.alpha is None
+    return picture.depth if deep == "all" or (deep == "grey" and grey) else 8
+
+
+def info_of(picture: Picture) -> dict[str, Any]:
+    """Metadata under Pillow's names."""
+    return pixels.pil_info(picture.icc, picture.exif, picture.xmp, picture.orientation, picture.dpi)
+
+
+def options_of(picture: Picture, name: str) -> tuple[Options, Notes]:
+    """What Pillow's writer is told of the picture; what of it is lost. UnfitError when it is too large."""
+    form = FORMATS.get(name, Format())
+    options, notes = dict(form.options), [form.note] if form.note else []
+    if depth_of(picture, name) < picture.depth:
+        notes.append(f"16 bits a channel reduced to 8 for {name}; .png keeps them")
+    if form.side:
+        options["sizes"] = [_fitting(picture, name, form.side)]
+    if picture.alpha is not None and not _holds(form, picture.alpha, picture.pixels.shape[2]):
+        notes.append(f"transparency left out, which {name} cannot hold; .png keeps it")
+    if picture.dpi is not None:
+        if form.whole_dpi and not all(1 <= round(dpi) <= form.whole_dpi for dpi in picture.dpi):
+            notes.append(f"resolution left out: {name} holds whole dots an inch from 1 to {form.whole_dpi}")
+        else:
+            options["dpi"] = picture.dpi
+    if form.metadata:
+        options |= {key: value for key, value in info_of(picture).items() if key != "dpi"}
+        notes += _place(options, name)
+    else:
+        if picture.orientation != 1:
+            notes.append(f"{name} cannot say that the picture is to be shown turned or mirrored")
+        if picture.icc:
+            notes.append(f"colour profile left out, which {name} does not hold here; .png keeps it")
+    return options, notes
+
+
+def _fitting(picture: Picture, name: str, side: int) -> tuple[int, int]:
+    """Width and height."""
+    height, width = picture.pixels.shape[:2]
+    if max(width, height) > side:
+        raise UnfitError(
+            f"{name} holds {side} x {side} pixels at most, not {width} x {height}; use --fit {side}"
+        )
+    return width, height
+
+
+def _holds(form: Format, alpha: Pixels, channels: int) -> bool:
+    if form.alpha == "whole":
+        return channels == 3 and bool(np.isin(alpha, (0, np.iinfo(alpha.dtype).max)).all())
+    return form.alpha == "all"
+
+
+def _place(options: Options, name: str) -> Notes:
+    """EXIF data and XMP where the writers of TIFF and PNG look for them."""
+    notes = []
+    if name == "TIFF" and "exif" in options:
+        tags = exif.load(options.pop("exif"))
+        if tags is None:
+            notes.append("damaged EXIF data left out, which TIFF cannot hold")
+        else:
+            for tag in STRUCTURE.intersection(tags):
+                del tags[tag]
+            options["exif"] = tags
+    if name == "TIFF" and "xmp" in options:
+        options.setdefault("exif", Image.Exif())[XMP_TAG] = options.pop("xmp")
+    if name == "PNG" and "xmp" in options:
+        try:
+            text = options.pop("xmp").decode()
+        except UnicodeDecodeError:
+            return ["XMP left out: it is not UTF-8, as PNG wants it"]
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", text)
+    return notes
