@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import tarfile
@@ -60,6 +61,19 @@ def test_damaged_settings(cli, pair, contents):
     result = cli("batch", "encode", pair, out, *FAST)
     assert result.code == 3 and "settings.json' is damaged" in result.err
     assert cli("batch", "encode", pair, out, *FAST, "--force").code == 0
+
+
+def test_settings_of_an_earlier_version(cli, pair):
+    """Which knew no effort: results are those of effort 0, and of no other."""
+    out = pair.parent / "out"
+    assert cli("batch", "encode", pair, out, *FAST).code == 0
+    settings = out / "_aecodec" / "settings.json"
+    kept = json.loads(settings.read_text())
+    del kept["effort"]
+    settings.write_text(json.dumps(kept))
+    result = cli("batch", "encode", pair, out, *FAST, "--effort", 1)
+    assert result.code == 2 and "effort 0, now 1" in result.err
+    assert cli("batch", "encode", pair, out, *FAST).code == 0
 
 
 def test_rows_that_are_none(tmp_path):

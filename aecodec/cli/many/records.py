@@ -21,6 +21,8 @@ from aecodec.errors import InputError, OutputError, UsageError
 
 FOLDER = "_aecodec"
 Row: TypeAlias = dict[str, Any]
+LATER = {"effort": 0}
+"""Settings that came later, and what was done before."""
 
 
 class Done(NamedTuple):
@@ -59,7 +61,7 @@ class Records:
         """UsageError when what is there was made in another way; with force it is forgotten."""
         name = join(self.folder, "settings.json")
         if files.is_finished(name) and not force:
-            before = _settings_of(name)
+            before = LATER | _settings_of(name)
             changed = [key for key in settings if settings[key] != before.get(key)]
             if changed:
                 told = ", ".join(f"{key} {before.get(key)!r}, now {settings[key]!r}" for key in changed)
