@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 import os
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import numpy as np
@@ -111,6 +112,8 @@ class HiddenRaster:
 
     colours: Raster
     alpha: Pixels
+    _kept: dict[tuple[int, int], Pixels] = field(default_factory=dict, init=False, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -136,15 +139,28 @@ class HiddenRaster:
         if self.alpha[y, x].all():
             part: Pixels = self.colours[y, x]
             return part
+        filled = self._filled(top, left)
+        return filled[y.start - top : y.stop - top, x.start - left : x.stop - left]
+
+    def _filled(self, top: int, left: int) -> Pixels:
+        """A tile. Those of one row of tiles are kept: most who look go on in small steps to the right."""
+        with self._lock:
+            if (top, left) not in self._kept:
+                for key in [key for key in self._kept if key[0] != top]:
+                    del self._kept[key]
+                self._kept[top, left] = self._fill(top, left)
+            return self._kept[top, left]
+
+    def _fill(self, top: int, left: int) -> Pixels:
         height, width = self.alpha.shape
         rows = slice(max(0, top - MARGIN), min(height, top + TILE + MARGIN))
         columns = slice(max(0, left - MARGIN), min(width, left + TILE + MARGIN))
         hidden = self.alpha[rows, columns] == 0
+        y, x = top - rows.start, left - columns.start
+        own = slice(y, y + TILE), slice(x, x + TILE)
         if hidden.all():
-            return np.zeros((y.stop - y.start, x.stop - x.start, self.shape[2]), self.dtype)
-        filled = conceal.fill(self.colours[rows, columns], hidden)
-        own = slice(y.start - rows.start, y.stop - rows.start)
-        return filled[own, x.start - columns.start : x.stop - columns.start]
+            return np.broadcast_to(np.zeros((), self.dtype), (*hidden[own].shape, self.shape[2]))
+        return conceal.fill(self.colours[rows, columns], hidden)[own].copy()
 
 
 def psnr(a: Raster, b: Raster) -> float:

@@ -213,6 +213,21 @@ def test_hidden_colour_is_the_same_however_it_is_asked_for(city, monkeypatch):
     assert np.array_equal(hidden[100:259, 90:300], whole[100:259, 90:300])
 
 
+def test_hidden_colour_is_made_once_for_many_looks(monkeypatch):
+    """Blocks are read one by one, from left to right."""
+    monkeypatch.setattr(raster, "TILE", 128)
+    made = []
+    fill = raster.conceal.fill
+    monkeypatch.setattr(raster.conceal, "fill", lambda *a: made.append(1) or fill(*a))
+    alpha = np.full((320, 448), 255, np.uint8)
+    alpha[::7, ::7] = 0
+    hidden = raster.HiddenRaster(np.zeros((320, 448, 3), np.uint8), alpha)
+    for top in range(0, 320, 64):
+        for left in range(0, 448, 64):
+            hidden[top : top + 64, left : left + 64]
+    assert len(made) == 3 * 4
+
+
 def test_psnr_by_strips():
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 256, (2, 700, 30, 3), np.uint8)
