@@ -38,7 +38,7 @@ FAST = (20, 1)
 TRIED = 64
 """Blocks that are tried together: as many as a group has."""
 SAMPLE = 2 * TRIED
-"""Blocks, evenly taken from all candidates, that find the step for all."""
+"""Blocks, drawn from all candidates, that find the step for all."""
 STRIP = 8 * BLOCK
 """Rows of pixels that are searched together."""
 HEADER = 25
@@ -102,18 +102,19 @@ def choose(pixels: Raster, networks: Numbers, found: Mask, lmbda: float, threads
     lmbda: bits that one unit of a pixel's mean squared error is worth.
     """
     every = list(zip(np.argwhere(found).tolist(), networks.tolist(), strict=True))
-    stride = -(-len(every) // SAMPLE)
+    drawn = np.sort(np.random.default_rng(0).permutation(len(every))[:SAMPLE])  # a stride may be the width
     with workers(worth(threads, len(every) // TRIED)) as pool:
 
         def saved_by(step: int, some: list[Candidate]) -> Numbers:
             parts = [some[i : i + TRIED] for i in range(0, len(some), TRIED)]
             return np.concatenate(pool.map(partial(_saved, pixels, step, lmbda), parts))
 
-        step, saved = _best(lambda step: saved_by(step, every[::stride]), GROUP_BITS / stride)
-        if step and stride > 1:
+        sample = [every[i] for i in drawn]
+        step, saved = _best(partial(saved_by, some=sample), GROUP_BITS * len(sample) / len(every))
+        if step and len(sample) < len(every):
             saved = saved_by(step, every)
     steps = np.zeros(found.shape, np.uint8)
-    if step:
+    if saved.clip(0).sum() > GROUP_BITS:
         steps[found] = np.where(saved > 0, step, 0)
     return steps
 

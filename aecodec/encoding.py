@@ -199,6 +199,6 @@ def _below(group: Group, top: int) -> Group:
 
 def _round(residual: Float, index: Index, rounding: Float) -> entropy.Symbols:
     """Towards zero by the dead zone of each scale, which saves more bits than it costs quality."""
-    size = np.floor(np.abs(residual) + rounding[index])
+    size = np.floor(np.abs(residual) + rounding.take(index))
     rounded: Float = np.copysign(np.clip(size, 0, SYMBOL_MAX), residual)
     return rounded.astype(np.int16)

@@ -111,6 +111,16 @@ def test_many_blocks_are_chosen_by_a_sample(threads):
     np.testing.assert_array_equal(steps > 0, ~noisy)
 
 
+def test_the_sample_is_of_all_columns():
+    """Of a screen 128 blocks high, whose first column is unlike the others."""
+    rng = np.random.default_rng(0)
+    picture = np.tile(page(64, 64), (128, 4, 1))
+    picture[:, :64] = rng.integers(0, 256, (8192, 64, 3))
+    costs = np.full((128, 4), 20000.0)
+    steps = block_choice.choose(picture, costs.ravel(), np.ones((128, 4), np.bool_), 0.3)
+    assert (steps[:, 1:] > 0).all() and not steps[:, 0].any()
+
+
 def test_grey_and_alpha(codec):
     grey = page()[:, :, 0]
     found = codec.decode(codec.encode(grey, 100))

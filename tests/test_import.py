@@ -110,7 +110,8 @@ LADDER: dict[str, set[str]] = {
         "sections",
     },
     "integrations": BASE | {"api", "codec", "container", "options", "precision", "rate_control", "session"},
-    "latents": CODEC | {"api", "codec", "conceal", "cutting", "datapath", "decoding", "loaded", "windows"},
+    "latents": CODEC
+    | {"api", "codec", "conceal", "cutting", "datapath", "decoding", "encoding", "loaded", "windows"},
     "cli": CODEC
     | {
         "cli",

@@ -266,7 +266,7 @@ def test_shapes(tiny, latents):
 
 
 def reference_pooled(y):
-    """[N, rows, columns] -> what vectors.VERSION 2 stands for, in the plainest way."""
+    """[N, rows, columns] -> what vectors.VERSION 3 stands for, in the plainest way."""
     first = decoded_first(y).astype(np.float64)
     words = np.random.RandomState(0).standard_normal((512, 6))
     distances = np.square(words[:, :, None] - first[:6]).sum(1)

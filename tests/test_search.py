@@ -191,7 +191,7 @@ def test_an_index_of_other_features_is_refused(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(vectors, "VERSION", 1)
         old = index.Index().pack()
-    with pytest.raises(FormatError, match="of version 1, not 2; build it again"):
+    with pytest.raises(FormatError, match="of version 1, not 3; build it again"):
         index.load(old)
 
 

@@ -57,6 +57,14 @@ def test_tags_of_another_file_do_not_say_how_a_tiff_is_stored(channels, depth, t
         assert np.array_equal(upright, np.rot90(picture.array, -1))  # Pillow turns TIFFs as it loads them
 
 
+def test_gif_holds_alpha_that_is_whole_in_eight_bits():
+    alpha = np.random.default_rng(2).choice(np.array([0, 65500], np.uint16), (31, 45))
+    for data, notes in files(picture_of(3, 16, alpha=alpha), "GIF"):
+        assert not any("transparency" in note for note in notes)
+        with Image.open(io.BytesIO(data)) as image:
+            assert np.array_equal(np.asarray(image.convert("RGBA"))[:, :, 3] > 0, alpha > 0)
+
+
 @pytest.mark.parametrize("form", ["BMP", "GIF", "PPM", "TGA", "PCX"])
 def test_a_profile_that_is_lost_is_told(form):
     picture = picture_of(3, icc=SRGB)

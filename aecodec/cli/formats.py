@@ -76,12 +76,15 @@ def info_of(picture: Picture) -> dict[str, Any]:
 def options_of(picture: Picture, name: str) -> tuple[Options, Notes]:
     """What Pillow's writer is told of the picture; what of it is lost. UnfitError when it is too large."""
     form = FORMATS.get(name, Format())
-    options, notes = dict(form.options), [form.note] if form.note else []
-    if depth_of(picture, name) < picture.depth:
+    options, notes = dict(form.options), Notes()
+    depth = depth_of(picture, name)
+    if depth < picture.depth:
         notes.append(f"16 bits a channel reduced to 8 for {name}; .png keeps them")
+    if form.note:
+        notes.append(form.note)
     if form.side:
         options["sizes"] = [_fitting(picture, name, form.side)]
-    if picture.alpha is not None and not _holds(form, picture.alpha, picture.pixels.shape[2]):
+    if picture.alpha is not None and not _holds(form, picture.alpha, picture.pixels.shape[2], depth):
         notes.append(f"transparency left out, which {name} cannot hold; .png keeps it")
     if picture.dpi is not None:
         if form.whole_dpi and not all(1 <= round(dpi) <= form.whole_dpi for dpi in picture.dpi):
@@ -109,15 +112,17 @@ def _fitting(picture: Picture, name: str, side: int) -> tuple[int, int]:
     return width, height
 
 
-def _holds(form: Format, alpha: Pixels, channels: int) -> bool:
+def _holds(form: Format, alpha: Pixels, channels: int, depth: int) -> bool:
     if form.alpha == "whole":
+        if depth == 8 and alpha.dtype == np.uint16:
+            alpha = pixels.sixteen_to_eight(alpha)
         return channels == 3 and bool(np.isin(alpha, (0, np.iinfo(alpha.dtype).max)).all())
     return form.alpha == "all"
 
 
 def _place(options: Options, name: str) -> Notes:
     """EXIF data and XMP where the writers of TIFF and PNG look for them."""
-    notes = []
+    notes = Notes()
     if name == "TIFF" and "exif" in options:
         tags = exif.load(options.pop("exif"))
         if tags is None:
@@ -132,7 +137,8 @@ def _place(options: Options, name: str) -> Notes:
         try:
             text = options.pop("xmp").decode()
         except UnicodeDecodeError:
-            return ["XMP left out: it is not UTF-8, as PNG wants it"]
-        options["pnginfo"] = PngInfo()
-        options["pnginfo"].add_itxt("XML:com.adobe.xmp", text)
+            notes.append("XMP left out: it is not UTF-8, as PNG wants it")
+        else:
+            options["pnginfo"] = PngInfo()
+            options["pnginfo"].add_itxt("XML:com.adobe.xmp", text)
     return notes

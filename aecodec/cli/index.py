@@ -1,8 +1,8 @@
 """Index .aec files by what they show, for `aecodec search`.
 
-Only latents are decoded, no pictures. Where FILE exists, files that it has already and that did not change
-are not read again, those of other folders stay, and those that are gone are forgotten. A file that is broken
-is left out with a message.
+Only latents are decoded, no pictures, but for those with blocks coded as pixels. Where FILE exists, files
+that it has already and that did not change are not read again, those of other folders stay, and those that
+are gone are forgotten. A file that is broken is left out with a message.
 """
 
 from __future__ import annotations

@@ -27,9 +27,8 @@ def at_once(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
     options, notes = formats.options_of(picture, form)
     if formats.depth_of(picture, form) == 8:
         picture = pixels.shallow(picture)
-    array = pixels.to_array(picture)
-    if picture.depth == 16 and array.ndim == 3:  # Pillow has no such images
-        return deep.png(array, **options), tuple(notes)
+    if picture.depth == 16 and (picture.pixels.shape[2] > 1 or picture.alpha is not None):
+        return deep.png(pixels.to_array(picture), **options), tuple(notes)  # Pillow has no such images
     out = BytesIO()
     _save(pixels.to_pil(picture), out, form, options)
     return out.getvalue(), tuple(notes)

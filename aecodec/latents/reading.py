@@ -3,8 +3,8 @@
     .aec --container, rANS, scale networks--> z_hat, symbols --head of synthesis (cutting.py)--> y_hat
     picture --encode--> .aec, and on as above: a picture has exactly the latents of its file
 
-Where blocks are coded as pixels (blocks.py) a file has no latents. Such a picture is decoded, and encoded
-anew without them.
+Where blocks are coded as pixels (blocks.py) a file has no latents of them. Such a picture is decoded after
+all, and encoded anew without them.
 
 Every checksum is verified on the way, that of the symbols too.
 """
@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import api, container, cutting, datapath, decoding, pixels, windows
+from aecodec import api, cutting, datapath, decoding, pixels, windows
 from aecodec.codec import Codec
 from aecodec.container import MAGIC, Header, Parsed
+from aecodec.encoding import encode_symbols
 from aecodec.errors import DeviceError
 from aecodec.limits import Limits
 from aecodec.loaded import Model, quality_of
@@ -120,9 +121,10 @@ def read(source: ImageInput, codec: Codec | None = None, quality: float = QUALIT
 
 def read_file(source: Source, codec: Codec) -> Latents:
     """An .aec file -> its latents. Raises what decode() does."""
-    model, parsed = _without_blocks(*codec.parse(source), codec.limits)
-    symbols, z_hat, _ = decoding.decode_symbols(model, parsed.header, parsed.groups)
-    return Latents(parsed.header, model, symbols, z_hat)
+    model, parsed = codec.parse(source)
+    header, payloads = _payloads(model, parsed, codec.limits)
+    symbols, z_hat, _ = decoding.decode_symbols(model, header, payloads)
+    return Latents(header, model, symbols, z_hat)
 
 
 def read_first(source: Source, codec: Codec) -> Latents:
@@ -130,18 +132,19 @@ def read_first(source: Source, codec: Codec) -> Latents:
 
     The checksum of the symbols is not verified, for it needs all of them; those of all bytes are. Raises what
     decode() does."""
-    model, parsed = _without_blocks(*codec.parse(source), codec.limits)
-    symbols, z_hat = decoding.decode_first(model, parsed.header, parsed.groups)
-    return Latents(parsed.header, model, symbols, z_hat)
+    model, parsed = codec.parse(source)
+    header, payloads = _payloads(model, parsed, codec.limits)
+    symbols, z_hat = decoding.decode_first(model, header, payloads)
+    return Latents(header, model, symbols, z_hat)
 
 
-def _without_blocks(model: Model, parsed: Parsed, limits: Limits) -> tuple[Model, Parsed]:
-    """A file of the same picture, quality and model all of which is in its latents."""
-    if any(parsed.blocks):
-        picture, _ = datapath.decode(model, parsed, limits)
-        data = datapath.encode(model, picture, {}, parsed.header.quality, pixel_blocks=False)
-        parsed = container.read_file(data, limits)
-    return model, parsed
+def _payloads(model: Model, parsed: Parsed, limits: Limits) -> tuple[Header, list[memoryview]]:
+    """Groups that all of the picture is in: the file's, or new ones of the same quality and model."""
+    if not any(parsed.blocks):
+        return parsed.header, parsed.groups
+    picture, _ = datapath.decode(model, parsed, limits)
+    payloads, crc = encode_symbols(model, parsed.header, picture.pixels)
+    return parsed.header._replace(symbols_crc=crc), [memoryview(payload) for payload in payloads]
 
 
 def arrays_of(source: Source, what: str) -> tuple[bytes, str]:

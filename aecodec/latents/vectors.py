@@ -34,7 +34,7 @@ from aecodec.session import Device
 Float = NDArray[np.float32]
 Kind = Literal["pooled", "spatial"]
 Latent = Literal["y", "z"]
-VERSION = 2
+VERSION = 3
 """Of what pooled features mean; an index of another version has to be built again."""
 LEADING, WORDS, SEED = 6, 512, 0
 SOFTNESS = 0.3
