@@ -112,7 +112,7 @@ class HiddenRaster:
 
     colours: Raster
     alpha: Pixels
-    _kept: dict[tuple[int, int], Pixels] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[int, dict[int, Pixels]] = field(default_factory=dict, init=False, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     @property
@@ -143,13 +143,15 @@ class HiddenRaster:
         return filled[y.start - top : y.stop - top, x.start - left : x.stop - left]
 
     def _filled(self, top: int, left: int) -> Pixels:
-        """A tile. Those of one row of tiles are kept: most who look go on in small steps to the right."""
+        """A tile. Those of two rows are kept: most who look go on in small steps, and some in threads."""
         with self._lock:
-            if (top, left) not in self._kept:
-                for key in [key for key in self._kept if key[0] != top]:
-                    del self._kept[key]
-                self._kept[top, left] = self._fill(top, left)
-            return self._kept[top, left]
+            row = self._kept.pop(top, {})
+            if left not in row:
+                row[left] = self._fill(top, left)
+            while len(self._kept) > 1:
+                del self._kept[next(iter(self._kept))]
+            self._kept[top] = row  # the last one is the one last looked at
+            return row[left]
 
     def _fill(self, top: int, left: int) -> Pixels:
         height, width = self.alpha.shape
