@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from io import StringIO
 
+from benchmarks.codecs import is_aecodec
 from benchmarks.curves import METRICS, Curve, points
 
 COLOURS = {
@@ -48,7 +48,7 @@ def rate_distortion(
             bpp, value, style, color=GREYS[number % len(GREYS)], linewidth=1, label=f"{name}, published"
         )
         tallest = max([tallest, *(v for b, v in zip(bpp, value, strict=True) if b <= highest)])
-    models = [name for name in measured if re.split("[:+@]", name)[0] == "aecodec"]
+    models = [name for name in measured if is_aecodec(name)]
     for name, curve in measured.items():
         bpp, value = points(curve, metric)
         wide = 2.4 if name in models else 1.3

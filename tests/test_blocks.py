@@ -84,15 +84,17 @@ def test_networks_spend_next_to_nothing_on_them(codec, quality):
     assert sum(map(len, parsed.groups)) <= sum(map(len, white.groups))
 
 
-def test_hidden_blocks_go_smoothly_from_one_side_to_the_other():
-    picture = np.zeros((128, 300, 1), np.uint8)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_hidden_blocks_go_smoothly_from_one_side_to_the_other(channels):
+    picture = np.zeros((100, 300, channels), np.uint8)
     picture[:, :64], picture[:, 64:256], picture[:, 256:] = 40, 255, 200
     mask = np.zeros((2, 5), np.bool_)
     mask[:, 1:4] = True
     found = blocks.hide(picture, mask)
     np.testing.assert_array_equal(found[:, :64], 40)
     np.testing.assert_array_equal(found[:, 256:], 200)
-    steps = np.diff(found[0, 32:256, 0].astype(int))
+    assert found.shape == picture.shape
+    steps = np.diff(found[99, 32:256, -1].astype(int))
     assert steps.min() >= 0 and steps.max() <= 8
     assert picture[0, 100, 0] == 255, "the picture itself stays as it is"
     assert blocks.hide(picture, np.ones_like(mask)).min() == 255
@@ -100,8 +102,11 @@ def test_hidden_blocks_go_smoothly_from_one_side_to_the_other():
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_many_blocks_are_chosen_by_a_sample(threads):
-    """Of 600 candidates, text is taken and noise is not, wherever they are."""
+def test_many_blocks_are_chosen_by_a_sample(threads, monkeypatch):
+    """Of 600 candidates, text is taken and noise is not; only the best step is tried on all."""
+    tried = []
+    saved = block_choice._saved
+    monkeypatch.setattr(block_choice, "_saved", lambda *a: tried.append(len(a[3])) or saved(*a))
     rng = np.random.default_rng(0)
     picture = np.tile(page(64, 64), (20, 30, 1))
     noisy = rng.random((20, 30)) < 0.3
@@ -109,6 +114,7 @@ def test_many_blocks_are_chosen_by_a_sample(threads):
         picture[64 * row :, 64 * column :][:64, :64] = rng.integers(0, 256, (64, 64, 3))
     steps = block_choice.choose(picture, np.full(600, 20000.0), np.ones((20, 30), np.bool_), 0.3, threads)
     np.testing.assert_array_equal(steps > 0, ~noisy)
+    assert sum(tried) - 600 <= len(block_choice.STEPS) * block_choice.SAMPLE
 
 
 def test_the_sample_is_of_all_columns():

@@ -28,7 +28,8 @@ def at_once(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
     if formats.depth_of(picture, form) == 8:
         picture = pixels.shallow(picture)
     if picture.depth == 16 and (picture.pixels.shape[2] > 1 or picture.alpha is not None):
-        return deep.png(pixels.to_array(picture), **options), tuple(notes)  # Pillow has no such images
+        # Only PNG holds these, and Pillow has no such images.
+        return deep.png(pixels.to_array(picture), **options), tuple(notes)
     out = BytesIO()
     _save(pixels.to_pil(picture), out, form, options)
     return out.getvalue(), tuple(notes)
