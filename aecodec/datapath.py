@@ -59,18 +59,15 @@ def encode(
         orientation=picture.orientation,
     )
     header = header._replace(group_edge=choose_edge(header.latent_size, model.bundle.group))
-    if kept is not None:
-        mask = blocks.mask_of(kept, Groups(header.latent_size, header.group_edge).all)  # [H/64, W/64]
-        payloads, crc = encode_symbols(model, header, raster, effort, mask if mask.any() else None)
-        coded = list(kept) if any(kept) else []
-        return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
-    payloads, crc = encode_symbols(model, header, raster, effort)
-    coded = []
-    steps = _pixel_blocks(model, header, raster, payloads) if pixel_blocks else None  # [H/64, W/64]
-    if steps is not None and steps.any():
-        payloads, crc = encode_symbols(model, header, raster, effort, steps > 0)
-        groups = Groups(header.latent_size, header.group_edge).all
-        coded = blocks.pack(raster, steps, groups, model.networks.threads)
+    groups = Groups(header.latent_size, header.group_edge).all
+    coded = list(kept) if kept and any(kept) else []
+    hidden = blocks.mask_of(coded, groups) if coded else None  # [H/64, W/64]
+    payloads, crc = encode_symbols(model, header, raster, effort, hidden)
+    if kept is None and pixel_blocks:
+        steps = _pixel_blocks(model, header, raster, payloads)  # [H/64, W/64]
+        if steps is not None and steps.any():
+            payloads, crc = encode_symbols(model, header, raster, effort, steps > 0)
+            coded = blocks.pack(raster, steps, groups, model.networks.threads)
     return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
 
 

@@ -117,6 +117,9 @@ def _macs(graph: bytes, feed: Arrays) -> dict[str, float]:
 
     model = onnx.load_from_string(graph)
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    for node in model.graph.node:  # export.compact
+        if node.op_type == "Cast" and node.input[0] in weights:
+            weights[node.output[0]] = weights[node.input[0]]
     for node in model.graph.node:  # run everything once: shapes of fused operators cannot be inferred
         model.graph.output.extend(onnx.ValueInfoProto(name=out) for out in node.output)
     names = {out for node in model.graph.node for out in node.output if node.op_type in _PRODUCTS}

@@ -22,6 +22,7 @@ from aecodec.training.entropy_model import INDEX_COUNT, dead_zone
 from aecodec.training.model import SKIP, CodecModel
 
 from .builder import OPSET
+from .compact import compact
 from .cost import kmac_per_pixel
 from .graphs import GROUP, all_graphs, halo
 from .int8 import int8_graphs
@@ -43,6 +44,9 @@ def model_id(files: dict[str, str]) -> str:
     lines = "".join(f"{name} {digest}\n" for name, digest in sorted(files.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
+
+DECIDING = (*EXACT, "context.onnx")
+"""What a bundle that keeps another one's id has in common with it, to the byte."""
 
 Identity = dict[str, str]
 """{file name: sha256}: what a model's id is the hash of."""
@@ -78,17 +82,20 @@ def write_bundle(
     int8 = int8_graphs(model, samples) if samples else {}
     offsets = dead_zone(torch.arange(INDEX_COUNT), model.dead_zone_strength)
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {file: graph.SerializeToString() for file, graph in graphs.items()}
+    contents = {
+        file: (graph if file in DECIDING else compact(graph)).SerializeToString()
+        for file, graph in graphs.items()
+    }
     contents["tables.bin"] = tables if isinstance(tables, bytes) else pack_tables(tables)
     fresh = {file: hashlib.sha256(data).hexdigest() for file, data in contents.items()}
     identity = identity_of(same_as) if same_as else fresh
     rounding = samples is not None or (same_as is not None and load(same_as).rounds_means)
-    kept = (*EXACT, "context.onnx") if rounding else EXACT
+    kept = DECIDING if rounding else EXACT
     if other := [file for file in kept if identity.get(file) != fresh[file]]:
         raise ValueError(f"{', '.join(other)}: not those of the bundle whose id is to be kept")
     precisions = {"int8": {graph: f"{graph}.int8.onnx" for graph in int8}} if int8 else {}
     more = {**int8, **(exact or {})}
-    contents |= {f"{graph}.int8.onnx": made.SerializeToString() for graph, made in more.items()}
+    contents |= {f"{graph}.int8.onnx": compact(made).SerializeToString() for graph, made in more.items()}
     files = {}
     for file, data in contents.items():
         (folder / file).write_bytes(data)

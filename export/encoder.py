@@ -20,6 +20,7 @@ from aecodec.session import open_session
 from aecodec.training.model import CodecModel
 
 from .bundle import identity_of
+from .compact import compact
 from .graphs import all_graphs
 from .int8 import calibrated
 from .int8_encoder import analysis
@@ -59,7 +60,7 @@ def write_encoder(
         precisions["int8"][ENCODER_ONLY] = f"{ENCODER_ONLY}.int8.onnx"
     folder.mkdir(parents=True, exist_ok=True)
     for file, graph in made.items():
-        data = graph.SerializeToString()
+        data = compact(graph).SerializeToString()
         (folder / file).write_bytes(data)
         files[file] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     manifest["name"] = name
