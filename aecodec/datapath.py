@@ -33,6 +33,9 @@ from aecodec.raster import Raster
 from aecodec.region import Region, plan
 from aecodec.sections import Extras
 
+LARGEST_PART = 1 << 23
+"""Pixels of a region that are decoded at a time, in floats: 16 bytes each."""
+
 
 def encode(
     model: Model,
@@ -174,10 +177,11 @@ def stream(
     extras = sections.unpack(parsed, limits)
     shape = header.height, header.width, header.channels
     blank: pixels.Pixels = np.broadcast_to(np.zeros((), planes.kind_of(header.bit_depth)), shape)
-    return assemble(header, extras, blank, _alpha(model, extras, limits)), _rows(model, parsed)
+    return assemble(header, extras, blank, _alpha(model, extras, limits)), rows(model, parsed)
 
 
-def _rows(model: Model, parsed: Parsed) -> Iterator[tuple[int, pixels.Pixels]]:
+def rows(model: Model, parsed: Parsed) -> Iterator[tuple[int, pixels.Pixels]]:
+    """The colours from the top down: the number of the first row, pixels [rows, W, C]. See stream()."""
     header = parsed.header
     groups = Groups(header.latent_size, header.group_edge).all
     for top, part in pixel_bands(model, header, bands(model, header, parsed.groups)):
@@ -202,12 +206,11 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     """The part of the picture; parsed.groups needs to hold the groups of its plan only."""
     header = parsed.header
     extras = sections.unpack(parsed, limits)
-    needed = plan(header, region, model.networks.halo("synthesis"))
-    symbols, z_hat = decode_part(model, header, parsed.groups, needed)
-    x_hat = model.networks.synthesis(symbols, z_hat, quality_of(header))
-    top, left = region.y - 64 * needed.rows.first, region.x - 64 * needed.columns.first
-    part = np.ascontiguousarray(x_hat[:, :, top : top + region.height, left : left + region.width])
-    decoded = planes.from_network(part, region.height, region.width, header.channels, header.bit_depth)
+    shape = region.height, region.width, header.channels
+    decoded: pixels.Pixels = np.empty(shape, planes.kind_of(header.bit_depth))
+    for strip in region.strips(LARGEST_PART):
+        top = strip.y - region.y
+        decoded[top : top + strip.height] = _strip(model, parsed, strip)
     _paste_blocks(parsed, decoded, (region.y, region.x))
     alpha = extras.alpha
     if alpha is not None:
@@ -215,6 +218,17 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     if extras.coded_alpha:
         alpha = decode_region(model, extras.coded_alpha, limits, region).array[:, :, 0]
     return assemble(header, extras, decoded, alpha)
+
+
+def _strip(model: Model, parsed: Parsed, region: Region) -> pixels.Pixels:
+    """A small part of the picture without its pixel blocks."""
+    header = parsed.header
+    needed = plan(header, region, model.networks.halo("synthesis"))
+    symbols, z_hat = decode_part(model, header, parsed.groups, needed)
+    x_hat = model.networks.synthesis(symbols, z_hat, quality_of(header))
+    top, left = region.y - 64 * needed.rows.first, region.x - 64 * needed.columns.first
+    part = x_hat[:, :, top : top + region.height, left : left + region.width]
+    return planes.from_network(part, region.height, region.width, header.channels, header.bit_depth)
 
 
 def _paste_blocks(

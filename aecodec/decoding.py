@@ -194,7 +194,7 @@ class _Synthesis:
 
     def bands(self, coming: Iterator[Band]) -> Iterator[tuple[int, pixels.Pixels]]:
         networks = self._model.networks
-        halo, done, rows = networks.halo("synthesis"), 0, [0]
+        halo, done, rows = networks.halo("synthesis"), 0, list[int]()
         for band in ahead(coming, worth(networks.threads, self._header.n_groups)):
             self._symbols.move(max(0, done - halo), band.bottom)[:] = 0
             self._z.move(max(0, done - halo), band.bottom)[:] = 0
@@ -202,11 +202,12 @@ class _Synthesis:
                 if found is not None:
                     self._z.group(group)[:], self._symbols.group(group)[:] = found
             rows += sorted({(group.top + group.height) // 4 for group in band.groups})
-            seen = [row for row in rows if row + halo <= band.bottom or band.bottom == self._height]
-            if seen[-1] > done:
-                if self._wanted is None or self._wanted[done : seen[-1]].any():
-                    yield self._side * done, self._pixels(done, seen[-1])
-                done, rows = seen[-1], [row for row in rows if row >= seen[-1]]
+            seen = (row for row in rows if row + halo <= band.bottom or band.bottom == self._height)
+            ready = max(seen, default=done)  # a band may be lower than the halo
+            if ready > done:
+                if self._wanted is None or self._wanted[done:ready].any():
+                    yield self._side * done, self._pixels(done, ready)
+                done, rows = ready, [row for row in rows if row > ready]
 
     def _pixels(self, top: int, bottom: int) -> pixels.Pixels:
         networks, header, side = self._model.networks, self._header, self._side

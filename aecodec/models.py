@@ -239,10 +239,10 @@ def default_name() -> str:
         name = Path(model_folders.PACKAGED, "default.txt").read_text("utf-8").strip()
     except OSError:
         name = ""
-    bundles = installed()
-    if name or not bundles:
+    if name:
         return name
-    return bundles[0].name
+    bundles = installed()
+    return bundles[0].name if bundles else ""
 
 
 def check(model: object) -> None:
@@ -252,17 +252,20 @@ def check(model: object) -> None:
 
 
 def find(model: str | os.PathLike[str] | None = None) -> Bundle:
-    """A bundle by name or folder; None is the default. ModelError names the installed ones; UsageError."""
+    """A bundle by name or folder; None is the default. ModelError names the installed ones; UsageError.
+
+    A name without a separator is a folder only where no installed bundle has it: graphs are code, and the
+    current folder may be anybody's."""
     check(model)
-    if isinstance(model, os.PathLike):
-        return load(model)
-    if model and (os.sep in model or Path(model, "manifest.json").is_file()):
+    if isinstance(model, os.PathLike) or (model and os.sep in model):
         return load(model)
     name = model or default_name()
     bundles = installed()
     for bundle in bundles:
         if bundle.name == name or bundle.path.name == name:
             return bundle
+    if model and Path(model, model_folders.MANIFEST).is_file():
+        return load(model)
     if not model:
         raise ModelError(f"no default model; installed: {_names(bundles)}. Install aecodec again")
     raise ModelError(

@@ -28,7 +28,7 @@ from aecodec.models import SCALE_NETWORKS, Bundle
 from aecodec.parallel import cpus
 from aecodec.precision import Precision, choose
 from aecodec.scale_networks import Features, Form, Level, Symbols
-from aecodec.session import Device, Session, open_session, runtime
+from aecodec.session import Device, Session, open_session, runner, runtime
 from aecodec.windows import Cut, Span
 
 Float = NDArray[np.float32]
@@ -128,7 +128,7 @@ class Networks:
         return open_session(data, device, self._threads, self._optimise)
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> list[Any]:
-        return scale_networks.runner(self.session(graph), self._bundle.name, graph)(**inputs)
+        return runner(self.session(graph), self._bundle.name, graph)(**inputs)
 
     def _bands(
         self, name: str, call: windows.Network, cut: Cut, rows: Span, width: int, most: int = windows.LARGEST
@@ -207,7 +207,7 @@ class Networks:
         from aecodec.cutting import with_steps
 
         session = self.derived("feedback", "synthesis", with_steps, self._precision)
-        decode = scale_networks.runner(session, self._bundle.name, "synthesis")
+        decode = runner(session, self._bundle.name, "synthesis")
         analyse = self._analysis(quality)
 
         def look(symbols: Float, z_hat: Float) -> list[Float]:

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from aecodec import container, metadata, pixels, sections
+from aecodec import container, pixels, sections
 from aecodec.errors import AecodecError, FormatError, UsageError
 from aecodec.exif import load, orientation_in
 from aecodec.modes import MAX_DPI, MIN_DPI, bytes_of, resolution
@@ -27,8 +27,6 @@ MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA"}
 DEEP_GREY = "I;16"
 """16-bit grey; Pillow has no other 16-bit mode, the rest comes with 8 bits."""
 
-METADATA = {"iCCP": "icc", "eXIF": "exif", "xMPd": "xmp"}
-
 
 class AecImageFile(ImageFile.ImageFile):
     format = FORMAT
@@ -41,7 +39,7 @@ class AecImageFile(ImageFile.ImageFile):
         data = self.fp.read()
         try:
             parsed = container.read_file(data)
-            found = {name: _metadata(parsed, tag) for tag, name in METADATA.items()}
+            metadata = sections.metadata_of(parsed)
             dpi = sections.resolution(parsed)
         except FormatError as error:
             raise SyntaxError(str(error)) from error
@@ -52,7 +50,7 @@ class AecImageFile(ImageFile.ImageFile):
         self._mode = MODES[header.channels, header.has_alpha]
         if header.bit_depth == 16 and self._mode == "L":
             self._mode = DEEP_GREY
-        self.info.update(pixels.pil_info(orientation=header.orientation, dpi=dpi, **found))
+        self.info.update(pixels.pil_info(*metadata, header.orientation, dpi))
         self._data = data
         self._set_tile()
 
@@ -92,11 +90,6 @@ class AecImageFile(ImageFile.ImageFile):
 
     def load_seek(self, pos: int) -> None:
         """The one tile begins at the start of the bytes that load() made."""
-
-
-def _metadata(parsed: container.Parsed, tag: str) -> bytes:
-    payload = parsed.sections.get(tag)
-    return b"" if payload is None else metadata.unpack(tag, payload)
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:

@@ -7,12 +7,13 @@ which may be one that was made for it.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
@@ -165,16 +166,19 @@ class HiddenRaster:
         return conceal.fill(self.colours[rows, columns], hidden)[own].copy()
 
 
-def psnr(a: Raster, b: Raster) -> float:
-    """dB between two rasters of one shape and type, one mean over all samples; infinite for equal ones."""
-    height, width = a.shape[:2]
+def psnr(rows: Iterable[tuple[int, Pixels]], raster: Raster) -> float:
+    """dB between a raster and what comes as rows: (number of the first, pixels [rows, W, C] of its type).
+
+    One mean over all samples; infinite for equal ones."""
     total = 0
-    for top in range(0, height, STRIP):
-        window = slice(top, min(top + STRIP, height)), slice(0, width)
-        difference = np.subtract(a[window], b[window], dtype=np.int64)
-        total += int(np.square(difference, out=difference).sum())
-    error = total / math.prod(a.shape)
-    return 10 * math.log10(float(np.iinfo(a.dtype).max) ** 2 / error) if error else math.inf
+    for top, part in rows:
+        for start in range(0, part.shape[0], STRIP):
+            strip = part[start : start + STRIP]
+            own = raster[top + start : top + start + strip.shape[0], 0 : strip.shape[1]]
+            difference = np.subtract(strip, own, dtype=np.int64)
+            total += int(np.square(difference, out=difference).sum())
+    error = total / math.prod(raster.shape)
+    return 10 * math.log10(float(np.iinfo(raster.dtype).max) ** 2 / error) if error else math.inf
 
 
 def is_large(width: int, height: int) -> bool:
@@ -194,14 +198,15 @@ def spilled(image: Image.Image) -> Raster:
 
     The file has no name, and is gone when the raster is."""
     shape = image.height, image.width, len(image.getbands())
-    stream = tempfile.TemporaryFile(prefix="aecodec-")
-    try:
-        for _, part in strips(image):
-            stream.write(np.asarray(part).data)
-        stream.flush()
-    except OSError:
-        stream.close()
-        return np.asarray(image).reshape(shape)
+    with contextlib.ExitStack() as unfinished:
+        try:
+            stream = unfinished.enter_context(tempfile.TemporaryFile(prefix="aecodec-"))
+            for _, part in strips(image):
+                stream.write(np.asarray(part).data)
+            stream.flush()
+        except OSError:  # no room, or no such folder
+            return np.asarray(image).reshape(shape)
+        unfinished.pop_all()
     raster = FileRaster(stream, 0, shape)
     weakref.finalize(raster, stream.close)
     return raster

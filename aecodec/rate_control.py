@@ -38,7 +38,7 @@ class Target:
 
     bpp       bits a pixel, the whole file
     size      bytes
-    psnr      decibels over all 8-bit samples of the colour channels
+    psnr      decibels over all samples of the colour channels, in the picture's own depth
     max_size  bytes that the file must not exceed; it has the quality asked for unless that needs more
     """
 

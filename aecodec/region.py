@@ -7,12 +7,12 @@ so the part equals that of the whole picture to float noise.
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from aecodec.container import Header
 from aecodec.errors import UsageError
-from aecodec.windows import Span
+from aecodec.windows import Span, span
 
 BLOCK = 64
 
@@ -35,6 +35,15 @@ class Region:
                 f"of {header.width} x {header.height}"
             )
 
+    def strips(self, largest: int) -> Iterator[Region]:
+        """Its parts from top to bottom, cut where blocks end: of `largest` pixels, or of a row of blocks."""
+        high = max(1, largest // self.width // BLOCK) * BLOCK
+        top, end = self.y, self.y + self.height
+        while top < end:
+            bottom = min(end, top // BLOCK * BLOCK + high)
+            yield Region(self.x, top, self.width, bottom - top)
+            top = bottom
+
 
 def region_of(given: Sequence[int]) -> Region:
     """x, y, width, height -> Region. UsageError for anything else."""
@@ -55,9 +64,11 @@ class Plan:
 
 
 def plan(header: Header, region: Region, halo: int) -> Plan:
+    """halo: blocks that the synthesis sees beyond a block. The region has been checked."""
     height, width = (positions // 4 for positions in header.latent_size)
-    rows = _span(region.y, region.height, halo, height)
-    columns = _span(region.x, region.width, halo, width)
+    bottom, right = region.y + region.height, region.x + region.width
+    rows = span(region.y // BLOCK, -(-bottom // BLOCK), halo, height)
+    columns = span(region.x // BLOCK, -(-right // BLOCK), halo, width)
     edge = header.group_edge // 4
     _, per_row = header.group_grid
     numbers = tuple(
@@ -66,8 +77,3 @@ def plan(header: Header, region: Region, halo: int) -> Plan:
         for column in range(columns.first // edge, -(-columns.last // edge))
     )
     return Plan(rows, columns, numbers)
-
-
-def _span(start: int, length: int, halo: int, blocks: int) -> Span:
-    begin, end = start // BLOCK, -(-(start + length) // BLOCK)
-    return Span(begin, end, max(0, begin - halo), min(blocks, end + halo))

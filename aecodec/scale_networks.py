@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from aecodec import _core
 from aecodec.errors import DeviceError, ModelError
 from aecodec.models import Bundle
-from aecodec.session import Session
+from aecodec.session import Run, Session, runner
 
 Float = NDArray[np.float32]
 Index = NDArray[np.uint8]
@@ -33,9 +33,6 @@ LARGEST = 127
 """Sizes of symbols count as far as this."""
 PROBE = (2, 3)
 """Positions of z of the group with the known answer."""
-
-Run = Callable[..., list[Any]]
-"""Inputs of a graph by name -> its outputs."""
 
 
 class Form(Protocol):
@@ -108,18 +105,6 @@ def load(bundle: Bundle, graph: str, open_graph: Callable[[bytes], Session]) -> 
             pass
     session = open_graph(bundle.read(f"{graph}.onnx"))
     return InFloats(runner(session, bundle.name, graph), bundle.group)
-
-
-def runner(session: Session, model: str, graph: str) -> Run:
-    """session.run() with a DeviceError that says which graph failed."""
-
-    def run(**inputs: NDArray[Any]) -> list[Any]:
-        try:
-            return session.run(None, inputs)
-        except Exception as error:  # onnxruntime raises its own types, which differ between versions
-            raise DeviceError(f"graph {graph} of model {model!r} failed: {error}") from None
-
-    return run
 
 
 def known_answer(bundle: Bundle, graph: str, form: Form) -> int:

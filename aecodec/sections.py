@@ -14,7 +14,7 @@ from aecodec import alpha, container, metadata
 from aecodec.alpha import Pixels
 from aecodec.container import Parsed
 from aecodec.errors import CorruptError
-from aecodec.limits import Limits
+from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.pixels import Picture
 
 DPI_UNIT = 10_000
@@ -37,7 +37,7 @@ class Extras:
 
 
 def pack(picture: Picture) -> dict[str, bytes]:
-    """All sections but GIDX and GDAT; alpha as a lossless one."""
+    """Metadata, resolution, and alpha as a lossless section: {tag: payload}."""
     found = {"iCCP": picture.icc, "eXIF": picture.exif, "xMPd": picture.xmp}
     sections = {tag: metadata.pack(data) for tag, data in found.items() if data}
     if picture.dpi is not None:
@@ -54,11 +54,16 @@ def unpack(parsed: Parsed, limits: Limits) -> Extras:
         plane = alpha.unpack(parsed.sections["ALPH"], header.width, header.height, header.bit_depth)
     if "ALPC" in parsed.sections:
         coded = _coded_alpha(parsed, limits)
+    return Extras(plane, coded, *metadata_of(parsed, limits), resolution(parsed))
+
+
+def metadata_of(parsed: Parsed, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, bytes, bytes]:
+    """ICC profile, EXIF data, XMP; empty where there is none. CorruptError, LimitError."""
     icc, exif, xmp = (
         metadata.unpack(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
         for tag in ("iCCP", "eXIF", "xMPd")
     )
-    return Extras(plane, coded, icc, exif, xmp, resolution(parsed))
+    return icc, exif, xmp
 
 
 def resolution(parsed: Parsed) -> tuple[float, float] | None:

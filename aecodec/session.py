@@ -11,9 +11,9 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from aecodec.errors import DeviceError, ModelError, UsageError
 
@@ -49,6 +49,22 @@ class Session(Protocol):
     def get_inputs(self) -> list[Any]: ...
 
     def get_providers(self) -> list[str]: ...
+
+
+Run: TypeAlias = Callable[..., list[Any]]
+"""Inputs of a graph by name -> its outputs."""
+
+
+def runner(session: Session, model: str, graph: str) -> Run:
+    """session.run() with a DeviceError that says which graph failed."""
+
+    def run(**inputs: Any) -> list[Any]:
+        try:
+            return session.run(None, inputs)
+        except Exception as error:  # onnxruntime raises its own types, which differ between versions
+            raise DeviceError(f"graph {graph} of model {model!r} failed: {error}") from None
+
+    return run
 
 
 def check_threads(threads: int | None) -> None:

@@ -61,7 +61,10 @@ def open_bytes(source: Source | Readable) -> BinaryIO:
 
 
 def map_bytes(source: Source, magic: bytes = b"") -> bytes | memoryview:
-    """read_bytes() without reading all of them: a file's pages come when they are looked at."""
+    """read_bytes() without reading all of them: a file's pages come when they are looked at, and a view of
+    such pages stays as it is."""
+    if isinstance(source, memoryview) and source.c_contiguous and source.ndim == source.itemsize == 1:
+        return source
     if not isinstance(source, str | os.PathLike) or (isinstance(source, str) and remote.is_url(source)):
         return read_bytes(source, magic)
     path = os.fspath(source)

@@ -14,11 +14,12 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, features
 
-from aecodec import container, metadata, pixels, sections
+from aecodec import container, pixels, sections
 from aecodec.container import Parsed
 from aecodec.errors import InputError
 from aecodec.limits import Limits
 from aecodec.pixels import Picture
+from aecodec.raster import STRIP
 
 TAG = "tHMB"
 DIVISOR = 16
@@ -30,10 +31,17 @@ def pack(picture: Picture) -> bytes:
     """The section's payload. InputError where this Pillow writes no WebP."""
     if not features.check("webp"):
         raise InputError("a thumbnail needs a Pillow that writes WebP: install another one")
-    bare = Picture(picture.pixels, picture.alpha)
-    small = pixels.to_pil(pixels.shallow(bare)).reduce(DIVISOR)
+    height, width, _ = picture.pixels.shape
+    mode = MODES[picture.alpha is not None]
+    small = Image.new(mode, (-(-width // DIVISOR), -(-height // DIVISOR)))
+    for top in range(0, height, STRIP):
+        rows = slice(top, min(top + STRIP, height))
+        alpha = None if picture.alpha is None else picture.alpha[rows]
+        part = Picture(picture.pixels[rows, 0:width], alpha)
+        image = pixels.to_pil(pixels.shallow(part)).convert(mode)
+        small.paste(image.reduce(DIVISOR), (0, top // DIVISOR))
     out = BytesIO()
-    small.convert(MODES[picture.alpha is not None]).save(out, "WEBP", quality=QUALITY, method=6)
+    small.save(out, "WEBP", quality=QUALITY, method=6)
     return out.getvalue()
 
 
@@ -46,16 +54,10 @@ def unpack(parsed: Parsed, limits: Limits) -> Picture | None:
     found = np.array(image)
     if header.bit_depth == 16:
         found = found.astype(np.uint16) * np.uint16(257)
-    icc, exif, xmp = (
-        metadata.unpack(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
-        for tag in ("iCCP", "eXIF", "xMPd")
-    )
     return Picture(
         np.ascontiguousarray(found[:, :, : header.channels]),
         np.ascontiguousarray(found[:, :, 3]) if header.has_alpha else None,
-        icc,
-        exif,
-        xmp,
+        *sections.metadata_of(parsed, limits),
         header.orientation,
         sections.resolution(parsed),
     )

@@ -7,14 +7,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from torch import Tensor
 
+from aecodec.errors import AecodecError
 from aecodec.tables import CodingTables
 from aecodec.training.data import load_pictures
+from aecodec.training.model import CodecModel
 
 from .autoencoder import export_autoencoder, is_autoencoder
-from .bundle import load_checkpoint, write_bundle
+from .bundle import finished, load_checkpoint, write_bundle
 from .encoder import check_encoder, write_encoder
 from .exact_int8 import exact_graphs
 from .int8 import calibrated
@@ -58,37 +62,49 @@ def main(argv: list[str] | None = None) -> int:
         pictures = load_pictures(args.data, 1 if args.verify_only else args.pictures)
         height, width = (min(512, s // 64 * 64) for s in pictures[0].shape[1:])
         picture = pictures[0][None, :, :height, :width].numpy().astype(np.float32) / 255
-        if args.encoder_for:
-            if not args.verify_only:
-                name = args.name or args.folder.name
-                manifest = write_encoder(
-                    model, cfg, args.encoder_for, name, args.folder, pictures, not args.no_int8
-                )
-                print(f"wrote {args.folder}: an encoder for model {manifest['model_id']}")
-            print(f"analysis within {check_encoder(model, args.folder, picture):.1e}")
-            return 0
-        if not args.verify_only:
-            if args.same_as:
-                tables: CodingTables | bytes = (args.same_as / "tables.bin").read_bytes()
-            else:
-                tables = fit_tables(model, pictures)
-            if cfg["activation"] == "relu":
-                left, units = prune(model, pictures)
-                print(f"{left} of {units} hidden units kept: the others never acted")
-            samples = None if args.no_int8 else calibrated(model, cfg["activation"], pictures)
-            exact = {} if args.no_int8 else exact_graphs(model)
-            name = args.name or args.folder.name
-            manifest = write_bundle(model, cfg, tables, name, args.folder, samples, args.same_as, exact)
-            print(f"wrote {args.folder}: model {manifest['model_id']}")
-        check_exact(model, args.folder, print)
-        check_exact_int8(model, args.folder, print)
-        check_floats(model, args.folder, picture, print)
-        check_int8(args.folder, picture, print)
-        check_means(args.folder, picture, print)
-    except (OSError, ValueError) as error:
+        if args.verify_only:
+            _check(args, model, args.folder, picture)
+        else:
+            with finished(args.folder) as folder:
+                manifest = _write(args, model, cfg, pictures, folder)
+                _check(args, model, folder, picture)
+            what = "an encoder for model" if args.encoder_for else "model"
+            print(f"wrote {args.folder}: {what} {manifest['model_id']}")
+    except (OSError, ValueError, AecodecError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _write(
+    args: argparse.Namespace, model: CodecModel, cfg: dict[str, Any], pictures: list[Tensor], folder: Path
+) -> dict[str, Any]:
+    """All files of the bundle; returns the manifest."""
+    name = args.name or args.folder.name
+    if args.encoder_for:
+        return write_encoder(model, cfg, args.encoder_for, name, folder, pictures, not args.no_int8)
+    if args.same_as:
+        tables: CodingTables | bytes = (args.same_as / "tables.bin").read_bytes()
+    else:
+        tables = fit_tables(model, pictures)
+    if cfg["activation"] == "relu":
+        left, units = prune(model, pictures)
+        print(f"{left} of {units} hidden units kept: the others never acted")
+    samples = None if args.no_int8 else calibrated(model, cfg["activation"], pictures)
+    exact = {} if args.no_int8 else exact_graphs(model)
+    return write_bundle(model, cfg, tables, name, folder, samples, args.same_as, exact)
+
+
+def _check(args: argparse.Namespace, model: CodecModel, folder: Path, picture: np.ndarray) -> None:
+    """ValueError where the files do not do what the model does."""
+    if args.encoder_for:
+        print(f"analysis within {check_encoder(model, folder, picture):.1e}")
+        return
+    check_exact(model, folder, print)
+    check_exact_int8(model, folder, print)
+    check_floats(model, folder, picture, print)
+    check_int8(folder, picture, print)
+    check_means(folder, picture, print)
 
 
 if __name__ == "__main__":

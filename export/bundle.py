@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import onnx
 import torch
 
-from aecodec.models import EXACT, SCALE_NETWORKS, load
+from aecodec.model_folders import MANIFEST
+from aecodec.models import EXACT, SCALE_NETWORKS, id_of, load
 from aecodec.scale_networks import known_answer
 from aecodec.scale_networks import load as load_scale_network
 from aecodec.session import Session, open_session
@@ -39,10 +42,20 @@ def load_checkpoint(path: str) -> tuple[CodecModel, dict[str, Any]]:
     return model, cfg
 
 
-def model_id(files: dict[str, str]) -> str:
-    """First 64 bits, in hex, of SHA-256 over "NAME HASH" lines sorted by name."""
-    lines = "".join(f"{name} {digest}\n" for name, digest in sorted(files.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()[:16]
+@contextmanager
+def finished(folder: Path) -> Iterator[Path]:
+    """A folder beside this one.  Its files move here when all has gone well, the manifest last, and are gone
+    otherwise: a bundle that fails its checks must not be found, nor replace one."""
+    made = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    try:
+        yield made
+        folder.mkdir(exist_ok=True)
+        for path in sorted(made.iterdir(), key=lambda path: path.name == MANIFEST):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
 
 
 DECIDING = (*EXACT, "context.onnx")
@@ -104,7 +117,7 @@ def write_bundle(
         "format": 1,
         "name": name,
         "size": cfg["size"],
-        "model_id": model_id(identity),
+        "model_id": id_of(identity).hex(),
         "N": model.size.n,
         "Z": model.size.z,
         "levels": 64,

@@ -15,7 +15,8 @@ import onnxruntime as ort
 import torch
 
 from aecodec.models import SCALE_NETWORKS, Bundle, load
-from aecodec.scale_networks import InBytes, runner
+from aecodec.scale_networks import InBytes
+from aecodec.session import runner
 from aecodec.training.entropy_model import INDEX_COUNT
 from aecodec.training.layers import checkerboard
 from aecodec.training.model import CodecModel

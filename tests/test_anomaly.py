@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 
@@ -111,3 +112,16 @@ def test_command(cli, tmp_path):
     assert cli("anomaly", "score", normal / "0.png", good, "--device", "cpu").code == FormatError.exit_code
     text = cli("anomaly", "score", model, bad, "--device", "cpu").out.decode()
     assert "anomalous" in text and "bad.png" in text
+
+
+def test_latents_of_another_model_are_refused(plain):
+    """They are other numbers: a score of them would mean nothing."""
+    other = Codec("nano-perceptual", "cpu", 2, pixel_blocks=False).encode(weave(3), 70)
+    with pytest.raises(UsageError, match="give the picture itself"):
+        anomaly.read(other, plain)
+
+
+def test_open_files(plain):
+    data = plain.encode(weave(5), 70)
+    found = anomaly.read(io.BytesIO(data), plain)
+    np.testing.assert_array_equal(found.positions, anomaly.read(data, plain).positions)

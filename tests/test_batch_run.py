@@ -197,3 +197,9 @@ def test_second_ctrl_c(waiting, tmp_path):
     process.communicate(timeout=20)
     assert process.returncode == -signal.SIGINT
     assert files_in(tmp_path / "out") == ["a.aec", "c.aec"]
+
+
+def test_errors_of_many_inputs_name_theirs(cli, tree, tmp_path):
+    result = cli("encode", "-r", tree, "--out-dir", tmp_path / "out", "--max-size", 1)
+    lines = [line for line in result.err.splitlines() if "does not fit" in line]
+    assert result.code == 2 and lines and all(str(tree) in line for line in lines)

@@ -152,6 +152,12 @@ def test_no_room_for_temporary_files(tmp_path, small_parts, monkeypatch):
     monkeypatch.setattr(raster.tempfile, "TemporaryFile", lambda **_: Full())
     assert np.array_equal(pixels.read_picture(path).array, given)
 
+    def nowhere(**_):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(raster.tempfile, "TemporaryFile", nowhere)
+    assert np.array_equal(pixels.read_picture(path).array, given)
+
 
 @pytest.mark.parametrize("mode", ["CMYK", "P", "YCbCr", "1", "I;16", "I"])
 def test_conversion_in_strips(city, monkeypatch, mode):

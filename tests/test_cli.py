@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import DATA, psnr
 from PIL import Image, ImageCms, features
 
-from aecodec.cli import files
+from aecodec import describe
+from aecodec.cli import common, files
 from aecodec.errors import OutputError
 
 CITY = DATA / "city.jpg"
@@ -278,3 +282,23 @@ def test_permissions_and_links_are_kept(tmp_path):
     link.symlink_to(target)
     files.write_output(str(link), b"new", force=True)
     assert link.is_symlink() and target.read_bytes() == b"new" and target.stat().st_mode & 0o777 == 0o640
+
+
+def test_json_of_a_picture_beyond_the_default_limits(cli, tmp_path, monkeypatch):
+    """The file would be there, and the command have failed."""
+    seen = []
+    monkeypatch.setattr(describe, "info", lambda data, limits: seen.append(limits.max_pixels) or {})
+    result = cli("encode", CITY, tmp_path / "a.aec", "--json", "--max-pixels", "400M")
+    assert result.code == 0 and seen == [400_000_000]
+
+
+@pytest.mark.parametrize("command", ["features", "encode", "decode", "search", "inpaint", "anomaly"])
+def test_precision_is_for_all_commands(command):
+    """It had got lost where each made its Codec itself."""
+    parser = argparse.ArgumentParser()
+    common.add_runtime_arguments(parser, model=command != "search")
+    args = parser.parse_args(["--precision", "fp32", "--threads", "3", "--max-pixels", "5k"])
+    codec = common.codec_of(args)
+    assert (codec._precision, codec.threads, codec.limits.max_pixels) == ("fp32", 3, 5000)
+    source = Path(importlib.import_module(f"aecodec.cli.{command}").__file__).read_text()
+    assert "codec_of(" in source and " Codec(" not in source

@@ -20,6 +20,7 @@ from PIL import Image
 from synthetic import smooth
 
 import aecodec
+from aecodec import pixels
 from aecodec.container import MAGIC
 from aecodec.errors import UsageError
 from aecodec.integrations.webdataset import decoder, encoder
@@ -193,3 +194,17 @@ def test_webdataset_usage():
     for make in (decoder, encoder):
         with pytest.raises(UsageError, match="device"):
             make(device="tpu")
+
+
+def test_webdataset_grey_of_16_bits_is_not_cut_at_255(codec):
+    ramp = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (64, 1))
+    data = codec.encode(ramp, 90)
+    wanted = pixels.sixteen_to_eight(codec.decode(data))
+    assert np.array_equal(decoder("l8", "cpu")("aec", data), wanted)
+    assert np.allclose(decoder("rgb", "cpu")("aec", data)[:, :, 1], wanted / 255)
+
+
+@pytest.mark.parametrize("options", [{"tune": "x"}, {"precision": "x"}, {"precision": "fp16"}])
+def test_webdataset_refuses_options_at_once(options):
+    with pytest.raises(UsageError):
+        encoder(50, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from aecodec.tables import load_tables  # noqa: E402
 from aecodec.training.model import SIZES, SKIP, CodecModel  # noqa: E402
 from aecodec.training.scales import SUM_LIMIT  # noqa: E402
 from export import reference, verify  # noqa: E402
+from export.bundle import finished  # noqa: E402
 from export.cost import macs_per_pixel  # noqa: E402
 from export.graphs import all_graphs  # noqa: E402
 from export.tables import codes_of, quantise  # noqa: E402
@@ -177,3 +179,18 @@ def test_table_rows() -> None:
     symbols = np.array([0, 1, -1, 7, -7, 8, -8, 32767])
     assert codes_of(symbols, 0).tolist() == [0, 1, 2, 13, 14, 15, 15, 15]
     assert codes_of(np.array([-2, 1, 2, 5, 6, -3]), 2).tolist() == [0, 0, 1, 1, 3, 2]
+
+
+def test_a_bundle_that_fails_its_checks_is_not_there(tmp_path: Path) -> None:
+    """Nor does it replace what was."""
+    folder = tmp_path / "made"
+    for fails in (True, False, True):
+        before = {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else None
+        with suppress(ValueError), finished(folder) as beside:
+            (beside / "manifest.json").write_text(str(fails))
+            (beside / "tables.bin").write_text("new")
+            if fails:
+                raise ValueError("an index differs")
+        after = {path.name: path.read_text() for path in folder.iterdir()} if folder.exists() else None
+        assert after == (before if fails else {"manifest.json": "False", "tables.bin": "new"})
+        assert [path.name for path in tmp_path.iterdir()] == ([] if after is None else ["made"])

@@ -78,13 +78,14 @@ LADDER: dict[str, set[str]] = {
     "datapath": CODEC
     | {"block_choice", "blocks", "conceal", "decoding", "encoding", "loaded", "raster", "region", "sections"},
     "preview": CODEC | {"blocks", "datapath", "decoding", "sections"},
-    "thumbnail": BASE | {"container", "metadata", "pixels", "sections"},
+    "thumbnail": BASE | {"container", "pixels", "raster", "sections"},
     "codec": CODEC
     | {
         "datapath",
         "notes",
         "options",
         "orientation",
+        "parallel",
         "preview",
         "quality_search",
         "raster",
@@ -109,7 +110,8 @@ LADDER: dict[str, set[str]] = {
         "rate_control",
         "sections",
     },
-    "integrations": BASE | {"api", "codec", "container", "options", "precision", "rate_control", "session"},
+    "integrations": BASE
+    | {"api", "codec", "container", "models", "options", "pixels", "precision", "rate_control", "session"},
     "latents": CODEC
     | {"api", "codec", "conceal", "cutting", "datapath", "decoding", "encoding", "loaded", "windows"},
     "cli": CODEC

@@ -12,6 +12,7 @@ import pytest
 from batches import COMMAND, FAST, picture
 from test_many import results, table
 
+from aecodec.cli import files
 from aecodec.cli.many import records
 from aecodec.cli.many.journal import Journal
 from aecodec.cli.many.records import Records
@@ -113,3 +114,20 @@ def test_full_disk_in_a_shard(pair, tmp_path):
     done = subprocess.run(limited, capture_output=True, text=True, timeout=60)
     assert done.returncode == 9 and "cannot write" in done.stderr and "in.tar'" in done.stderr, done
     assert results(tmp_path / "out") == []
+
+
+def test_new_settings_never_stand_over_old_results(cli, pair, monkeypatch):
+    """With --force, ended just after the first of the two is written."""
+    out = pair.parent / "out"
+    assert cli("batch", "encode", pair, out, *FAST).code == 0
+    manifest = (out / "_aecodec" / "manifest.jsonl").read_text()
+    write = files.write_output
+
+    def ended(name, *arguments, **options):
+        if str(name).endswith("settings.json"):
+            raise OutputError("ended here")
+        write(name, *arguments, **options)
+
+    monkeypatch.setattr(files, "write_output", ended)
+    assert cli("batch", "encode", pair, out, *FAST, "-q", 5, "--force").code == 9
+    assert manifest and (out / "_aecodec" / "manifest.jsonl").read_text() == ""

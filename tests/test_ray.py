@@ -21,6 +21,7 @@ from synthetic import smooth
 from test_many import results, table
 
 import aecodec
+from aecodec import pixels
 from aecodec.cli import files
 from aecodec.cli.many import on_ray
 from aecodec.cli.outcome import Outcome
@@ -44,6 +45,23 @@ def column(values):
 
 
 # -- the classes, without Ray ------------------------------------------------------------------------
+
+
+def test_grey_of_16_bits_is_not_cut_at_255(codec):
+    ramp = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (64, 1))
+    data = codec.encode(ramp, 90)
+    wanted = pixels.sixteen_to_eight(codec.decode(data))
+    for mode, shape in (("RGB", (64, 64, 3)), ("L", (64, 64))):
+        image = DecodeBatch(mode=mode, device="cpu")({"aec": column([data])})["image"][0]
+        assert image.shape == shape and np.array_equal(image.reshape(64, 64, -1)[:, :, 0], wanted)
+
+
+def test_tune_is_known_at_once(codec):
+    encode = EncodeBatch(30, tune="perceptual", device="cpu")
+    coded = encode({"image": column([smooth(1)])})["aec"][0]
+    assert coded == aecodec.encode(smooth(1), 30, device="cpu", tune="perceptual")
+    with pytest.raises(UsageError, match="tune 'x'"):
+        EncodeBatch(30, tune="x")
 
 
 def test_batches_there_and_back(codec):

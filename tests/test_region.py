@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import container
+from aecodec import container, datapath
 from aecodec.container import Header
 from aecodec.errors import CorruptError, UsageError
 from aecodec.region import Region, plan
+from aecodec.source import map_bytes
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +100,33 @@ def test_command_line(cli, large, tmp_path):
     (tmp_path / "empty.aec").write_bytes(b"")
     assert cli("decode", tmp_path / "empty.aec", tmp_path / "b.png", "--region", "0,0,1,1").code in (4, 5)
     assert cli("decode", tmp_path / "none.aec", tmp_path / "b.png", "--region", "0,0,1,1").code == 3
+
+
+@pytest.mark.parametrize("largest", [1, 64 * 700, 200 * 700, 1 << 30])
+def test_strips_tile_the_region(largest):
+    region = Region(13, 70, 700, 630)
+    strips = list(region.strips(largest))
+    assert strips[0].y == 70 and sum(strip.height for strip in strips) == 630
+    for above, below in itertools.pairwise(strips):
+        assert above.y + above.height == below.y and below.y % 64 == 0
+    assert all((strip.x, strip.width) == (13, 700) for strip in strips)
+    assert max(strip.height for strip in strips) <= max(64, largest // 700)
+
+
+def test_a_large_region_is_decoded_in_strips(codec, large, monkeypatch):
+    data, whole = large
+    monkeypatch.setattr(datapath, "LARGEST_PART", 700 * 130)
+    region = (513, 17, 700, 900)
+    part = codec.decode(data, region)
+    wanted = whole[17:917, 513:1213]
+    assert np.abs(part.astype(int) - wanted).max() <= 1 and (part != wanted).mean() < 0.001
+
+
+def test_a_mapped_file_is_not_copied(tmp_path, city_file):
+    """`decode --region` maps a file and hands the view on."""
+    path = tmp_path / "city.aec"
+    path.write_bytes(city_file)
+    view = map_bytes(path)
+    assert map_bytes(view) is view and view == city_file
+    every_other = memoryview(city_file)[::2]
+    assert map_bytes(every_other) == city_file[::2]

@@ -127,6 +127,9 @@ def test_nothing_is_written_of_nothing(cli, album, tmp_path):
     assert cli("index", album, "-o", tmp_path / "none" / "a.npz", "--device", "cpu").code == 9
     own = album / "00.aec"
     assert cli("index", own, "-o", own, "--rebuild", "--device", "cpu").code == UsageError.exit_code
+    (tmp_path / "letter.txt").write_text("dear")
+    assert cli("index", album, "-o", tmp_path / "letter.txt", "--rebuild", "--device", "cpu").code == 9
+    assert (tmp_path / "letter.txt").read_text() == "dear"
 
 
 def test_an_empty_index_is_told(cli, tmp_path):

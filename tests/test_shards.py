@@ -204,3 +204,20 @@ def test_shards_at_urls(cli, shard, tmp_path, parquet):
     assert cli("batch", "encode", "memory://in", "memory://two", *FAST, "--kind", "parquet").code == 0
     assert parquet.read_table(io.BytesIO(system.cat_file("/two/b.parquet"))).num_rows == 1
     system.store.clear()
+
+
+def test_links_and_folders_stay(cli, tmp_path):
+    (tmp_path / "in").mkdir()
+    with tarfile.open(tmp_path / "in" / "a.tar", "w") as tar:
+        for name, kind, data in (
+            ("s", tarfile.DIRTYPE, b""),
+            ("s/0.png", tarfile.REGTYPE, png(1)),
+            ("s/1.png", tarfile.SYMTYPE, b""),
+        ):
+            info = tarfile.TarInfo(name)
+            info.type, info.size, info.linkname = kind, len(data), "0.png"
+            tar.addfile(info, io.BytesIO(data))
+    assert cli("batch", "encode", tmp_path / "in", tmp_path / "out", *FAST).code == 0
+    with tarfile.open(tmp_path / "out" / "a.tar") as tar:
+        found = [(info.name, info.type) for info in tar]
+    assert found == [("s", tarfile.DIRTYPE), ("s/0.aec", tarfile.REGTYPE), ("s/1.png", tarfile.SYMTYPE)]

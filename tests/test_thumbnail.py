@@ -150,3 +150,11 @@ def test_faster_than_the_whole(codec, city):
 
 def test_one_codec_for_all(file):
     assert Codec(device="cpu").decode(file, scale=1 / 16).shape == (19, 26, 3)
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_made_of_strips_as_of_the_whole(monkeypatch, city, seen):
+    alpha = np.add.outer(np.arange(300), np.arange(410)).astype(np.uint8) if seen else None
+    whole = thumbnail.pack(Picture(city, alpha))
+    monkeypatch.setattr(thumbnail, "STRIP", 32)
+    assert thumbnail.pack(Picture(city, alpha)) == whole

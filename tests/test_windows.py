@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aecodec import windows
+from aecodec import container, datapath, windows
+from aecodec.codec import Codec
 from aecodec.networks import Networks
 
 BLOCKS = (7, 10)
@@ -100,3 +101,16 @@ def test_a_halo_is_as_wide_as_the_network_sees(bundle, networks, latents):
     columns = np.abs(after - before).max(axis=(0, 1, 2)).reshape(BLOCKS[1], 64).max(axis=1)
     seen = np.flatnonzero(columns > 0)
     assert seen[0] == BLOCKS[1] - 1 - halo
+
+
+def test_bands_lower_than_the_halo(monkeypatch, bundle, city):
+    """A wide picture of small groups has such: nothing of its first band can be shown before the next."""
+    monkeypatch.setattr(datapath, "choose_edge", lambda *_: 4)
+    picture = np.pad(city, ((0, 100), (0, 0), (0, 0)), mode="reflect")
+    whole, low = (Codec(device="cpu", threads=1) for _ in range(2))
+    data = whole.encode(picture, 40)
+    assert container.read_header(data).group_edge == 4
+    low.parse(data)[0].networks.largest = 8
+    monkeypatch.setattr("aecodec.decoding.WIDEST", 8)
+    found = low.decode(data).astype(int)
+    assert np.abs(found - whole.decode(data)).max() <= 1

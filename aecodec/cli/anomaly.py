@@ -49,7 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="0..100",
         help="fit: at which pictures that are no .aec files are encoded first (default 70; 15 by error)",
     )
-    common.add_batch_arguments(parser)
+    parser.add_argument("--out-dir", metavar="DIR", help="score: draws where, a PNG file for each input")
+    common.add_jobs(parser)
     common.add_runtime_arguments(parser)
     parser.add_argument("--force", action="store_true", help="replace results that exist")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each input")
@@ -65,12 +66,10 @@ def _fit(args: argparse.Namespace) -> int:
     files.check_output(args.names[0], args.output, args.force)
     from aecodec.cli import batch, outcome, plan
     from aecodec.cli.encode import picture_suffixes
-    from aecodec.codec import Codec
     from aecodec.latents import anomaly
 
     # Blocks coded as pixels have no latents.
-    threads = batch.threads_of(args)
-    codec = Codec(args.model, args.device, threads, common.limits(args), pixel_blocks=False)
+    codec = common.codec_of(args, threads=batch.threads_of(args), pixel_blocks=False)
     jobs = plan.make(args.names, True, lambda: {".aec", *picture_suffixes()})
     found: dict[str, anomaly.Reading] = {}
 
@@ -90,12 +89,14 @@ def _fit(args: argparse.Namespace) -> int:
 def _score(args: argparse.Namespace) -> int:
     if args.output is not None or len(args.names) < 2:
         raise UsageError("anomaly score takes MODEL and PICTURE..., and no -o")
+    from aecodec import models
     from aecodec.cli import batch, outcome, plan
     from aecodec.cli.encode import picture_suffixes
     from aecodec.latents import anomaly
 
     detector = anomaly.load(args.names[0])
-    codec = detector.codec(device=args.device, threads=batch.threads_of(args), limits=common.limits(args))
+    model = models.find_id(detector.model_id).path
+    codec = common.codec_of(args, model, batch.threads_of(args), pixel_blocks=False)
     suffixes = {".aec", *picture_suffixes()}
     jobs = plan.make(args.names[1:], True, lambda: suffixes, args.out_dir, ".png")
 

@@ -9,7 +9,6 @@ memory once.
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -26,6 +25,7 @@ from aecodec.cli.attempt import attempt
 from aecodec.cli.outcome import DONE, FAILED, SALVAGED, SKIPPED, Outcome
 from aecodec.cli.plan import Job, Plan
 from aecodec.errors import DeviceError
+from aecodec.parallel import cpus
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -173,10 +173,7 @@ class _Batch:
         return codec
 
     def _new_codec(self) -> Codec:
-        from aecodec.codec import Codec
-
-        args = self._args
-        return Codec(args.model, args.device, self._threads, common.limits(args), precision=args.precision)
+        return common.codec_of(self._args, threads=self._threads)
 
     def exit_code(self) -> int:
         return self._codes[min(self._codes)] if self._codes else 0
@@ -218,8 +215,7 @@ def _share(workers: int) -> int | None:
     """CPU threads for each of several workers."""
     if workers == 1:
         return None
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cpus // workers)
+    return max(1, cpus() // workers)
 
 
 @contextmanager

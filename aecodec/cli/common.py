@@ -113,7 +113,10 @@ def add_encoding_quality(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_runtime_arguments(parser: argparse.ArgumentParser, model: bool = True) -> None:
+def add_runtime_arguments(
+    parser: argparse.ArgumentParser, model: bool = True, threads: str = "automatic"
+) -> None:
+    """threads: how many there are where the option is not given, in words."""
     if model:
         parser.add_argument("--model", metavar="NAME", help="name or folder of a model bundle")
     parser.add_argument(
@@ -128,7 +131,7 @@ def add_runtime_arguments(parser: argparse.ArgumentParser, model: bool = True) -
         default="auto",
         help="of the networks: auto (int8 where the CPU is made for it, else fp32), fp32, int8, fp16 (CUDA)",
     )
-    parser.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: automatic)")
+    parser.add_argument("--threads", type=count, metavar="N", help=f"CPU threads (default: {threads})")
     add_limits(parser)
 
 
@@ -147,6 +150,25 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
 
 def limits(args: argparse.Namespace) -> Limits:
     return Limits(**{name: getattr(args, name) for name in Limits._fields})
+
+
+def codec_of(
+    args: argparse.Namespace,
+    model: str | os.PathLike[str] | None = None,
+    threads: int | None = None,
+    pixel_blocks: bool = True,
+) -> Codec:
+    """What add_runtime_arguments() asks for; model, threads: those instead."""
+    from aecodec.codec import Codec
+
+    return Codec(
+        model or getattr(args, "model", None),
+        args.device,
+        threads or args.threads,
+        limits(args),
+        pixel_blocks=pixel_blocks,
+        precision=args.precision,
+    )
 
 
 def add_batch_arguments(parser: argparse.ArgumentParser, out_dir: bool = True) -> None:
@@ -188,11 +210,10 @@ def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
 def read_any(name: str, args: argparse.Namespace) -> Picture:
     """An .aec file or any other picture, or stdin for '-'; by its first bytes, not by its name."""
     from aecodec.cli import files
-    from aecodec.codec import Codec
 
     data = files.read_input(name)
     with files.about(name):
-        return decoded(data, Codec(None, args.device, args.threads, limits(args)))
+        return decoded(data, codec_of(args))
 
 
 def decoded(data: bytes, codec: Codec) -> Picture:

@@ -15,6 +15,7 @@ from aecodec.cli import common, files
 from aecodec.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from aecodec.codec import Codec
     from aecodec.metrics import Samples
     from aecodec.pixels import Picture
 
@@ -31,9 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.a == args.b == files.PIPE:
         raise UsageError("only one of the two pictures can come from stdin")
-    (a, size_a), (b, size_b) = _read(args, args.a), _read(args, args.b)
+    from aecodec.orientation import upright
+
+    codec = common.codec_of(args)
+    (a, size_a), (b, size_b) = _read(codec, args.a), _read(codec, args.b)
     if a.orientation != b.orientation:
-        a, b = _upright(a), _upright(b)
+        a, b = upright(a), upright(b)
     sides = [f"{p.pixels.shape[1]} x {p.pixels.shape[0]}" for p in (a, b)]
     if sides[0] != sides[1]:
         raise InputError(f"{args.a!r} has {sides[0]} pixels, {args.b!r} {sides[1]}: they cannot be compared")
@@ -49,37 +53,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _read(args: argparse.Namespace, name: str) -> tuple[Picture, int]:
+def _read(codec: Codec, name: str) -> tuple[Picture, int]:
     """-> the picture, the bytes of its file"""
     from aecodec import pixels
     from aecodec.container import MAGIC
 
-    data, limits = files.read_input(name), common.limits(args)
+    data = files.read_input(name)
     with files.about(name):
         if not data.startswith(MAGIC):
-            return pixels.read_picture(data, limits), len(data)
-        from aecodec.codec import Codec
-
-        codec = Codec(args.model, args.device, args.threads, limits, precision=args.precision)
+            return pixels.read_picture(data, codec.limits), len(data)
         return codec.decode_picture(data), len(data)
-
-
-def _upright(picture: Picture) -> Picture:
-    """As it is to be shown."""
-    from dataclasses import replace
-
-    import numpy as np
-
-    def turned(planes: Samples) -> Samples:
-        by = picture.orientation
-        if by >= 5:
-            planes = planes.swapaxes(0, 1)
-        if by in (3, 4, 7, 8):
-            planes = planes[::-1]
-        return np.ascontiguousarray(planes[:, ::-1] if by in (2, 3, 6, 7) else planes)
-
-    alpha = None if picture.alpha is None else turned(picture.alpha)
-    return replace(picture, pixels=turned(picture.array), alpha=alpha, orientation=1)
 
 
 def _facts(name: str, picture: Picture, size: int) -> dict[str, Any]:

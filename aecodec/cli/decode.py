@@ -81,10 +81,8 @@ def run(args: argparse.Namespace) -> int:
     source, target = common.names_of(args)
     files.check_output(source, target, args.force)
     form = format_of(target, args.format)
-    from aecodec.codec import Codec
-
     began = time.perf_counter()
-    codec = Codec(args.model, args.device, args.threads, common.limits(args), precision=args.precision)
+    codec = common.codec_of(args)
     outcome = replace(_decode(codec, args, source, target, form), seconds=time.perf_counter() - began)
     if args.json:
         print(outcome.as_json(), file=sys.stderr if target == files.PIPE else sys.stdout)
@@ -144,7 +142,6 @@ def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, nam
     from aecodec import container, thumbnail
     from aecodec.cli import written
     from aecodec.orientation import upright
-    from aecodec.parallel import cpus
     from aecodec.raster import is_large
 
     contents: files.Contents
@@ -175,7 +172,7 @@ def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, nam
         if rows is None:
             contents, notes = written.at_once(picture, form)
         else:
-            contents, notes = written.by_rows(picture, rows, form, args.threads or cpus())
+            contents, notes = written.by_rows(picture, rows, form, codec.threads)
         notes = picture.notes + notes
     if lost:
         numbers = ", ".join(map(str, lost))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
     from aecodec.cli.plan import Job
     from aecodec.codec import Codec
+    from aecodec.limits import Limits
     from aecodec.pixels import Picture
 
 HELP = "picture -> .aec"
@@ -96,14 +97,12 @@ def run(args: argparse.Namespace) -> int:
         return _run_batch(args)
     source, target = common.names_of(args)
     files.check_output(source, target, args.force)
-    from aecodec.codec import Codec
-
-    codec = Codec(args.model, args.device, args.threads, common.limits(args), precision=args.precision)
+    codec = common.codec_of(args)
     codec.prepare()
     encoded = encode(codec, args, files.input_of(source), source)
     files.write_output(target, encoded.data, args.force)
     if args.json:
-        _print_json(target, encoded)
+        _print_json(target, encoded, codec.limits)
     else:
         for text in encoded.notes:
             common.note(text)
@@ -152,8 +151,8 @@ def encode(codec: Codec, args: argparse.Namespace, source: bytes | Path, name: s
 
     with files.about(name):
         picture = pixels.open_picture(source, codec.limits, alpha=not args.no_alpha)
-    size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
-    return encode_picture(codec, args, picture, size)
+        size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
+        return encode_picture(codec, args, picture, size)
 
 
 def encode_picture(codec: Codec, args: argparse.Namespace, picture: Picture, input_bytes: int) -> Encoded:
@@ -175,10 +174,10 @@ def encode_picture(codec: Codec, args: argparse.Namespace, picture: Picture, inp
     return Encoded(found.data, height * width, input_bytes, seconds, found.runs, notes)
 
 
-def _print_json(output: str, encoded: Encoded) -> None:
+def _print_json(output: str, encoded: Encoded, limits: Limits) -> None:
     from aecodec.describe import info
 
     facts: dict[str, Any] = {"input_bytes": encoded.input_bytes, "seconds": round(encoded.seconds, 4)}
     facts |= {"encodings": encoded.encodings, "notes": list(encoded.notes)}
-    result = info(encoded.data) | {"file": output} | facts
+    result = info(encoded.data, limits) | {"file": output} | facts
     print(json.dumps(result), file=sys.stderr if output == files.PIPE else sys.stdout)

@@ -45,9 +45,7 @@ def run(args: argparse.Namespace) -> int:
         return _run_batch(args)
     source, target = common.names_of(args)
     files.check_output(source, target, args.force)
-    from aecodec.codec import Codec
-
-    found = _features(Codec(args.model, args.device, args.threads, common.limits(args)), args, source)
+    found = _features(common.codec_of(args), args, source)
     files.write_output(target, _pack(found), args.force)
     if args.json:
         facts = {"input": source, "output": target, "shape": list(found.shape)}

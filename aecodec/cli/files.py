@@ -14,7 +14,15 @@ from io import BytesIO
 from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias
 
 from aecodec import remote
-from aecodec.errors import CorruptError, FormatError, InputError, LimitError, OutputError, UsageError
+from aecodec.errors import (
+    CorruptError,
+    FormatError,
+    InputError,
+    LimitError,
+    ModelError,
+    OutputError,
+    UsageError,
+)
 from aecodec.source import read_bytes
 
 if TYPE_CHECKING:
@@ -67,7 +75,7 @@ def about(name: str) -> Iterator[None]:
     """Errors that the contents of an input cause begin with its name."""
     try:
         yield
-    except (InputError, FormatError, CorruptError, LimitError, UnfitError) as error:
+    except (InputError, FormatError, CorruptError, LimitError, ModelError, UnfitError, UsageError) as error:
         where = "stdin" if name == PIPE else repr(name)
         raise type(error)(str(error) if where in str(error) else f"{where}: {error}") from None
 
@@ -144,7 +152,11 @@ def _complete(data: Contents) -> Iterator[BinaryIO]:
         return
     import tempfile
 
-    with tempfile.TemporaryFile() as stream:
+    try:
+        stream = tempfile.TemporaryFile()
+    except OSError as error:
+        raise OutputError(f"no folder for what is not complete yet: {error.strerror or error}") from None
+    with stream:
         data(stream)
         stream.seek(0)
         yield stream

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from aecodec.cli import common, files
-from aecodec.errors import UsageError
+from aecodec.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
@@ -45,10 +45,14 @@ def run(args: argparse.Namespace) -> int:
     for name in args.names:
         files.check_output(name, args.output, force=True)
     from aecodec.cli import batch, outcome, plan
-    from aecodec.latents import index
+    from aecodec.latents import index, reading
+    from aecodec.source import read_bytes
 
     folder = os.path.dirname(os.path.abspath(args.output))
-    known = os.path.isfile(args.output) and not args.rebuild  # a device would be read without end
+    there_already = os.path.isfile(args.output)  # a device would be read without end
+    if there_already and args.rebuild and not read_bytes(args.output, reading.ZIP).startswith(reading.ZIP):
+        raise OutputError(f"{args.output!r} is there and no index; give another name, or remove it")
+    known = there_already and not args.rebuild
     made = index.load(args.output) if known else index.Index()
     jobs = plan.make(args.names, True, lambda: {".aec"})
     there: set[str] = set()

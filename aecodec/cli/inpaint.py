@@ -38,15 +38,14 @@ def run(args: argparse.Namespace) -> int:
     for name in (source, args.mask):
         files.check_output(name, target, args.force)
     form = decode.format_of(target, None)
-    from aecodec.codec import Codec
     from aecodec.latents import inpaint
 
     # Blocks coded as pixels would keep the hole as it is.
-    codec = Codec(args.model, args.device, args.threads, common.limits(args), pixel_blocks=False)
+    codec = common.codec_of(args, pixel_blocks=False)
     picture = common.keep_metadata(common.read_any(source, args), args.metadata)
     data = files.read_input(args.mask)
     with files.about(args.mask):
-        mask = inpaint.read_mask(data, picture.pixels.shape[:2])
+        mask = inpaint.read_mask(data, picture.pixels.shape[:2], codec.limits)
     began = time.perf_counter()
     with batch.progress(len(inpaint.QUALITIES), "turn") as bar:
         step = (lambda: None) if bar is None else bar.update

@@ -27,13 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from aecodec import models
-    from aecodec.codec import Codec
     from aecodec.latents import index, reading, vectors
 
     made = index.load(args.index)
     if made.model_id is None:
         raise UsageError(f"the index {args.index!r} is empty; give `aecodec index` folders with .aec files")
-    codec = Codec(models.find_id(made.model_id).path, args.device, args.threads, common.limits(args))
+    codec = common.codec_of(args, models.find_id(made.model_id).path)
     data = files.read_input(args.picture)
     with files.about(args.picture):
         latents = reading.read(data, codec, args.quality)

@@ -23,12 +23,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from aecodec import models
 from aecodec.errors import AecodecError, DeviceError, InputError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.options import Options
 from aecodec.precision import Precision, check
 from aecodec.rate_control import Target
-from aecodec.session import DEVICES, Device
+from aecodec.session import Device
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -47,15 +48,13 @@ class _Batch:
     def __init__(
         self,
         column: str,
-        model: str | None,
+        model: str | os.PathLike[str] | None,
         device: Device,
         threads: int | None,
         limits: Limits,
         keep: bool,
         precision: Precision,
     ) -> None:
-        if device not in DEVICES:
-            raise UsageError(f"device {device!r} is unknown; use one of {', '.join(DEVICES)}")
         check(precision, device)
         self._column, self._keep = column, keep
         self._arguments, self._precision = (model, device, threads, limits), precision
@@ -90,8 +89,9 @@ class EncodeBatch(_Batch):
         bpp     float64, 8 * bytes / (H * W); NaN where it failed
         error   "", or "InputError: ..." with what is wrong
 
-    quality, alpha, alpha_quality, thumbnail, effort and the targets are those of Codec.encode, precision that
-    of Codec; keep: the column of pictures stays. threads: of each actor; give Ray as many with num_cpus.
+    quality, alpha, alpha_quality, thumbnail, effort and the targets are those of Codec.encode, tune that of
+    aecodec.encode, precision that of Codec; keep: the column of pictures stays. threads: of each actor; give
+    Ray as many with num_cpus.
     UsageError for a column that is not there or arguments that make no sense; DeviceError where no picture
     could be encoded at all."""
 
@@ -113,9 +113,10 @@ class EncodeBatch(_Batch):
         max_size: int | None = None,
         thumbnail: bool = False,
         effort: int = 0,
+        tune: str = "psnr",
         precision: Precision = "auto",
     ) -> None:
-        super().__init__(column or "", model, device, threads, limits, keep, precision)
+        super().__init__(column or "", models.tuned(model, tune), device, threads, limits, keep, precision)
         target = Target(target_bpp, target_size, target_psnr, max_size)
         Options(quality, target, alpha_quality, thumbnail, effort)  # what makes no sense is told now
         self._options: dict[str, Any] = {
@@ -200,9 +201,13 @@ class DecodeBatch(_Batch):
 
         if not isinstance(data, bytes):
             raise InputError(f"bytes of an .aec file are needed, not {type(data).__name__}")
-        image = self.codec().open(data, scale=self._scale)
-        if self._mode is not None:
-            image = image.convert(self._mode)
+        from aecodec import pixels
+
+        picture = self.codec().read(data, scale=self._scale)
+        if self._mode is None:
+            image = pixels.to_pil(picture)
+        else:  # Pillow's convert() cuts grey of 16 bits at 255
+            image = pixels.to_pil(pixels.shallow(picture)).convert(self._mode)
         if self._format is None:
             return np.array(image), math.nan
         out = io.BytesIO()

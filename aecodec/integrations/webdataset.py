@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
-from aecodec import api
+from aecodec import api, models, precision
 from aecodec.errors import UsageError
 from aecodec.options import Options
 from aecodec.rate_control import TARGETS, Target
-from aecodec.session import DEVICES, Device
+from aecodec.session import Device
 
 KINDS = ("pil", "l8", "rgb8", "l", "rgb")
 
@@ -40,11 +40,14 @@ class Decoder:
             return None
         import numpy as np
 
-        image = api.shared(None, self.device, self.threads).open(data)
+        from aecodec import pixels
+
+        picture = api.shared(None, self.device, self.threads).read(data)
         if self.kind == "pil":
-            return image
-        pixels = np.array(image.convert("L" if self.kind.startswith("l") else "RGB"))
-        return pixels if self.kind.endswith("8") else pixels.astype(np.float32) / np.float32(255)
+            return pixels.to_pil(picture)
+        image = pixels.to_pil(pixels.shallow(picture))  # Pillow's convert() cuts grey of 16 bits at 255
+        samples = np.array(image.convert("L" if self.kind.startswith("l") else "RGB"))
+        return samples if self.kind.endswith("8") else samples.astype(np.float32) / np.float32(255)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def decoder(
     for another kind or device."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; use one of {', '.join(KINDS)}")
-    _check(device)
+    precision.check("auto", device)
     return Decoder(kind, device, threads)
 
 
@@ -93,15 +96,11 @@ def encoder(
     A picture may be anything that Codec.encode takes, but bytes are stored as they are: they are taken for an
     .aec file. options: more of aecodec.encode, such as tune, effort or target_bpp. Errors are those of
     Codec.encode. UsageError for an unknown device or option, or one that makes no sense."""
-    _check(device)
     known = [name for name, p in signature(api.encode).parameters.items() if p.kind is p.KEYWORD_ONLY]
     if unknown := options.keys() - set(known):
         raise UsageError(f"option {min(unknown)!r} is unknown; there are {', '.join(known)}")
     target = Target(*(options.get(name) for name in TARGETS))
     Options(quality, target, options.get("alpha_quality"), effort=options.get("effort", 0))
+    precision.check(options.get("precision", "auto"), device)
+    models.tuned(model, options.get("tune", "psnr"))
     return Encoder(quality, model, device, threads, options)
-
-
-def _check(device: str) -> None:
-    if device not in DEVICES:
-        raise UsageError(f"device {device!r} is unknown; use one of {', '.join(DEVICES)}")

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,9 +28,9 @@ from aecodec.codec import Codec
 from aecodec.container import MAGIC
 from aecodec.errors import FormatError, InputError, UsageError
 from aecodec.latents import rates
-from aecodec.latents.reading import Latents, arrays_of, read_file
+from aecodec.latents.reading import Latents, arrays_of, bytes_of, read_file
 from aecodec.pixels import ImageInput
-from aecodec.source import Source, read_bytes
+from aecodec.source import Source
 
 Float = NDArray[np.float32]
 By = Literal["memory", "rate", "error"]
@@ -214,15 +213,19 @@ def _remember(start: Detector, found: Sequence[Reading]) -> Detector:
 def read(source: ImageInput, codec: Codec, by: By = "memory", quality: float | None = None) -> Reading:
     """A picture or .aec file -> what fit_readings() takes. Raises what fit() does."""
     quality = QUALITY[by] if quality is None else quality
-    data = None
-    if isinstance(source, bytes | bytearray | memoryview | str | os.PathLike):
-        data = read_bytes(source)
+    data = bytes_of(source)
     if data is not None and data.startswith(MAGIC):
         if by == "error":
             raise InputError(
                 "an .aec file does not hold the picture to compare with; give the picture itself"
             )
-        return _of_latents(read_file(data, codec), by)
+        latents = read_file(data, codec)
+        if latents.header.model_id != codec.bundle.model_id:
+            raise UsageError(
+                f"the file was made with model {latents.header.model_id.hex()}, normal is told by latents of "
+                f"{codec.bundle.model_id.hex()}; give the picture itself"
+            )
+        return _of_latents(latents, by)
     picture = pixels.read_picture(source if data is None else data, codec.limits, alpha=False)
     coded = codec.encode_picture(picture, quality)
     if by == "error":

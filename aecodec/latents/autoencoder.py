@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.errors import ModelError, UsageError
-from aecodec.session import Device, Session, open_session
+from aecodec.session import Device, Run, open_session, runner
 
 FORMAT = "aecodec-autoencoder"
 VERSION = 1
@@ -26,7 +26,9 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Autoencoder:
-    """An encoder and a decoder between pictures [C, H, W] in 0..1 and `latent` numbers."""
+    """An encoder and a decoder between pictures [C, H, W] in 0..1 and `latent` numbers.
+
+    All methods raise UsageError for arrays of other shapes and DeviceError where onnxruntime fails."""
 
     name: str
     objective: str
@@ -36,8 +38,8 @@ class Autoencoder:
     latent: int
     variational: bool
     manifest: dict[str, Any] = field(repr=False, compare=False)
-    _encoder: Session = field(repr=False, compare=False)
-    _decoder: Session = field(repr=False, compare=False)
+    _encode: Run = field(repr=False, compare=False)
+    _decode: Run = field(repr=False, compare=False)
 
     @classmethod
     def load(
@@ -57,15 +59,15 @@ class Autoencoder:
                 latent=latent,
                 variational=bool(manifest["variational"]),
                 manifest=manifest,
-                _encoder=open_session(graphs[0], device, threads),
-                _decoder=open_session(graphs[1], device, threads),
+                _encode=runner(open_session(graphs[0], device, threads), folder.name, "encoder"),
+                _decode=runner(open_session(graphs[1], device, threads), folder.name, "decoder"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{folder / 'manifest.json'} is not a valid manifest: {error!r}") from None
 
     def encode(self, x: Array) -> Array:
         """float32 [B, C, H, W] in 0..1 -> h [B, D]; of a variational one, the mean."""
-        result: Array = self._encoder.run(["h"], {"x": self._checked(x)})[0]
+        result: Array = self._encode(x=self._checked(x))[0]
         return result
 
     def encode_distribution(self, x: Array) -> tuple[Array, Array]:
@@ -73,7 +75,7 @@ class Autoencoder:
 
         UsageError for an autoencoder that is not variational."""
         self._wants_prior("has no distribution of latents")
-        mean, std = self._encoder.run(["h", "std"], {"x": self._checked(x)})
+        mean, std = self._encode(x=self._checked(x))
         return mean, std
 
     def decode(self, h: Array, clip: bool = True) -> Array:
@@ -81,7 +83,7 @@ class Autoencoder:
         h = np.asarray(h, np.float32)
         if h.ndim != 2 or h.shape[1] != self.latent:
             raise UsageError(f"{self.name}: latents of shape (B, {self.latent}) wanted, not {h.shape}")
-        x_hat: Array = self._decoder.run(["x_hat"], {"h": h})[0]
+        x_hat: Array = self._decode(h=h)[0]
         return np.clip(x_hat, 0, 1) if clip else x_hat
 
     def reconstruct(self, x: Array) -> Array:
@@ -94,7 +96,11 @@ class Autoencoder:
         return self.decode(rng.standard_normal((count, self.latent), np.float32))
 
     def interpolate(self, first: Array, last: Array, steps: int) -> Array:
-        """Two pictures [C, H, W] -> [steps, C, H, W]: the decoder along the line between their latents."""
+        """Two pictures [C, H, W] -> [steps, C, H, W]: the decoder along the line between their latents.
+
+        UsageError for less than 2 steps."""
+        if steps < 2:
+            raise UsageError(f"{steps} steps do not lead from one picture to another; give at least 2")
         ends = self.encode(np.stack([first, last]))
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode(ends[0] * (1 - share) + ends[1] * share)

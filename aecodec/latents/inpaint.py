@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from aecodec import conceal, pixels
 from aecodec.codec import Codec
 from aecodec.errors import UsageError
+from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.pixels import ImageInput, Picture
 
 Mask = NDArray[np.bool_]
@@ -29,9 +30,10 @@ LARGEST = 200_000
 """Pixels of a hole that the biharmonic equation is solved for; its time grows faster than the hole."""
 
 
-def read_mask(source: ImageInput, size: tuple[int, int]) -> Mask:
-    """A picture, white where pixels are missing -> [H, W]. UsageError when it is not of `size` (H, W)."""
-    samples = pixels.shallow(pixels.read_picture(source, alpha=False)).array
+def read_mask(source: ImageInput, size: tuple[int, int], limits: Limits = DEFAULT_LIMITS) -> Mask:
+    """A picture, white where pixels are missing -> [H, W]. Raises what read_picture does; UsageError when it
+    is not of `size` (H, W)."""
+    samples = pixels.shallow(pixels.read_picture(source, limits, alpha=False)).array
     if samples.shape[:2] != size:
         have, want = (f"{s[1]} x {s[0]}" for s in (samples.shape, size))
         raise UsageError(f"the mask has {have} pixels, the picture {want}; they must be equal")

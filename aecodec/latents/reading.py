@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ from aecodec import api, cutting, datapath, decoding, pixels, windows
 from aecodec.codec import Codec
 from aecodec.container import MAGIC, Header, Parsed
 from aecodec.encoding import encode_symbols
-from aecodec.errors import DeviceError
 from aecodec.limits import Limits
 from aecodec.loaded import Model, quality_of
 from aecodec.pixels import ImageInput
+from aecodec.session import runner
 from aecodec.source import Source, read_bytes
 
 Float = NDArray[np.float32]
@@ -93,16 +94,8 @@ class Latents:
     def _head(self, name: str, cut: Callable[[bytes], bytes]) -> Callable[..., list[Any]]:
         """A graph that is cut from the synthesis: inputs by name, but for the quality -> its outputs."""
         session = self.model.networks.derived(name, "synthesis", cut)
-        quality = quality_of(self.header)
-
-        def run(**inputs: NDArray[Any]) -> list[Any]:
-            try:
-                return session.run(None, {"quality": quality, **inputs})
-            except Exception as error:  # onnxruntime raises its own types, which differ between versions
-                model = self.model.bundle.name
-                raise DeviceError(f"the head of model {model!r} failed: {error}") from None
-
-        return run
+        run = runner(session, self.model.bundle.name, "synthesis, up to the latents,")
+        return partial(run, quality=quality_of(self.header))
 
 
 def read(source: ImageInput, codec: Codec | None = None, quality: float = QUALITY) -> Latents:
@@ -112,7 +105,7 @@ def read(source: ImageInput, codec: Codec | None = None, quality: float = QUALIT
     Raises what decode() does for a file and what encode() does for a picture.
     """
     codec = codec or api.shared()
-    data = _bytes_of(source)
+    data = bytes_of(source)
     if data is None or not data.startswith(MAGIC):
         picture = pixels.read_picture(source if data is None else data, codec.limits, alpha=False)
         data = codec.encode_picture(picture, quality)
@@ -153,7 +146,7 @@ def arrays_of(source: Source, what: str) -> tuple[bytes, str]:
     return read_bytes(source, ZIP), where
 
 
-def _bytes_of(source: ImageInput) -> bytes | None:
+def bytes_of(source: ImageInput) -> bytes | None:
     """The contents of a file; None for a picture in memory."""
     if isinstance(source, bytes | bytearray | memoryview | str | os.PathLike) or hasattr(source, "read"):
         return read_bytes(source)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec import pixels
-from aecodec.errors import UsageError
 from aecodec.latents.autoencoder import Autoencoder
+from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.pixels import ImageInput
 
 Float = NDArray[np.float32]
@@ -33,16 +33,16 @@ def from_prior(model: Autoencoder, count: int, seed: int = 0) -> Float:
 def between(model: Autoencoder, first: ImageInput, last: ImageInput, steps: int) -> Float:
     """Two pictures -> [steps, C, H, W] in 0..1, from one to the other along a line through the latents.
 
-    Pictures of another size are scaled to the model's. Raises what read_picture does."""
-    if steps < 2:
-        raise UsageError(f"{steps} steps do not lead from one picture to another; give at least 2")
+    Pictures of another size are scaled to the model's. Raises what fitted() and interpolate() do."""
     return model.interpolate(fitted(model, first), fitted(model, last), steps)
 
 
-def fitted(model: Autoencoder, source: ImageInput) -> Float:
-    """A picture -> [C, H, W] in 0..1 as the model takes it: grey or RGB, the centre square, scaled."""
+def fitted(model: Autoencoder, source: ImageInput, limits: Limits = DEFAULT_LIMITS) -> Float:
+    """A picture -> [C, H, W] in 0..1 as the model takes it: grey or RGB, the centre square, scaled.
+
+    Raises what read_picture does."""
     channels, height, width = model.input
-    samples = pixels.shallow(pixels.read_picture(source, alpha=False)).array
+    samples = pixels.shallow(pixels.read_picture(source, limits, alpha=False)).array
     image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
     image = image.convert("L" if channels == 1 else "RGB")
     side = min(image.width / width, image.height / height)

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     encode.add_coding(parser)
     decode.add_picture(parser)
     common.add_metadata(parser)
-    common.add_runtime_arguments(parser)
+    common.add_runtime_arguments(parser, threads="1 for each of --jobs")
     parser.add_argument("--force", action="store_true", help="do everything again and replace what is there")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each file or shard")
     parser.set_defaults(region=None)

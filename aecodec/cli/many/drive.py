@@ -9,13 +9,14 @@ from typing import IO
 
 from aecodec import remote
 from aecodec.cli import batch, decode, encode
-from aecodec.cli.common import limits, tell
+from aecodec.cli.common import codec_of, tell
 from aecodec.cli.many import collection
 from aecodec.cli.many.records import Records, Row
 from aecodec.cli.many.work import Task, failure_row
 from aecodec.cli.outcome import FAILED, Outcome
 from aecodec.cli.plan import Job, Plan
 from aecodec.errors import UsageError
+from aecodec.parallel import cpus
 
 TOLD = 10
 """Failures that are told on stderr; all are in the table."""
@@ -91,7 +92,7 @@ def _run(args: Namespace, plan: Plan, names: dict[str, str], records: Records, t
 
         engine = RayEngine(task, args)
     else:
-        args.jobs = args.jobs or _cpus()
+        args.jobs = args.jobs or cpus()
     try:
         return batch.run_all(args, plan, task, show, keep, engine)
     finally:
@@ -127,9 +128,7 @@ def _settings(args: Namespace, kind: str, suffix: str) -> Row:
     if kind == "webdataset":
         found |= {"members": args.members}
     if args.action != "decode":
-        from aecodec.codec import Codec
-
-        bundle = Codec(args.model, args.device, limits=limits(args), precision=args.precision).bundle
+        bundle = codec_of(args).bundle
         found |= {"model": bundle.name, "model_id": bundle.model_id.hex()}
     return found
 
@@ -137,7 +136,3 @@ def _settings(args: Namespace, kind: str, suffix: str) -> Row:
 def _plain(args: Namespace) -> Namespace:
     """What can be sent to other processes."""
     return Namespace(**{key: value for key, value in vars(args).items() if not callable(value)})
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

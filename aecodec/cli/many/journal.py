@@ -38,7 +38,7 @@ class Journal:
                 yield from (line.rstrip("\n") for line in stream)
 
     def append(self, lines: Iterable[str]) -> None:
-        """Lines that belong together; they are on the disk before the next call."""
+        """Lines that belong together; they are with the system before the next call."""
         text = [line + "\n" for line in lines]
         if not remote.is_url(self.name):
             with self._writing():

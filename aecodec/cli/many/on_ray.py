@@ -19,7 +19,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from aecodec.cli.common import limits
+from aecodec.cli.common import codec_of
 from aecodec.cli.many.work import Task, do
 from aecodec.cli.outcome import FAILED, Outcome
 from aecodec.cli.plan import Job
@@ -52,12 +52,10 @@ class Worker:
 
     def ready(self) -> int:
         """The id of the process, once it can work. AecodecError where it never will."""
-        from aecodec.codec import Codec
         from aecodec.session import runtime
 
         runtime()
-        args = self._task.args
-        self._codec = Codec(args.model, args.device, self._threads, limits(args), precision=args.precision)
+        self._codec = codec_of(self._task.args, threads=self._threads)
         return os.getpid()
 
     def work(self, jobs: Sequence[Job]) -> list[Outcome]:

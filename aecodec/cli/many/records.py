@@ -69,9 +69,9 @@ class Records:
                     f"what is in {self.folder!r} was made with {told}; "
                     "take another DST, or --force to do everything again"
                 )
-        files.write_output(name, (json.dumps(settings, indent=1) + "\n").encode(), force=True)
-        if force:
+        if force:  # first: results of old settings must not be found under new ones
             self._manifest.replace([])
+        files.write_output(name, (json.dumps(settings, indent=1) + "\n").encode(), force=True)
 
     def load(self) -> None:
         """InputError where a row cannot be read, except a last one that was torn."""

@@ -50,10 +50,8 @@ def _members(name: str, stream: IO[bytes]) -> Iterator[Member]:
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             for info in tar:
-                if info.isfile():
-                    opened = tar.extractfile(info)
-                    assert opened is not None
-                    yield info, opened.read()
+                opened = tar.extractfile(info) if info.isfile() else None
+                yield info, b"" if opened is None else opened.read()
                 tar.members.clear()  # type: ignore[attr-defined]  # it would remember all headers
     except (tarfile.TarError, OSError, EOFError) as error:
         raise InputError(f"{name!r}: cannot be read as tar file: {error}") from None
@@ -66,7 +64,7 @@ def _code_sample(
     results: list[Member] = []
     rows: list[Row] = []
     for info, source in members:
-        if not _is_picture(task, info.name):
+        if not (info.isfile() and _is_picture(task, info.name)):
             results.append((info, source))
             continue
         data, row = task.picture(codec, shard, info.name, source)
