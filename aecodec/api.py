@@ -11,9 +11,10 @@ from PIL import Image
 from aecodec import models
 from aecodec.codec import Codec
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.limits import check as check_limits
 from aecodec.pixels import ImageInput, Pixels
-from aecodec.precision import Precision
-from aecodec.session import Device
+from aecodec.precision import Precision, check
+from aecodec.session import Device, check_threads
 from aecodec.source import Source
 
 _shared: dict[Any, Codec] = {}
@@ -30,6 +31,9 @@ def shared(
     """The Codec that the functions below use. A process that was forked gets its own: the threads of its
     parent's networks do not exist in it."""
     models.check(model)
+    check(precision, device)
+    check_threads(threads)
+    check_limits(limits)
     name = model and os.fspath(model)
     places = os.environ.get(models.PATH_VARIABLE)
     key = (name, device, threads, limits, precision, places, os.getpid())

@@ -251,6 +251,7 @@ def _know_webp() -> None:
 
 
 def webp(pixels: Pixels, effort: int = 100, method: int = 4) -> bytes:
+    """uint8 [H, W, 1 or 3] -> lossless WebP; effort 0..100, method 0..6: those of libwebp."""
     _know_webp()
     out = BytesIO()
     rgb = np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))

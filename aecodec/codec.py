@@ -17,6 +17,7 @@ from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
 from aecodec.errors import FormatError, LimitError, ModelError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.limits import check as check_limits
 from aecodec.models import Bundle
 from aecodec.networks import DECODING, ENCODING, Networks
 from aecodec.notes import tell
@@ -61,8 +62,7 @@ class Codec:
     ) -> None:
         check(precision, device)
         check_threads(threads)
-        if not isinstance(limits, Limits):
-            raise UsageError(f"limits: a Limits is needed, not {type(limits).__name__}")
+        check_limits(limits)
         self._precision = precision
         self._bundle = None if model is None else models.find(model)
         self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise
@@ -138,8 +138,8 @@ class Codec:
         """A picture -> the bytes of an .aec file.
 
         image: path, bytes or binary file of a picture; PIL image; uint8 or uint16 array [H, W] or
-        [H, W, 1..4]. What had to be changed to code it (CMYK, the other frames of an animation) is a warning,
-        and that a target was missed.
+        [H, W, 1..4]. What had to be changed to code it (CMYK, a file's other frames) is a warning, and that a
+        target was missed.
         quality: 0 (smallest) .. 100 (best).
         alpha: False leaves transparency out. alpha_quality: 0 .. 100 codes it with loss; None keeps it exact.
         thumbnail: adds the picture at 1/16, about 0.01 bits a pixel, which decodes without any network.
@@ -302,7 +302,7 @@ class Codec:
     def salvage(self, data: Source) -> tuple[Picture, list[int]]:
         """What can be had of a damaged file -> the picture, the numbers of the lost groups in raster order.
 
-        Lost groups are filled from their surroundings. Header, metadata and group index must be whole.
+        Lost groups are filled from their surroundings. All but the groups must be whole.
         Raises what decode() does; CorruptError also when every group is lost."""
         parsed = self._parsed(data, salvage=True)
         return datapath.decode(self._model_of(parsed.header), parsed, self.limits, salvage=True)

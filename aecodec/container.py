@@ -15,6 +15,7 @@ from aecodec import _core, group_data
 from aecodec.errors import CorruptError, FormatError, LimitError, UsageError, from_core
 from aecodec.group_data import Section
 from aecodec.limits import DEFAULT_LIMITS, FREE_PIXELS, Limits
+from aecodec.limits import check as check_limits
 
 MAGIC = b"\x89AEC\r\n\x1a\n"
 HEADER_SIZE = 41
@@ -92,7 +93,8 @@ def _core_error(error: _core.CoreError) -> Exception:
 
 
 def read_header(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Header:
-    """The header alone; the first 41 bytes suffice. FormatError, CorruptError or LimitError."""
+    """The header alone; the first 41 bytes suffice. FormatError, CorruptError, LimitError, UsageError."""
+    check_limits(limits)
     try:
         fields = _core.header_read(
             data,
@@ -133,7 +135,9 @@ def _limit_message(head: bytes, limits: Limits) -> str:
 def read_sections(
     data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, salvage: bool = False
 ) -> list[Section]:
-    """All sections in file order, their checksums verified (GDAT's not when salvaging)."""
+    """All sections in file order, their checksums verified (GDAT's not when salvaging).
+
+    FormatError, CorruptError, LimitError."""
     try:
         found = _core.sections_read(
             data, HEADER_SIZE, min(limits.max_sections, _U32), min(limits.max_section_size, _U32), salvage
@@ -152,7 +156,7 @@ def read_file(
     """Takes a file apart and verifies every checksum. Pixels and symbols are not touched.
 
     salvage: groups that are cut off or damaged are listed in Parsed.damaged instead of raising.
-    Everything else (header, metadata, group index) must be whole in any case.
+    Everything else must be whole in any case.
     only: groups to be verified and given; the others are left empty and not looked at.
     """
     view = memoryview(data).cast("B")

@@ -110,7 +110,8 @@ def _is_wide_ppm(image: Image.Image) -> bool:
 def read(open_again: Opener) -> Raster | None:
     """uint16 [H, W, 3 or 4] (LA as [H, W, 2]) of a file of 16-bit colour; None where there is no way to it.
 
-    A large picture's samples wait in temporary files: 6 bytes a pixel are too many beside the networks.
+    A large picture's samples wait in temporary files, but for those of a PPM: 6 bytes a pixel are too many
+    beside the networks.
     open_again: gives the file afresh, not loaded.
     """
     with open_again() as image:

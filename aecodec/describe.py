@@ -19,10 +19,10 @@ LEVELS_PER_QUALITY = 0.63
 def info(source: Source, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
     """Header, sections and checksums of a file (path, bytes or file object), ready for JSON.
 
-    Keys: format_version, width, height, channels, depth, alpha, orientation, quality (0..100), level,
-    model_id, model_name (None when it is not installed), group_edge, group_grid, groups [{size,
-    pixel_blocks, crc32c}] (bytes; how many of them are blocks coded as pixels), sections [{tag, size}],
-    symbols_crc32c, header_crc32c (8 hex digits), bytes, bpp.
+    Keys: file (None where the source has no name), format_version, width, height, channels, depth, alpha,
+    orientation, quality (0..100), level, model_id, model_name (None when it is not installed), group_edge,
+    group_grid, groups [{size, pixel_blocks, crc32c}] (bytes; how many of them are blocks coded as pixels),
+    sections [{tag, size}], symbols_crc32c, header_crc32c (8 hex digits), bytes, bpp.
     Raises FormatError, CorruptError, LimitError; InputError when the source cannot be read.
     """
     data = read_bytes(source, container.MAGIC)

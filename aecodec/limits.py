@@ -1,11 +1,14 @@
 """How much a reader accepts before it allocates anything. Raise them knowingly, per call: see SECURITY.md.
 
-Imported by the container and by everything that reads a file; imports nothing.
+Imported by the container and by everything that reads a file.
 """
 
 from __future__ import annotations
 
+import operator
 from typing import NamedTuple
+
+from aecodec.errors import UsageError
 
 
 class Limits(NamedTuple):
@@ -30,3 +33,16 @@ FREE_PIXELS = 1 << 20
 """A picture of so few pixels, padding included, may have any number for each byte of its file."""
 
 DEFAULT_LIMITS = Limits()
+
+
+def check(limits: Limits) -> None:
+    """UsageError for what is no Limits of whole numbers, none below 0."""
+    if not isinstance(limits, Limits):
+        raise UsageError(f"limits: a Limits is needed, not {type(limits).__name__}")
+    for name, value in limits._asdict().items():
+        try:
+            valid = operator.index(value) >= 0
+        except TypeError:
+            valid = False
+        if not valid:
+            raise UsageError(f"limits: {name} {value!r}: a whole number from 0 on is needed")

@@ -31,6 +31,7 @@ class Model:
 
 
 def rounding_of(bundle: Bundle) -> Float:
+    """[64]: what is added to the size of a residual of each scale index before it is floored."""
     table = 0.5 - np.array(bundle.dead_zone, np.float32)
     table[: bundle.skip] = -np.inf
     return table

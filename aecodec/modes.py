@@ -123,7 +123,8 @@ def to_eight_bits(
     if mode == "CMYK":
         return _converted(image, _from_cmyk(icc)), b"", (*notes, "CMYK converted to sRGB")
     if mode in ("P", "PA"):
-        see_through = mode == "PA" or "transparency" in image.info
+        alpha = image.palette is not None and image.palette.mode.endswith("A")
+        see_through = mode == "PA" or alpha or "transparency" in image.info
         chosen = "RGBA" if see_through else "RGB"
         return _converted(image, lambda part: part.convert(chosen)), icc, notes
     target = GREY.get(mode) or COLOUR.get(mode)

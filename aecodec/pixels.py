@@ -184,6 +184,8 @@ def from_pil(
         raise
     except Exception as error:  # decoders raise many types for damaged files
         text = str(error) or type(error).__name__
+        if "closed image" in text:
+            raise InputError(f"{where}the image is closed; encode it before that") from None
         raise InputError(f"{where}the picture is damaged or cut short: {text}") from None
     return replace(
         picture,

@@ -128,5 +128,7 @@ def _size_goal(size: float) -> Goal:
 
 
 def _too_small(size: int, search: Search) -> UsageError:
-    smallest = len(search.encoded(0))
-    return UsageError(f"the picture does not fit into {size} bytes; the smallest file has {smallest}")
+    smallest = min(map(len, (search.encoded(0), *search.files.values())))
+    return UsageError(
+        f"the picture does not fit into {size} bytes; the smallest file that was found has {smallest}"
+    )

@@ -24,14 +24,18 @@ from aecodec.raster import STRIP
 TAG = "tHMB"
 DIVISOR = 16
 QUALITY = 75
+LONGEST = DIVISOR * 16383
+"""Pixels, of what WebP holds."""
 MODES = {False: "RGB", True: "RGBA"}
 
 
 def pack(picture: Picture) -> bytes:
-    """The section's payload. InputError where this Pillow writes no WebP."""
+    """The section's payload. InputError where this Pillow writes no WebP, or the picture is too long."""
     if not features.check("webp"):
         raise InputError("a thumbnail needs a Pillow that writes WebP: install another one")
     height, width, _ = picture.pixels.shape
+    if max(height, width) > LONGEST:
+        raise InputError(f"a picture of {width} x {height} gets no thumbnail: {LONGEST} is the longest side")
     mode = MODES[picture.alpha is not None]
     small = Image.new(mode, (-(-width // DIVISOR), -(-height // DIVISOR)))
     for top in range(0, height, STRIP):

@@ -109,6 +109,10 @@ def test_command(cli, tmp_path):
     inside = redness[TOP : TOP + SIDE, LEFT : LEFT + SIDE].mean()
     assert inside > 3 * np.abs(redness[:, : LEFT - 32].mean()) + 10
     assert cli("anomaly", "fit", normal, "--device", "cpu").code == UsageError.exit_code
+    result = cli("anomaly", "fit", normal, "-o", normal / "0.png", "--force", "--device", "cpu")
+    assert result.code == 2 and "would replace the input" in result.err
+    result = cli("anomaly", "score", model, good, "--by", "rate", "--device", "cpu")
+    assert result.code == 2 and "are for fit" in result.err
     assert cli("anomaly", "score", normal / "0.png", good, "--device", "cpu").code == FormatError.exit_code
     text = cli("anomaly", "score", model, bad, "--device", "cpu").out.decode()
     assert "anomalous" in text and "bad.png" in text

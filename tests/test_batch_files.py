@@ -144,3 +144,10 @@ def test_empty_folder(cli, tmp_path):
     result = cli("encode", "-r", tmp_path / "in", "--out-dir", tmp_path / "out")
     assert result == (0, b"", "aecodec: 0 of 0 done\n")
     assert batch._share(1) is None and Plan([]).left_out == 0
+
+
+def test_an_empty_folder_name_is_a_mistake(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(smooth(1)).save("a.png")
+    result = cli("encode", "a.png", "--out-dir", "")
+    assert result.code == 2 and "is empty" in result.err and os.listdir() == ["a.png"]

@@ -109,3 +109,7 @@ def test_command(cli, tmp_path, monkeypatch):
     assert "across" in text and text.count(",") == 2
     assert cli("classify", "fit", tmp_path / "train", "--device", "cpu").code == UsageError.exit_code
     assert cli("classify", "fit", tmp_path / "train", "-o", model, "--device", "cpu").code == 9
+    own = tmp_path / "train" / "down" / "1.png"
+    before = own.read_bytes()
+    result = cli("classify", "fit", tmp_path / "train", "-o", own, "--force", "--device", "cpu")
+    assert result.code == 2 and "would replace the input" in result.err and own.read_bytes() == before

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -98,8 +99,13 @@ def test_options_of_other_types(codec, city_file):
     for threads in (0, 1.5, "2", 100_000):
         with pytest.raises(UsageError, match="threads"):
             Codec(threads=threads)
-    with pytest.raises(UsageError, match="limits"):
-        Codec(limits=5)
+    for limits in (5, Limits(max_pixels=1e8), Limits(max_side=-1), Limits(max_groups="5")):
+        for use in (Codec, partial(aecodec.info, city_file), partial(aecodec.decode, city_file)):
+            with pytest.raises(UsageError, match="limits"):
+                use(limits=limits)
+    for options in ({"threads": [1]}, {"device": ["cpu"]}, {"precision": {}}):
+        with pytest.raises(UsageError):
+            aecodec.decode(city_file, **options)
     for model in (5, b"nano", 0, ["nano"]):
         with pytest.raises(UsageError, match="a name or a folder"):
             Codec(model=model)

@@ -28,7 +28,7 @@ LADDER: dict[str, set[str]] = {
     "__init__": BASE | {"api", "codec", "describe", "latents", "pillow_plugin"},
     "__main__": {"cli"},
     "errors": set(),
-    "limits": set(),
+    "limits": {"errors"},
     "notes": set(),
     "remote": BASE,
     "source": BASE | {"remote"},

@@ -159,6 +159,7 @@ def test_names_that_would_meet(cli, tree, tmp_path):
         (["encode", "in", "out", "--num-gpus", "1"], "needs --engine ray"),
         (["compress", "in", "out"], "compress"),
         (["encode", "in"], "DST"),
+        (["encode", "in", ""], "DST is empty"),
     ],
 )
 def test_usage(cli, tmp_path, monkeypatch, arguments, word):
@@ -283,3 +284,9 @@ def test_killed_in_the_middle(tree, tmp_path, cli):
     assert "2 of 3 done, 1 skipped" in cli("batch", "encode", tree, out, *FAST).err
     assert results(out) == ["a.aec", "b.aec", "deep/b.aec"] and len(table(out)) == 3
     assert not (out / "_aecodec" / "tmp").exists()
+
+
+def test_options_for_another_kind(cli, tree, tmp_path):
+    for option in ("--column", "--output-column", "--members"):
+        result = cli("batch", "encode", tree, tmp_path / "out", *FAST, option, "x")
+        assert result.code == 2 and option in result.err and not (tmp_path / "out").exists()

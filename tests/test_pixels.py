@@ -113,6 +113,28 @@ def test_palette_transparency():
     assert grey.pixels.shape == (1, 2, 1) and grey.alpha.max() == 0
 
 
+def test_palettes_with_alpha():
+    """What quantize() makes of RGBA, and TGA with a colour map of 32 bits."""
+    image = Image.new("P", (2, 1))
+    image.putpalette([10, 20, 30, 255, 40, 50, 60, 99], "RGBA")
+    image.putpixel((1, 0), 1)
+    tga = io.BytesIO()
+    image.save(tga, "TGA")
+    for given in (image, tga.getvalue()):
+        found = read_picture(given)
+        assert found.alpha.tolist() == [[255, 99]] and found.pixels[0].tolist() == [
+            [10, 20, 30],
+            [40, 50, 60],
+        ]
+
+
+def test_a_closed_image():
+    image = Image.new("RGB", (8, 8))
+    image.close()
+    with pytest.raises(InputError, match="is closed"):
+        read_picture(image)
+
+
 def png_of(width, height, depth, rows, kind=0, extra=b"", interlaced=0):
     def chunk(tag, body):
         return struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))

@@ -87,7 +87,7 @@ def test_out_of_reach():
     found = Fake(smooth).reach(Target(size=10**6))
     assert found.quality == STEPS and "quality 100" in found.note
     for target in (Target(size=400), Target(max_size=499), Target(bpp=1)):
-        with pytest.raises(UsageError, match="smallest file has 500"):
+        with pytest.raises(UsageError, match="smallest file that was found has 500"):
             Fake(smooth).reach(target)
 
 
@@ -260,3 +260,10 @@ def test_alpha_counts(codec, city):
     noise = np.random.default_rng(1).integers(0, 256, (96, 128), np.uint8)
     data = codec.encode(np.dstack([city[:96, :128], noise]), target_size=13000)
     assert abs(len(data) / 13000 - 1) < 0.005
+
+
+def test_two_targets_are_told_at_once(cli, tmp_path):
+    result = cli("encode", DATA / "city.jpg", tmp_path / "a.aec", "--target-bpp", 1, "--max-size", "9k")
+    assert result.code == 2 and "not allowed with" in result.err
+    both = ("--target-bpp", 1, "--max-size", "9k")
+    assert cli("batch", "encode", DATA, tmp_path / "out", *both).code == 2 and not any(tmp_path.iterdir())

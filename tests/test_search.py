@@ -230,3 +230,19 @@ def test_features_command(cli, album, tmp_path, codec, pictures):
     many = cli("features", album, "-r", "--out-dir", tmp_path / "all", "--kind", "spatial", "--device", "cpu")
     assert many.code == 0 and len(list((tmp_path / "all").rglob("*.npy"))) == COUNT
     assert np.load(tmp_path / "all" / "deeper" / "01.npy").shape == (codec.bundle.n, 6, 7)
+
+
+def test_an_index_behind_a_link(cli, album, tmp_path, pictures):
+    """'..' behind a link leads elsewhere than it seems: the files must still be found, by both names."""
+    (tmp_path / "real" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "deep")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "a.aec").write_bytes(pictures[1][0])
+    for folder in (album, other):
+        result = cli("index", folder, "-o", tmp_path / "link" / "i.npz", "--device", "cpu")
+        assert result.code == 0 and "forgot" not in result.err
+    for name in ("link", "real/deep"):
+        result = cli("search", tmp_path / name / "i.npz", other / "a.aec", "-k", COUNT + 1, "--device", "cpu")
+        found = [line.split("  ")[1] for line in result.out.decode().splitlines()]
+        assert len(found) == COUNT + 1 and all(os.path.isfile(path) for path in found)

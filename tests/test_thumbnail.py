@@ -13,6 +13,7 @@ from PIL import Image
 import aecodec
 from aecodec import container, pixels, thumbnail
 from aecodec.codec import Codec
+from aecodec.errors import InputError
 from aecodec.networks import Networks
 from aecodec.pixels import Picture
 
@@ -158,3 +159,8 @@ def test_made_of_strips_as_of_the_whole(monkeypatch, city, seen):
     whole = thumbnail.pack(Picture(city, alpha))
     monkeypatch.setattr(thumbnail, "STRIP", 32)
     assert thumbnail.pack(Picture(city, alpha)) == whole
+
+
+def test_longer_than_webp_can_be(codec):
+    with pytest.raises(InputError, match="gets no thumbnail"):
+        codec.encode(np.zeros((1, thumbnail.LONGEST + 1), np.uint8), 0, thumbnail=True)

@@ -91,3 +91,14 @@ def test_resolution_that_jpeg_cannot_hold_is_told(dpi, held):
         found = pixels.read_picture(data).dpi
         assert (found == (dpi, dpi)) == held and any("resolution" in note for note in notes) != held
         assert held or found is None
+
+
+@pytest.mark.parametrize("form", ["PPM", "BMP"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_alpha_that_a_format_does_not_know(form, channels):
+    picture = picture_of(channels, alpha=np.full((31, 45), 9, np.uint8))
+    for data, notes in files(picture, form):
+        assert any("transparency left out" in note for note in notes)
+        with Image.open(io.BytesIO(data)) as image:
+            assert image.mode == pixels.to_pil(Picture(picture.pixels)).mode
+            assert np.array_equal(np.asarray(image).reshape(picture.pixels.shape), picture.pixels)

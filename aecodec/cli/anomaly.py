@@ -39,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by",
         choices=("memory", "rate", "error"),
-        default="memory",
         help="fit: distance to normal latents (default), bits, or squared error of the decoded picture",
     )
     parser.add_argument(
@@ -68,20 +67,22 @@ def _fit(args: argparse.Namespace) -> int:
     from aecodec.cli.encode import picture_suffixes
     from aecodec.latents import anomaly
 
+    by: anomaly.By = args.by or "memory"
     # Blocks coded as pixels have no latents.
     codec = common.codec_of(args, threads=batch.threads_of(args), pixel_blocks=False)
     jobs = plan.make(args.names, True, lambda: {".aec", *picture_suffixes()})
+    plan.check_result(jobs.jobs, args.output)
     found: dict[str, anomaly.Reading] = {}
 
     def work(_: Codec, job: Job) -> Outcome:
         data = files.read_input(job.source)
         with files.about(job.source):
-            found[job.source] = anomaly.read(data, codec, args.by, args.quality)
+            found[job.source] = anomaly.read(data, codec, by, args.quality)
         return outcome.Outcome(job.source, None)
 
     code = batch.run(args, jobs, work)
     readings = [found[job.source] for job in jobs.jobs if job.source in found]
-    detector = anomaly.fit_readings(readings, codec, args.by, args.quality)
+    detector = anomaly.fit_readings(readings, codec, by, args.quality)
     files.write_output(args.output, detector.pack(), args.force)
     return code
 
@@ -89,6 +90,8 @@ def _fit(args: argparse.Namespace) -> int:
 def _score(args: argparse.Namespace) -> int:
     if args.output is not None or len(args.names) < 2:
         raise UsageError("anomaly score takes MODEL and PICTURE..., and no -o")
+    if any(value is not None for value in (args.by, args.quality, args.model)):
+        raise UsageError("anomaly score goes by what was learnt: --by, --quality and --model are for fit")
     from aecodec import models
     from aecodec.cli import batch, outcome, plan
     from aecodec.cli.encode import picture_suffixes

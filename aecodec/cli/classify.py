@@ -63,6 +63,7 @@ def _fit(args: argparse.Namespace) -> int:
 
     suffixes = {".aec", *picture_suffixes()}
     jobs = plan.make(args.names, True, lambda: suffixes)
+    plan.check_result(jobs.jobs, args.output)
     found: dict[str, tuple[Float, bytes]] = {}
 
     def work(codec: Codec, job: Job) -> Outcome:

@@ -61,7 +61,7 @@ def positive(text: str) -> float:
 
 
 def size(text: str) -> int:
-    """Bytes, with k for a thousand and M for a million."""
+    """Bytes, or a limit's number, with k for a thousand and M for a million."""
     factor = {"k": 1000, "K": 1000, "M": 1000000}.get(text[-1:], 1)
     number = text[:-1] if factor > 1 else text
     try:
@@ -69,7 +69,7 @@ def size(text: str) -> int:
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is no size; 40000, 40k and 1.5M are") from None
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than a byte")
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return value
 
 

@@ -77,7 +77,8 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add the picture at 1/16, which file managers get without a network (0.01 bits a pixel)",
     )
-    targets = parser.add_argument_group("targets", "instead of a quality; at most one of them")
+    group = parser.add_argument_group("targets", "instead of a quality; at most one of them")
+    targets = group.add_mutually_exclusive_group()
     targets.add_argument(
         "--target-bpp", type=common.positive, metavar="BITS", help="bits a pixel, whole file"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -269,7 +270,14 @@ def mode_of(path: str) -> int:
     """Of the file that is replaced, or what open() would give a new one."""
     if os.path.exists(path):
         return stat.S_IMODE(os.stat(path).st_mode)
-    with _umask_lock:  # it can only be read by setting it, for all threads
+    return 0o666 & ~_umask()
+
+
+def _umask() -> int:
+    """Where the system does not tell, it can only be read by setting it, for all threads."""
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", encoding="ascii") as stream:
+        return int(next(line for line in stream if line.startswith("Umask:")).split()[1], 8)
+    with _umask_lock:
         umask = os.umask(0)
         os.umask(umask)
-    return 0o666 & ~umask
+    return umask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -66,6 +67,12 @@ def depth_of(picture: Picture, name: str) -> int:
     deep = FORMATS.get(name, Format()).deep
     grey = picture.pixels.shape[2] == 1 and picture.alpha is None
     return picture.depth if deep == "all" or (deep == "grey" and grey) else 8
+
+
+def without_alpha(picture: Picture, name: str) -> Picture:
+    """The picture, opaque where the format knows no transparency: its writer might refuse what has some."""
+    none = FORMATS.get(name, Format()).alpha == "none"
+    return replace(picture, alpha=None) if none else picture
 
 
 def info_of(picture: Picture) -> dict[str, Any]:

@@ -48,13 +48,14 @@ def run(args: argparse.Namespace) -> int:
     from aecodec.latents import index, reading
     from aecodec.source import read_bytes
 
-    folder = os.path.dirname(os.path.abspath(args.output))
+    folder = index.folder_of(args.output)
     there_already = os.path.isfile(args.output)  # a device would be read without end
     if there_already and args.rebuild and not read_bytes(args.output, reading.ZIP).startswith(reading.ZIP):
         raise OutputError(f"{args.output!r} is there and no index; give another name, or remove it")
     known = there_already and not args.rebuild
     made = index.load(args.output) if known else index.Index()
     jobs = plan.make(args.names, True, lambda: {".aec"})
+    plan.check_result(jobs.jobs, args.output)
     there: set[str] = set()
     seen: set[str] = set()
 

@@ -46,6 +46,8 @@ def make(
     folder, suffix: results are folder/NAME.suffix, with the tree below a named folder mirrored; without
     folder there are none. UsageError when two inputs have one result, or a result would replace an input.
     """
+    if folder == "":
+        raise UsageError("the name of the folder for results is empty; give . for the current one")
     jobs: list[Job] = []
     left_out = 0
     for name in inputs:
@@ -84,6 +86,14 @@ def target_of(folder: str | None, relative: str, suffix: str) -> str | None:
 def _key(name: str) -> str:
     """Equal for names of one file."""
     return name if remote.is_url(name) else os.path.normcase(os.path.realpath(name))
+
+
+def check_result(jobs: Sequence[Job], result: str) -> None:
+    """UsageError when the one result of all jobs would replace an input."""
+    key = _key(result)
+    for job in jobs:
+        if job.source != files.PIPE and _key(job.source) == key:
+            raise UsageError(f"{result!r} would replace the input {job.source!r}; nothing was written")
 
 
 def check(jobs: Sequence[Job]) -> None:

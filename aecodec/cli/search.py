@@ -41,9 +41,11 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"{args.picture!r} was made with model {have}, the index is of {want}; give the picture itself"
         )
-    folder = os.path.dirname(args.index)
+    folder = index.folder_of(args.index)
     for hit in made.search(vectors.pooled(latents), args.k):
         path = os.path.normpath(os.path.join(folder, hit.path))
+        if not os.path.isabs(args.index):
+            path = os.path.relpath(path)
         if args.json:
             print(json.dumps({"path": path, "score": round(hit.score, 6)}))
         else:

@@ -25,6 +25,7 @@ Rows = Iterator[tuple[int, Pixels]]
 def at_once(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
     """-> the file, notes"""
     options, notes = formats.options_of(picture, form)
+    picture = formats.without_alpha(picture, form)
     if formats.depth_of(picture, form) == 8:
         picture = pixels.shallow(picture)
     if picture.depth == 16 and (picture.pixels.shape[2] > 1 or picture.alpha is not None):
@@ -39,9 +40,10 @@ def by_rows(blank: Picture, rows: Rows, form: str, threads: int) -> tuple[Conten
     """at_once() of a picture that is not held, but comes in rows; blank: all of it but its colours.
 
     PNG, JPEG, TIFF and PPM are written as the rows come. For other formats Pillow has to hold the picture."""
+    options, notes = formats.options_of(blank, form)
+    blank = formats.without_alpha(blank, form)
     height, width, channels = blank.pixels.shape
     channels += blank.alpha is not None
-    options, notes = formats.options_of(blank, form)
     depth = formats.depth_of(blank, form)
 
     def write(out: BinaryIO) -> None:

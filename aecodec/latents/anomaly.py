@@ -85,6 +85,7 @@ class Detector:
         return self.normalised(_raw_map(read(source, codec, self.by, self.quality), self))
 
     def normalised(self, raw: Float) -> Float:
+        """Distances, bits or errors [rows, columns], none below 0 -> standard deviations above the normal."""
         values: Float = (np.log(raw + np.float32(1e-3)) - self.centre) / self.spread
         return values
 

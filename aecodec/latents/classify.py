@@ -32,14 +32,18 @@ INSTALL = "run: pip install 'aecodec[latents]'"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifier:
-    """weight [classes, D], bias [classes] of standardised features. Made by fit(), kept by pack(), load()."""
+    """A linear head on standardised features. Made by fit(), kept by pack(), load()."""
 
     classes: tuple[str, ...]
     model_id: bytes
     weight: Float
+    """[classes, D]"""
     bias: Float
+    """[classes]"""
     mean: Float
+    """[D] of the features that were learned from."""
     spread: Float
+    """[D], their standard deviations."""
 
     def probabilities(self, features: Float) -> Float:
         """[D] or [pictures, D] of `features` -> a share of 1 for each class, last axis."""

@@ -173,13 +173,21 @@ def _check_width(where: str, rows: Float, model_id: bytes) -> None:
             )
 
 
+def folder_of(path: str) -> str:
+    """Where a file, or an index, really lies."""
+    return os.path.realpath(os.path.dirname(path) or os.curdir)
+
+
 def entry_of(path: str, folder: str) -> Entry:
-    """A file as it is now, its path relative to the folder. InputError when it is not there."""
+    """A file as it is now, its path relative to the folder. InputError when it is not there.
+
+    folder: of folder_of(), as '..' behind a link is not what it seems."""
+    own = os.path.join(folder_of(path), os.path.basename(path))
     try:
         facts = os.stat(path)
-        relative = os.path.relpath(path, folder)
+        relative = os.path.relpath(own, folder)
     except ValueError:  # another drive
-        relative = os.path.abspath(path)
+        relative = own
     except OSError as error:
         raise InputError(f"cannot read {path!r}: {error.strerror or error}") from None
     return Entry(relative.replace(os.sep, "/"), facts.st_size, facts.st_mtime_ns)

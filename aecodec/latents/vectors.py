@@ -29,6 +29,7 @@ from aecodec.latents.reading import QUALITY, Latents, read
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
 from aecodec.pixels import ImageInput
+from aecodec.precision import Precision
 from aecodec.session import Device
 
 Float = NDArray[np.float32]
@@ -50,13 +51,14 @@ def features(
     device: Device = "auto",
     threads: int | None = None,
     limits: Limits = DEFAULT_LIMITS,
+    precision: Precision = "auto",
 ) -> Float:
     """An .aec file, or a picture, which is encoded first -> float32 features; shapes: see the module.
 
     quality: 0..100, model: those a picture is encoded with. The synthesis network does not run.
     Raises what decode() and encode() do; UsageError for an unknown kind or latent.
     """
-    return of(read(source, api.shared(model, device, threads, limits), quality), kind, latent)
+    return of(read(source, api.shared(model, device, threads, limits, precision), quality), kind, latent)
 
 
 def of(latents: Latents, kind: Kind = "pooled", latent: Latent = "y") -> Float:

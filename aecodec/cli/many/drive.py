@@ -35,9 +35,13 @@ OPTIONS = {
     "decode": ("scale", "fit", "salvage", "apply_orientation"),
 }
 """What decides about the bytes of results, beside what all actions share."""
+OF_KIND = {"column": "parquet", "output_column": "parquet", "members": "webdataset"}
+"""Options that mean something to one kind of collection only."""
 
 
 def run(args: Namespace) -> int:
+    if not args.dst:
+        raise UsageError("the name of DST is empty; give . for the current folder")
     args.src, args.dst = remote.local_path(args.src), remote.local_path(args.dst)
     if args.action == "transcode" and collection.are_one(args.src, args.dst):
         raise UsageError(f"transcode would replace what it reads in {args.src!r}; take another DST")
@@ -51,6 +55,9 @@ def run(args: Namespace) -> int:
     wanted = encode.picture_suffixes() if args.action == "encode" else {".aec"}
     items = list(collection.listing(args.src, without=args.dst))
     kind = collection.kind_of(items, wanted, args.kind)
+    for option, meant in OF_KIND.items():
+        if getattr(args, option) is not None and kind != meant:
+            raise UsageError(f"--{option.replace('_', '-')} is for {meant}, and {args.src!r} holds {kind}")
     every, left_out = collection.jobs(items, kind, wanted, suffix, args)
     if kind == "parquet" or args.parquet_tables:
         from aecodec.cli.many import tables

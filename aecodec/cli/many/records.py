@@ -63,7 +63,7 @@ class Records:
         if files.is_finished(name) and not force:
             before = LATER | _settings_of(name)
             changed = [key for key in settings if settings[key] != before.get(key)]
-            if changed:
+            if changed and any(self._manifest.lines()):
                 told = ", ".join(f"{key} {before.get(key)!r}, now {settings[key]!r}" for key in changed)
                 raise UsageError(
                     f"what is in {self.folder!r} was made with {told}; "
