@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -34,7 +35,7 @@ def shared(
     check(precision, device)
     check_threads(threads)
     check_limits(limits)
-    name = model and os.fspath(model)
+    name = Path(model).resolve() if isinstance(model, os.PathLike) else model
     places = os.environ.get(models.PATH_VARIABLE)
     key = (name, device, threads, limits, precision, places, os.getpid())
     with _shared_lock:

@@ -19,22 +19,18 @@ from numpy.typing import NDArray
 
 from aecodec import block_choice, blocks, conceal, container, pixels, planes, sections
 from aecodec.container import Header, Parsed
-from aecodec.decoding import Band, bands, decode_part, pixel_bands
+from aecodec.decoding import Band, bands, pixel_bands
 from aecodec.decoding import decode_symbols as decode_symbols
 from aecodec.encoding import encode_symbols
 from aecodec.errors import CorruptError
 from aecodec.limits import Limits
 from aecodec.loaded import Model as Model
-from aecodec.loaded import quality_of
 from aecodec.loaded import rounding_of as rounding_of
 from aecodec.networks import Groups, choose_edge
 from aecodec.pixels import Picture
 from aecodec.raster import Raster
-from aecodec.region import Region, plan
+from aecodec.region import BLOCK, Region, plan
 from aecodec.sections import Extras
-
-LARGEST_PART = 1 << 23
-"""Pixels of a region that are decoded at a time, in floats: 16 bytes each."""
 
 
 def encode(
@@ -206,11 +202,15 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     """The part of the picture; parsed.groups needs to hold the groups of its plan only."""
     header = parsed.header
     extras = sections.unpack(parsed, limits)
+    needed = plan(header, region, model.networks.halo("synthesis"))
     shape = region.height, region.width, header.channels
     decoded: pixels.Pixels = np.empty(shape, planes.kind_of(header.bit_depth))
-    for strip in region.strips(LARGEST_PART):
-        top = strip.y - region.y
-        decoded[top : top + strip.height] = _strip(model, parsed, strip)
+    left = region.x - BLOCK * needed.columns.start
+    coming = bands(model, header, parsed.groups, needed.groups)
+    for top, part in pixel_bands(model, header, coming, part=needed):
+        begin, end = max(top, region.y), min(top + part.shape[0], region.y + region.height)
+        cut = part[begin - top : end - top, left : left + region.width]
+        decoded[begin - region.y : end - region.y] = cut
     _paste_blocks(parsed, decoded, (region.y, region.x))
     alpha = extras.alpha
     if alpha is not None:
@@ -218,17 +218,6 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     if extras.coded_alpha:
         alpha = decode_region(model, extras.coded_alpha, limits, region).array[:, :, 0]
     return assemble(header, extras, decoded, alpha)
-
-
-def _strip(model: Model, parsed: Parsed, region: Region) -> pixels.Pixels:
-    """A small part of the picture without its pixel blocks."""
-    header = parsed.header
-    needed = plan(header, region, model.networks.halo("synthesis"))
-    symbols, z_hat = decode_part(model, header, parsed.groups, needed)
-    x_hat = model.networks.synthesis(symbols, z_hat, quality_of(header))
-    top, left = region.y - 64 * needed.rows.first, region.x - 64 * needed.columns.first
-    part = x_hat[:, :, top : top + region.height, left : left + region.width]
-    return planes.from_network(part, region.height, region.width, header.channels, header.bit_depth)
 
 
 def _paste_blocks(

@@ -134,35 +134,6 @@ def decode_first(model: Model, header: Header, payloads: list[memoryview]) -> tu
     return symbols, z_hat
 
 
-def decode_part(
-    model: Model, header: Header, payloads: list[memoryview], needed: Plan
-) -> tuple[Float, Float]:
-    """symbols [1, N, h, w] and z_hat [1, Z, h/4, w/4] of the blocks of a plan, halo included."""
-    rows, columns, found = needed.rows, needed.columns, []
-    for channels, scale in ((model.bundle.n, 4), (model.bundle.z, 1)):
-        size = scale * (rows.last - rows.first), scale * (columns.last - columns.first)
-        found.append(np.zeros((1, channels, *size), np.float32))
-    for band in bands(model, header, payloads, needed.groups):
-        for group, symbols in zip(band.groups, band.symbols, strict=True):
-            if symbols is not None:
-                for out, part, k in zip(found, reversed(symbols), (1, 4), strict=True):
-                    _place(
-                        out[0],
-                        part,
-                        group.top // k - rows.first * 4 // k,
-                        group.left // k - columns.first * 4 // k,
-                    )
-    return found[0], found[1]
-
-
-def _place(out: Float, part: entropy.Symbols, top: int, left: int) -> None:
-    """What of a part at (top, left) lies inside."""
-    (height, width), (high, wide) = out.shape[1:], part.shape[1:]
-    y, x = slice(max(top, 0), min(top + high, height)), slice(max(left, 0), min(left + wide, width))
-    if y.start < y.stop and x.start < x.stop:
-        out[:, y, x] = part[:, y.start - top : y.stop - top, x.start - left : x.stop - left]
-
-
 def size_at(width: int, height: int, divisor: int) -> tuple[int, int]:
     """A picture's width and height at 1/divisor: a last square that is not full counts."""
     return -(-width // divisor), -(-height // divisor)
@@ -174,34 +145,49 @@ def pixel_bands(
     coming: Iterator[Band],
     wanted: NDArray[np.bool_] | None = None,
     divisor: int = 1,
+    part: Plan | None = None,
 ) -> Iterator[tuple[int, pixels.Pixels]]:
     """Symbols -> the picture without its pixel blocks, from top to bottom: row, pixels [rows, W, C].
 
     wanted [H/64, W/64]: only bands with such blocks are given.
-    divisor: of the picture's sides, a power of two up to 16; each pixel is the mean of a square."""
-    return _Synthesis(model, header, wanted, divisor).bands(coming)
+    divisor: of the picture's sides, a power of two up to 16; each pixel is the mean of a square.
+    part: only its rows and columns of blocks are given; symbols of other groups may be None."""
+    return _Synthesis(model, header, wanted, divisor, part).bands(coming)
 
 
 class _Synthesis:
     """Symbols of one picture on their way to pixels."""
 
-    def __init__(self, model: Model, header: Header, wanted: NDArray[np.bool_] | None, divisor: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        header: Header,
+        wanted: NDArray[np.bool_] | None,
+        divisor: int,
+        part: Plan | None,
+    ) -> None:
         self._model, self._header, self._wanted, self._divisor = model, header, wanted, divisor
         self._side = 64 // divisor  # of a block, in pixels of what comes out
         self._height, self._width = (side // 4 for side in header.latent_size)
+        whole = (windows.span(0, side, 0, side) for side in (self._height, self._width))
+        self._rows, self._columns = (part.rows, part.columns) if part else whole
         self._symbols = Rows(model.bundle.n, 4, self._width, np.int16)  # [N, h, w]
         self._z = Rows(model.bundle.z, 1, self._width, np.int16)  # [Z, h/4, w/4]
 
     def bands(self, coming: Iterator[Band]) -> Iterator[tuple[int, pixels.Pixels]]:
-        networks = self._model.networks
-        halo, done, rows = networks.halo("synthesis"), 0, list[int]()
+        networks, span = self._model.networks, self._rows
+        halo, done, rows, begun = networks.halo("synthesis"), span.start, list[int](), False
         for band in ahead(coming, worth(networks.threads, self._header.n_groups)):
-            self._symbols.move(max(0, done - halo), band.bottom)[:] = 0
-            self._z.move(max(0, done - halo), band.bottom)[:] = 0
+            if band.bottom <= span.first or band.top >= span.last:
+                continue
+            first, begun = max(0, done - halo) if begun else band.top, True
+            self._symbols.move(first, band.bottom)[:] = 0
+            self._z.move(first, band.bottom)[:] = 0
             for group, found in zip(band.groups, band.symbols, strict=True):
                 if found is not None:
                     self._z.group(group)[:], self._symbols.group(group)[:] = found
-            rows += sorted({(group.top + group.height) // 4 for group in band.groups})
+            ends = {min(span.stop, (group.top + group.height) // 4) for group in band.groups}
+            rows += sorted({span.stop, *ends})
             seen = (row for row in rows if row + halo <= band.bottom or band.bottom == self._height)
             ready = max(seen, default=done)  # a band may be lower than the halo
             if ready > done:
@@ -210,16 +196,25 @@ class _Synthesis:
                 done, rows = ready, [row for row in rows if row > ready]
 
     def _pixels(self, top: int, bottom: int) -> pixels.Pixels:
-        networks, header, side = self._model.networks, self._header, self._side
+        networks, header, side, depth = self._model.networks, self._header, self._side, self._header.bit_depth
         width, height = size_at(header.width, header.height, self._divisor)
-        high, depth = min(side * bottom, height) - side * top, header.bit_depth
-        out: pixels.Pixels = np.empty((high, width, header.channels), planes.kind_of(depth))
+        high = min(side * bottom, height) - side * top
+        begin, end = side * self._columns.start, min(side * self._columns.stop, width)
+        out: pixels.Pixels = np.empty((high, end - begin, header.channels), planes.kind_of(depth))
         rows = windows.span(top, bottom, networks.halo("synthesis"), self._height)
-        quality, encoding = quality_of(header), self._wanted is not None
-        found = networks.synthesis_band(self._latents, rows, self._width, quality, encoding, self._divisor)
+        found = networks.synthesis_band(
+            self._latents,
+            rows,
+            self._width,
+            quality_of(header),
+            encoding=self._wanted is not None,
+            divisor=self._divisor,
+            columns=self._columns,
+        )
         for column, (x_hat,) in found:
             left, right = side * column.start, min(side * column.stop, width)
-            out[:, left:right] = planes.from_network(x_hat, high, right - left, header.channels, depth)
+            drawn = planes.from_network(x_hat, high, right - left, header.channels, depth)
+            out[:, left - begin : right - begin] = drawn
         return out
 
     def _latents(self, rows: Span, columns: Span) -> list[NDArray[Any]]:

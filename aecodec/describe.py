@@ -23,7 +23,8 @@ def info(source: Source, limits: Limits = DEFAULT_LIMITS) -> dict[str, Any]:
     orientation, quality (0..100), level, model_id, model_name (None when it is not installed), group_edge,
     group_grid, groups [{size, pixel_blocks, crc32c}] (bytes; how many of them are blocks coded as pixels),
     sections [{tag, size}], symbols_crc32c, header_crc32c (8 hex digits), bytes, bpp.
-    Raises FormatError, CorruptError, LimitError; InputError when the source cannot be read.
+    Raises FormatError, CorruptError, LimitError; InputError when the source cannot be read, UsageError for
+    limits that are none.
     """
     data = read_bytes(source, container.MAGIC)
     parsed = container.read_file(data, limits)

@@ -16,13 +16,14 @@ MANIFEST = "manifest.json"
 
 
 def folders() -> Iterator[str]:
-    """Every folder that may be a bundle, in the order in which they are looked at."""
+    """Every folder that may be a bundle, in the order in which they are looked at; hidden ones are not."""
     places = [place for place in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if place]
     for place in [*places, PACKAGED]:
         if _has_manifest(place):
             yield place
         elif os.path.isdir(place):
-            inside = (os.path.join(place, name) for name in sorted(os.listdir(place)))
+            names = (name for name in sorted(os.listdir(place)) if not name.startswith("."))
+            inside = (os.path.join(place, name) for name in names)
             yield from (folder for folder in inside if _has_manifest(folder))
 
 

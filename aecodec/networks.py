@@ -131,13 +131,21 @@ class Networks:
         return runner(self.session(graph), self._bundle.name, graph)(**inputs)
 
     def _bands(
-        self, name: str, call: windows.Network, cut: Cut, rows: Span, width: int, most: int = windows.LARGEST
+        self,
+        name: str,
+        call: windows.Network,
+        cut: Cut,
+        rows: Span,
+        width: int,
+        most: int = windows.LARGEST,
+        columns: Span | None = None,
     ) -> Windows:
         """most: blocks of a window where a band has several."""
         largest = self.largest
-        if (rows.last - rows.first) * width > largest:
+        wide = columns.last - columns.first if columns else width
+        if (rows.last - rows.first) * wide > largest:
             largest = min(largest, most)
-        return windows.band(call, cut, rows, width, self.halo(name), largest)
+        return windows.band(call, cut, rows, width, self.halo(name), largest, columns)
 
     def _whole(self, name: str, call: windows.Network, inputs: list[NDArray[Any]], scales: list[int]) -> Any:
         return windows.run(call, inputs, scales, self.halo(name), self.largest)
@@ -181,13 +189,21 @@ class Networks:
         return found
 
     def synthesis_band(
-        self, cut: Cut, rows: Span, width: int, quality: Float, encoding: bool = False, divisor: int = 1
+        self,
+        cut: Cut,
+        rows: Span,
+        width: int,
+        quality: Float,
+        encoding: bool = False,
+        divisor: int = 1,
+        columns: Span | None = None,
     ) -> Windows:
-        """synthesis() of one band; cut gives [symbols, z_hat]. encoding: with less memory, in more time.
+        """synthesis() of one band, or of some of its columns; cut gives [symbols, z_hat].
 
-        divisor: each pixel is the mean of a square, by the bundle's graph for it or of the whole."""
+        encoding: with less memory, in more time. divisor: each pixel is the mean of a square, by the bundle's
+        graph for it or of the whole."""
         most = CHECKED if encoding else windows.LARGEST
-        return self._bands("synthesis", self._synthesis(quality, divisor), cut, rows, width, most)
+        return self._bands("synthesis", self._synthesis(quality, divisor), cut, rows, width, most, columns)
 
     def _synthesis(self, quality: Float, divisor: int = 1) -> windows.Network:
         if divisor in self._bundle.previews:

@@ -7,7 +7,7 @@ so the part equals that of the whole picture to float noise.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aecodec.container import Header
@@ -34,15 +34,6 @@ class Region:
                 f"region {self.x},{self.y},{self.width},{self.height} is not inside the picture "
                 f"of {header.width} x {header.height}"
             )
-
-    def strips(self, largest: int) -> Iterator[Region]:
-        """Its parts from top to bottom, cut where blocks end: of `largest` pixels, or of a row of blocks."""
-        high = max(1, largest // self.width // BLOCK) * BLOCK
-        top, end = self.y, self.y + self.height
-        while top < end:
-            bottom = min(end, top // BLOCK * BLOCK + high)
-            yield Region(self.x, top, self.width, bottom - top)
-            top = bottom
 
 
 def region_of(given: Sequence[int]) -> Region:

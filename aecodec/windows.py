@@ -53,12 +53,16 @@ def span(start: int, stop: int, halo: int, length: int) -> Span:
     return Span(start, stop, max(0, start - halo), min(length, stop + halo))
 
 
-def spans(length: int, halo: int, largest: int) -> Iterator[Span]:
-    """`length` blocks in inner parts of nearly equal size, none with its halo above `largest`."""
-    room = largest if length <= largest else max(1, largest - 2 * halo)
-    count = -(-length // room)
+def spans(length: int, halo: int, largest: int, part: Span | None = None) -> Iterator[Span]:
+    """`length` blocks, or a part of them, in inner parts of nearly equal size, none with its halo above
+    `largest`."""
+    whole = part or span(0, length, halo, length)
+    size = whole.stop - whole.start
+    room = size if whole.last - whole.first <= largest else max(1, largest - 2 * halo)
+    count = -(-size // room)
     for i in range(count):
-        yield span(i * length // count, (i + 1) * length // count, halo, length)
+        start, stop = (whole.start + k * size // count for k in (i, i + 1))
+        yield span(start, stop, halo, length)
 
 
 def band_height(height: int, width: int, halo: int, largest: int, widest: int) -> int:
@@ -72,15 +76,22 @@ def band_height(height: int, width: int, halo: int, largest: int, widest: int) -
 
 
 def band(
-    network: Network, cut: Cut, rows: Span, width: int, halo: int, largest: int
+    network: Network,
+    cut: Cut,
+    rows: Span,
+    width: int,
+    halo: int,
+    largest: int,
+    columns: Span | None = None,
 ) -> Iterator[tuple[Span, list[Float]]]:
     """A network on one band of a picture `width` blocks wide, window by window.
 
     halo     blocks that the network sees beyond each side
     largest  blocks of a window, halo included
+    columns  the part of the band that is wanted; None: all of it
     -> the columns of a window, and what the network says about its inner part
     """
-    for column in spans(width, halo, max(1, largest // (rows.last - rows.first))):
+    for column in spans(width, halo, max(1, largest // (rows.last - rows.first)), columns):
         yield column, _inner(network(*cut(rows, column)), rows, column)
 
 

@@ -18,9 +18,10 @@ from aecodec.training.data import load_pictures
 from aecodec.training.model import CodecModel
 
 from .autoencoder import export_autoencoder, is_autoencoder
-from .bundle import finished, load_checkpoint, write_bundle
+from .bundle import load_checkpoint, write_bundle
 from .encoder import check_encoder, write_encoder
 from .exact_int8 import exact_graphs
+from .finished import finished
 from .int8 import calibrated
 from .prune import prune
 from .tables import fit_tables

@@ -19,6 +19,7 @@ from aecodec.training.family.networks import LOG_VARIANCE_MIN, Autoencoder
 from aecodec.training.family.train import KIND, load_autoencoder
 
 from .builder import OPSET, GraphBuilder, to_numpy
+from .finished import finished
 
 F32 = TensorProto.FLOAT
 TOLERANCE = 1e-3
@@ -132,4 +133,5 @@ def check(model: Autoencoder, folder: Path) -> None:
 def export_autoencoder(checkpoint: str, folder: Path, name: str | None = None) -> dict[str, Any]:
     """weights.pt of a small autoencoder's run -> its bundle in `folder`."""
     model, cfg = load_autoencoder(checkpoint)
-    return write_autoencoder(model, cfg, name or folder.name, folder)
+    with finished(folder) as beside:
+        return write_autoencoder(model, cfg, name or folder.name, beside)

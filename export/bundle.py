@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ from typing import Any
 import onnx
 import torch
 
-from aecodec.model_folders import MANIFEST
 from aecodec.models import EXACT, SCALE_NETWORKS, id_of, load
 from aecodec.scale_networks import known_answer
 from aecodec.scale_networks import load as load_scale_network
@@ -40,22 +37,6 @@ def load_checkpoint(path: str) -> tuple[CodecModel, dict[str, Any]]:
     if cfg["float_scales"]:
         raise ValueError(f"{path} was trained with float_scales; only integer scale networks can be exported")
     return model, cfg
-
-
-@contextmanager
-def finished(folder: Path) -> Iterator[Path]:
-    """A folder beside this one.  Its files move here when all has gone well, the manifest last, and are gone
-    otherwise: a bundle that fails its checks must not be found, nor replace one."""
-    made = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir(parents=True)
-    try:
-        yield made
-        folder.mkdir(exist_ok=True)
-        for path in sorted(made.iterdir(), key=lambda path: path.name == MANIFEST):
-            path.replace(folder / path.name)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 DECIDING = (*EXACT, "context.onnx")

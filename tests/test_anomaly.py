@@ -123,6 +123,10 @@ def test_latents_of_another_model_are_refused(plain):
     other = Codec("nano-perceptual", "cpu", 2, pixel_blocks=False).encode(weave(3), 70)
     with pytest.raises(UsageError, match="give the picture itself"):
         anomaly.read(other, plain)
+    detector = anomaly.fit([weave(seed) for seed in range(5)], plain, "rate")
+    for source in (weave(3), other):
+        with pytest.raises(UsageError, match="the codec has"):
+            detector.score(source, Codec("nano-perceptual", "cpu", 2))
 
 
 def test_open_files(plain):

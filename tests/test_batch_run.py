@@ -88,6 +88,18 @@ def test_umask_is_read_safely():
         assert os.umask(before) == 0o027
 
 
+def test_umask_of_systems_that_do_not_tell(monkeypatch, tmp_path):
+    """Linux before 4.7, and all that is no Linux."""
+    (tmp_path / "status").write_text("Name: x\n")
+    before = os.umask(0o027)
+    try:
+        for status in (tmp_path / "status", tmp_path / "none"):
+            monkeypatch.setattr(files, "STATUS", status)
+            assert files.mode_of("/no/such/file") == 0o640
+    finally:
+        assert os.umask(before) == 0o027
+
+
 def test_unexpected_errors_stop_one_input_only(cli, tree, tmp_path, monkeypatch):
     real = Codec.encode_to
 

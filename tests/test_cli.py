@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import json
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +11,8 @@ from conftest import DATA, psnr
 from PIL import Image, ImageCms, features
 
 from aecodec import describe
-from aecodec.cli import common, files
+from aecodec.cli import files
+from aecodec.codec import Codec
 from aecodec.errors import OutputError
 
 CITY = DATA / "city.jpg"
@@ -292,13 +290,31 @@ def test_json_of_a_picture_beyond_the_default_limits(cli, tmp_path, monkeypatch)
     assert result.code == 0 and seen == [400_000_000]
 
 
-@pytest.mark.parametrize("command", ["features", "encode", "decode", "search", "inpaint", "anomaly"])
-def test_precision_is_for_all_commands(command):
-    """It had got lost where each made its Codec itself."""
-    parser = argparse.ArgumentParser()
-    common.add_runtime_arguments(parser, model=command != "search")
-    args = parser.parse_args(["--precision", "fp32", "--threads", "3", "--max-pixels", "5k"])
-    codec = common.codec_of(args)
-    assert (codec._precision, codec.threads, codec.limits.max_pixels) == ("fp32", 3, 5000)
-    source = Path(importlib.import_module(f"aecodec.cli.{command}").__file__).read_text()
-    assert "codec_of(" in source and " Codec(" not in source
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("encode", CITY, "a.aec"),
+        ("encode", CITY, "--out-dir", "out"),
+        ("decode", "city.aec", "a.png"),
+        ("verify", "city.aec"),
+        ("compare", "city.aec", CITY),
+        ("features", "city.aec", "a.npy"),
+        ("index", "city.aec", "-o", "a.npz"),
+        ("inpaint", CITY, "--mask", CITY, "-o", "a.png"),
+        ("anomaly", "fit", CITY, "-o", "a.npz"),
+        ("classify", "fit", CITY, "-o", "a.npz"),
+        ("batch", "encode", ".", "out"),
+    ],
+)
+def test_runtime_options_reach_the_codec(cli, aec, monkeypatch, command):
+    """Precision had got lost where commands made their Codec themselves."""
+    monkeypatch.chdir(aec.parent)
+    made, make = [], Codec.__init__
+
+    def noted(self, *given, **named):
+        make(self, *given, **named)
+        made.append((self._precision, self._threads, self.limits.max_pixels))
+
+    monkeypatch.setattr(Codec, "__init__", noted)
+    cli(*command, "--precision", "fp32", "--threads", "1", "--max-pixels", "5M")
+    assert set(made) == {("fp32", 1, 5_000_000)}

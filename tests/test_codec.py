@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import subprocess
 import sys
 import zlib
@@ -297,3 +298,12 @@ def test_an_installed_model_goes_before_the_current_folder(bundle, tmp_path, mon
     assert models.find(bundle.name).path == bundle.path
     assert models.find(f"./{bundle.name}").path.resolve() == tmp_path / bundle.name
     assert models.find("other").path.resolve() == tmp_path / "other"
+    folder, name = (aecodec.api.shared(kind(bundle.name), "cpu") for kind in (Path, str))
+    assert folder.bundle.path.resolve() != bundle.path == name.bundle.path
+
+
+def test_hidden_folders_hold_no_models(bundle, tmp_path, monkeypatch):
+    """What an export has not checked yet lies in one."""
+    shutil.copytree(bundle.path, tmp_path / ".other.new")
+    monkeypatch.setenv("AECODEC_MODEL_PATH", str(tmp_path))
+    assert models.find_id(bundle.model_id).path == bundle.path

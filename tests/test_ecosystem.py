@@ -204,7 +204,9 @@ def test_webdataset_grey_of_16_bits_is_not_cut_at_255(codec):
     assert np.allclose(decoder("rgb", "cpu")("aec", data)[:, :, 1], wanted / 255)
 
 
-@pytest.mark.parametrize("options", [{"tune": "x"}, {"precision": "x"}, {"precision": "fp16"}])
+@pytest.mark.parametrize(
+    "options", [{"tune": "x"}, {"precision": "x"}, {"precision": "fp16"}, {"limits": 3}, {"threads": 0}]
+)
 def test_webdataset_refuses_options_at_once(options):
     with pytest.raises(UsageError):
         encoder(50, **options)

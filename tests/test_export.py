@@ -25,8 +25,8 @@ from aecodec.tables import load_tables  # noqa: E402
 from aecodec.training.model import SIZES, SKIP, CodecModel  # noqa: E402
 from aecodec.training.scales import SUM_LIMIT  # noqa: E402
 from export import reference, verify  # noqa: E402
-from export.bundle import finished  # noqa: E402
 from export.cost import macs_per_pixel  # noqa: E402
+from export.finished import finished  # noqa: E402
 from export.graphs import all_graphs  # noqa: E402
 from export.tables import codes_of, quantise  # noqa: E402
 

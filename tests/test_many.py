@@ -290,3 +290,5 @@ def test_options_for_another_kind(cli, tree, tmp_path):
     for option in ("--column", "--output-column", "--members"):
         result = cli("batch", "encode", tree, tmp_path / "out", *FAST, option, "x")
         assert result.code == 2 and option in result.err and not (tmp_path / "out").exists()
+    (tmp_path / "empty").mkdir()
+    assert cli("batch", "encode", tmp_path / "empty", tmp_path / "out", *FAST, "--column", "x").code == 0

@@ -131,3 +131,10 @@ def test_new_settings_never_stand_over_old_results(cli, pair, monkeypatch):
     monkeypatch.setattr(files, "write_output", ended)
     assert cli("batch", "encode", pair, out, *FAST, "-q", 5, "--force").code == 9
     assert manifest and (out / "_aecodec" / "manifest.jsonl").read_text() == ""
+
+
+def test_errors_of_transcode_name_the_file(cli, pair):
+    coded, out = pair.parent / "coded", pair.parent / "out"
+    assert cli("batch", "encode", pair, coded, *FAST).code == 0
+    result = cli("batch", "transcode", coded, out, *FAST, "--max-size", 1)
+    assert result.code == 2 and result.err.count(str(coded)) >= 2

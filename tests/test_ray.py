@@ -60,8 +60,9 @@ def test_tune_is_known_at_once(codec):
     encode = EncodeBatch(30, tune="perceptual", device="cpu")
     coded = encode({"image": column([smooth(1)])})["aec"][0]
     assert coded == aecodec.encode(smooth(1), 30, device="cpu", tune="perceptual")
-    with pytest.raises(UsageError, match="tune 'x'"):
-        EncodeBatch(30, tune="x")
+    for wrong in ({"tune": "x"}, {"limits": 5}, {"threads": 0}, {"model": 3}):
+        with pytest.raises(UsageError):
+            EncodeBatch(30, **wrong)
 
 
 def test_batches_there_and_back(codec):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import container, datapath
+from aecodec import container, decoding
+from aecodec.codec import Codec
 from aecodec.container import Header
 from aecodec.errors import CorruptError, UsageError
 from aecodec.region import Region, plan
@@ -102,24 +101,37 @@ def test_command_line(cli, large, tmp_path):
     assert cli("decode", tmp_path / "none.aec", tmp_path / "b.png", "--region", "0,0,1,1").code == 3
 
 
-@pytest.mark.parametrize("largest", [1, 64 * 700, 200 * 700, 1 << 30])
-def test_strips_tile_the_region(largest):
-    region = Region(13, 70, 700, 630)
-    strips = list(region.strips(largest))
-    assert strips[0].y == 70 and sum(strip.height for strip in strips) == 630
-    for above, below in itertools.pairwise(strips):
-        assert above.y + above.height == below.y and below.y % 64 == 0
-    assert all((strip.x, strip.width) == (13, 700) for strip in strips)
-    assert max(strip.height for strip in strips) <= max(64, largest // 700)
-
-
-def test_a_large_region_is_decoded_in_strips(codec, large, monkeypatch):
+@pytest.mark.parametrize("region", REGIONS)
+def test_band_by_band_and_in_several_windows(large, monkeypatch, region):
+    """As regions of large pictures are decoded: groups once, windows no larger than those of the whole."""
     data, whole = large
-    monkeypatch.setattr(datapath, "LARGEST_PART", 700 * 130)
-    region = (513, 17, 700, 900)
-    part = codec.decode(data, region)
-    wanted = whole[17:917, 513:1213]
+    low = Codec(device="cpu", threads=1)
+    low.parse(data)[0].networks.largest = 60
+    monkeypatch.setattr(decoding, "WIDEST", 60)
+    x, y, width, height = region
+    part = low.decode(data, region)
+    wanted = whole[y : y + height, x : x + width]
     assert np.abs(part.astype(int) - wanted).max() <= 1 and (part != wanted).mean() < 0.001
+
+
+def test_groups_of_a_region_are_decoded_once(codec, large, monkeypatch):
+    numbers, decode = [], decoding._decode_groups
+    monkeypatch.setattr(decoding, "WIDEST", 60)
+    monkeypatch.setattr(
+        decoding, "_decode_groups", lambda *given: (numbers.extend(given[3]), decode(*given))[1]
+    )
+    codec.decode(large[0], (400, 100, 1200, 1300))
+    header = container.read_header(large[0])
+    wanted = plan(header, Region(400, 100, 1200, 1300), codec.bundle.halo["synthesis"]).groups
+    assert sorted(numbers) == sorted(wanted)
+
+
+def test_a_region_of_all_groups_is_verified(codec, city_file):
+    parsed = container.read_file(city_file)
+    wrong = parsed.header._replace(symbols_crc=parsed.header.symbols_crc ^ 1)
+    data = container.write_file(wrong, {}, [bytes(group) for group in parsed.groups])
+    with pytest.raises(CorruptError, match="checksum"):
+        codec.decode(data, (1, 1, 400, 290))
 
 
 def test_a_mapped_file_is_not_copied(tmp_path, city_file):

@@ -130,6 +130,8 @@ def test_nothing_is_written_of_nothing(cli, album, tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     assert cli("index", album, "-o", tmp_path / "letter.txt", "--rebuild", "--device", "cpu").code == 9
     assert (tmp_path / "letter.txt").read_text() == "dear"
+    np.savez(tmp_path / "other.npz", facts=np.zeros(3))
+    assert cli("index", album, "-o", tmp_path / "other.npz", "--rebuild", "--device", "cpu").code == 9
 
 
 def test_an_empty_index_is_told(cli, tmp_path):
@@ -246,3 +248,9 @@ def test_an_index_behind_a_link(cli, album, tmp_path, pictures):
         result = cli("search", tmp_path / name / "i.npz", other / "a.aec", "-k", COUNT + 1, "--device", "cpu")
         found = [line.split("  ")[1] for line in result.out.decode().splitlines()]
         assert len(found) == COUNT + 1 and all(os.path.isfile(path) for path in found)
+
+
+def test_a_folder_that_is_a_link(codec, album, tmp_path):
+    (tmp_path / "link").symlink_to(album)
+    built = index.build([str(tmp_path / "link" / "00.aec")], str(tmp_path / "link"), codec)
+    assert built.paths == ["00.aec"]

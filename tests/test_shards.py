@@ -206,18 +206,27 @@ def test_shards_at_urls(cli, shard, tmp_path, parquet):
     system.store.clear()
 
 
-def test_links_and_folders_stay(cli, tmp_path):
+def test_links_and_folders_stay(cli, codec, tmp_path):
+    """A link goes on naming its picture, which has another name now; sizes of what has no contents are 0."""
     (tmp_path / "in").mkdir()
+    kinds = {"d": tarfile.DIRTYPE, "f": tarfile.REGTYPE, "s": tarfile.SYMTYPE, "h": tarfile.LNKTYPE}
+    members = [("d", "s", ""), ("f", "s/0.png", ""), ("s", "s/1.png", "0.png"), ("h", "s/2.png", "s/0.png")]
     with tarfile.open(tmp_path / "in" / "a.tar", "w") as tar:
-        for name, kind, data in (
-            ("s", tarfile.DIRTYPE, b""),
-            ("s/0.png", tarfile.REGTYPE, png(1)),
-            ("s/1.png", tarfile.SYMTYPE, b""),
-        ):
+        for kind, name, to in [*members, ("s", "s/3.txt", "0.png")]:
             info = tarfile.TarInfo(name)
-            info.type, info.size, info.linkname = kind, len(data), "0.png"
-            tar.addfile(info, io.BytesIO(data))
+            data = png(1) if kind == "f" else b""
+            info.type, info.size, info.linkname = kinds[kind], len(data) or 5 * (kind == "h"), to
+            tar.addfile(info, io.BytesIO(data) if data else None)
     assert cli("batch", "encode", tmp_path / "in", tmp_path / "out", *FAST).code == 0
     with tarfile.open(tmp_path / "out" / "a.tar") as tar:
-        found = [(info.name, info.type) for info in tar]
-    assert found == [("s", tarfile.DIRTYPE), ("s/0.aec", tarfile.REGTYPE), ("s/1.png", tarfile.SYMTYPE)]
+        found = [(info.name, info.type, info.linkname) for info in tar]
+        tar.extractall(tmp_path / "all", filter="data")
+    assert found == [
+        ("s", kinds["d"], ""),
+        ("s/0.aec", kinds["f"], ""),
+        ("s/1.aec", kinds["s"], "0.aec"),
+        ("s/2.aec", kinds["h"], "s/0.aec"),
+        ("s/3.txt", kinds["s"], "0.aec"),
+    ]
+    for name in ("0.aec", "1.aec", "2.aec", "3.txt"):
+        assert (tmp_path / "all" / "s" / name).read_bytes() == codec.encode(png(1), 5)

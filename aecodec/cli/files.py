@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 PIPE = "-"
 Contents: TypeAlias = bytes | Callable[[BinaryIO], None]
 """What a file is to hold, or what writes it."""
+STATUS = "/proc/self/status"
+"""Where Linux tells the umask, since 4.7."""
 _umask_lock = threading.Lock()
 
 
@@ -275,8 +277,10 @@ def mode_of(path: str) -> int:
 
 def _umask() -> int:
     """Where the system does not tell, it can only be read by setting it, for all threads."""
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/status", encoding="ascii") as stream:
-        return int(next(line for line in stream if line.startswith("Umask:")).split()[1], 8)
+    with contextlib.suppress(OSError, ValueError), open(STATUS, encoding="ascii") as stream:
+        for line in stream:
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
     with _umask_lock:
         umask = os.umask(0)
         os.umask(umask)

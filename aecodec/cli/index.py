@@ -45,12 +45,11 @@ def run(args: argparse.Namespace) -> int:
     for name in args.names:
         files.check_output(name, args.output, force=True)
     from aecodec.cli import batch, outcome, plan
-    from aecodec.latents import index, reading
-    from aecodec.source import read_bytes
+    from aecodec.latents import index
 
     folder = index.folder_of(args.output)
     there_already = os.path.isfile(args.output)  # a device would be read without end
-    if there_already and args.rebuild and not read_bytes(args.output, reading.ZIP).startswith(reading.ZIP):
+    if there_already and args.rebuild and not index.is_index(args.output):
         raise OutputError(f"{args.output!r} is there and no index; give another name, or remove it")
     known = there_already and not args.rebuild
     made = index.load(args.output) if known else index.Index()

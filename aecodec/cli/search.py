@@ -7,6 +7,7 @@ the cosine of their features: 1 is the same picture. Needs faiss: pip install 'a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 
@@ -45,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     for hit in made.search(vectors.pooled(latents), args.k):
         path = os.path.normpath(os.path.join(folder, hit.path))
         if not os.path.isabs(args.index):
-            path = os.path.relpath(path)
+            with contextlib.suppress(ValueError):  # another drive
+                path = os.path.relpath(path)
         if args.json:
             print(json.dumps({"path": path, "score": round(hit.score, 6)}))
         else:

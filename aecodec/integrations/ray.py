@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aecodec import models
 from aecodec.errors import AecodecError, DeviceError, InputError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.limits import check as check_limits
 from aecodec.options import Options
 from aecodec.precision import Precision, check
 from aecodec.rate_control import Target
-from aecodec.session import Device
+from aecodec.session import Device, check_threads
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -56,6 +57,9 @@ class _Batch:
         precision: Precision,
     ) -> None:
         check(precision, device)
+        check_threads(threads)
+        check_limits(limits)
+        models.check(model)
         self._column, self._keep = column, keep
         self._arguments, self._precision = (model, device, threads, limits), precision
         self._codec: Codec | None = None

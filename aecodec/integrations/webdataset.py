@@ -17,9 +17,11 @@ from typing import Any
 
 from aecodec import api, models, precision
 from aecodec.errors import UsageError
+from aecodec.limits import DEFAULT_LIMITS
+from aecodec.limits import check as check_limits
 from aecodec.options import Options
 from aecodec.rate_control import TARGETS, Target
-from aecodec.session import Device
+from aecodec.session import Device, check_threads
 
 KINDS = ("pil", "l8", "rgb8", "l", "rgb")
 
@@ -81,6 +83,7 @@ def decoder(
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; use one of {', '.join(KINDS)}")
     precision.check("auto", device)
+    check_threads(threads)
     return Decoder(kind, device, threads)
 
 
@@ -102,5 +105,7 @@ def encoder(
     target = Target(*(options.get(name) for name in TARGETS))
     Options(quality, target, options.get("alpha_quality"), effort=options.get("effort", 0))
     precision.check(options.get("precision", "auto"), device)
+    check_threads(threads)
+    check_limits(options.get("limits", DEFAULT_LIMITS))
     models.tuned(model, options.get("tune", "psnr"))
     return Encoder(quality, model, device, threads, options)

@@ -81,7 +81,11 @@ class Detector:
 
     def map_of(self, source: ImageInput, codec: Codec) -> Float:
         """A picture or .aec file -> its map. Raises what decode() and encode() do; InputError for the
-        reconstruction error of an .aec file, as the picture itself is not in it."""
+        reconstruction error of an .aec file, as the picture itself is not in it; UsageError for a codec with
+        another model."""
+        if codec.bundle.model_id != self.model_id:
+            have, want = codec.bundle.model_id.hex(), self.model_id.hex()
+            raise UsageError(f"the detector is for model {want}, the codec has {have}; take Detector.codec()")
         return self.normalised(_raw_map(read(source, codec, self.by, self.quality), self))
 
     def normalised(self, raw: Float) -> Float:

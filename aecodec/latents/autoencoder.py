@@ -101,7 +101,7 @@ class Autoencoder:
         UsageError for less than 2 steps."""
         if steps < 2:
             raise UsageError(f"{steps} steps do not lead from one picture to another; give at least 2")
-        ends = self.encode(np.stack([first, last]))
+        ends = self.encode(np.concatenate([self._checked(np.asarray(end)[None]) for end in (first, last)]))
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode(ends[0] * (1 - share) + ends[1] * share)
 

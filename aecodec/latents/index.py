@@ -136,6 +136,15 @@ class Index:
         return out.getvalue()
 
 
+def is_index(source: Source) -> bool:
+    """Of any version, damaged or not."""
+    try:
+        with np.load(io.BytesIO(arrays_of(source, "the index")[0]), allow_pickle=False) as parts:
+            return bool(json.loads(parts["facts"].tobytes())["format"] == FORMAT)
+    except Exception:  # a damaged zip or array raises many types
+        return False
+
+
 def load(source: Source) -> Index:
     """An index file -> Index. FormatError when it is none, or of another version of the features."""
     data, where = arrays_of(source, "the index")
@@ -181,11 +190,11 @@ def folder_of(path: str) -> str:
 def entry_of(path: str, folder: str) -> Entry:
     """A file as it is now, its path relative to the folder. InputError when it is not there.
 
-    folder: of folder_of(), as '..' behind a link is not what it seems."""
+    Both by where they really lie: '..' behind a link is not what it seems."""
     own = os.path.join(folder_of(path), os.path.basename(path))
     try:
         facts = os.stat(path)
-        relative = os.path.relpath(own, folder)
+        relative = os.path.relpath(own, os.path.realpath(folder))
     except ValueError:  # another drive
         relative = own
     except OSError as error:

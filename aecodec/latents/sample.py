@@ -14,7 +14,6 @@ from PIL import Image
 
 from aecodec import pixels
 from aecodec.latents.autoencoder import Autoencoder
-from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.pixels import ImageInput
 
 Float = NDArray[np.float32]
@@ -37,12 +36,12 @@ def between(model: Autoencoder, first: ImageInput, last: ImageInput, steps: int)
     return model.interpolate(fitted(model, first), fitted(model, last), steps)
 
 
-def fitted(model: Autoencoder, source: ImageInput, limits: Limits = DEFAULT_LIMITS) -> Float:
+def fitted(model: Autoencoder, source: ImageInput) -> Float:
     """A picture -> [C, H, W] in 0..1 as the model takes it: grey or RGB, the centre square, scaled.
 
     Raises what read_picture does."""
     channels, height, width = model.input
-    samples = pixels.shallow(pixels.read_picture(source, limits, alpha=False)).array
+    samples = pixels.shallow(pixels.read_picture(source, alpha=False)).array
     image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
     image = image.convert("L" if channels == 1 else "RGB")
     side = min(image.width / width, image.height / height)

@@ -56,7 +56,8 @@ def run(args: Namespace) -> int:
     items = list(collection.listing(args.src, without=args.dst))
     kind = collection.kind_of(items, wanted, args.kind)
     for option, meant in OF_KIND.items():
-        if getattr(args, option) is not None and kind != meant:
+        known = items or args.kind != "auto"
+        if known and getattr(args, option) is not None and kind != meant:
             raise UsageError(f"--{option.replace('_', '-')} is for {meant}, and {args.src!r} holds {kind}")
     every, left_out = collection.jobs(items, kind, wanted, suffix, args)
     if kind == "parquet" or args.parquet_tables:

@@ -39,7 +39,7 @@ def code_shard(task: Task, codec: Codec, job: Job) -> Outcome:
             for _, members in groupby(_members(job.source, stream), key=lambda member: _key(member[0].name)):
                 results, own = _code_sample(task, codec, job.source, list(members))
                 for info, data in results:
-                    out.addfile(info, io.BytesIO(data))
+                    out.addfile(info, io.BytesIO(data) if info.isfile() else None)
                 rows += own
         stream.seek(0, io.SEEK_END)
         size = stream.tell()
@@ -64,7 +64,10 @@ def _code_sample(
     results: list[Member] = []
     rows: list[Row] = []
     for info, source in members:
-        if not (info.isfile() and _is_picture(task, info.name)):
+        if not info.isfile():
+            results.append((_linked(task, info), source))
+            continue
+        if not _is_picture(task, info.name):
             results.append((info, source))
             continue
         data, row = task.picture(codec, shard, info.name, source)
@@ -86,6 +89,18 @@ def _code_sample(
         for t, r in zip(told, whole, strict=True)
     ]
     return [], [row for row in rows if "error" in row] + lost
+
+
+def _linked(task: Task, info: tarfile.TarInfo) -> tarfile.TarInfo:
+    """A folder, or a link, which takes part when the picture that it names gets another name."""
+    info.size = 0
+    if info.issym() or info.islnk():
+        info.name, info.linkname = (
+            _renamed(name, task.suffix) if _is_picture(task, name) else name
+            for name in (info.name, info.linkname)
+        )
+        info.pax_headers = {k: v for k, v in info.pax_headers.items() if k not in ("path", "linkpath")}
+    return info
 
 
 def _key(name: str) -> str:

@@ -82,8 +82,7 @@ class Task:
                 encoded = encode.encode(codec, self.args, source, name)
             else:
                 with files.about(name):
-                    picture = codec.read(source)
-                encoded = encode.encode_picture(codec, self.args, picture, len(source))
+                    encoded = encode.encode_picture(codec, self.args, codec.read(source), len(source))
             data, aec, notes, status = encoded.data, encoded.data, encoded.notes, DONE
         header = container.read_header(aec, codec.limits)
         facts: Row = {"status": status, "width": header.width, "height": header.height}
