@@ -12,6 +12,7 @@ grow. A kind is the suffix of a format that Pillow reads and writes, input and o
     array         aecodec.encode() of a numpy array and aecodec.decode() into one
     salvage       PNG; `decode --salvage` of a file whose middle is damaged
     preview       PNG; `decode --scale 1/8`
+    region        PNG; `decode --region` of all but the border
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SIZES = (0.1, 0.4, 1.0, 2.0, 4.0, 6.0, 12.0, 24.0, 50.0, 100.0)
 GRAIN = 2
 ROWS = 256
 SUFFIXES = {"png16": "png", "rgba": "png", "cmyk": "jpg", "array": "npy"}
-SUFFIXES |= {"salvage": "png", "preview": "png"}
+SUFFIXES |= {"salvage": "png", "preview": "png", "region": "png"}
 ENCODE = (
     "import sys, numpy, aecodec; q, n = float(sys.argv[3]), int(sys.argv[4]); a = numpy.load(sys.argv[1]); "
     "open(sys.argv[2], 'wb').write(aecodec.encode(a, q, sys.argv[5] or None, threads=n))"
@@ -100,7 +101,9 @@ def measure(
                 "encode": [*whole, ENCODE, *given],
                 "decode": [*whole, DECODE, str(coded), str(threads)],
             }
-        commands["decode"] += {"salvage": ["--salvage"], "preview": ["--scale", "1/8"]}.get(kind, [])
+        inner = f"1,1,{side - 2},{side - 2}"
+        more = {"salvage": ["--salvage"], "preview": ["--scale", "1/8"], "region": ["--region", inner]}
+        commands["decode"] += more.get(kind, [])
         found: dict[str, Any] = {"kind": kind, "megapixels": side * side / 1e6}
         for name, command in commands.items():
             if kind == "salvage" and name == "decode":
