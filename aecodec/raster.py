@@ -166,10 +166,15 @@ class HiddenRaster:
         return conceal.fill(self.colours[rows, columns], hidden)[own].copy()
 
 
-def psnr(rows: Iterable[tuple[int, Pixels]], raster: Raster) -> float:
-    """dB between a raster and what comes as rows: (number of the first, pixels [rows, W, C] of its type).
+def psnr(a: Raster, b: Raster) -> float:
+    """dB between two rasters of one shape and type, one mean over all samples; infinite for equal ones."""
+    height, width = a.shape[:2]
+    tops = range(0, height, STRIP)
+    return psnr_of_rows(((top, a[top : min(top + STRIP, height), 0:width]) for top in tops), b)
 
-    One mean over all samples; infinite for equal ones."""
+
+def psnr_of_rows(rows: Iterable[tuple[int, Pixels]], raster: Raster) -> float:
+    """psnr() of what comes as rows: (number of the first, pixels [rows, W, C]), from the top down."""
     total = 0
     for top, part in rows:
         for start in range(0, part.shape[0], STRIP):

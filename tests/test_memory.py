@@ -233,8 +233,8 @@ def test_psnr_by_strips():
     a, b = rng.integers(0, 256, (2, 700, 30, 3), np.uint8)
     error = np.mean((a.astype(float) - b) ** 2)
     wanted = pytest.approx(10 * np.log10(255**2 / error), abs=1e-9)
-    assert raster.psnr([(0, a)], b) == raster.psnr([(0, a[:90]), (90, a[90:])], b) == wanted
-    assert raster.psnr([(0, a)], a) == np.inf
+    assert raster.psnr(a, b) == raster.psnr_of_rows([(0, a[:90]), (90, a[90:])], b) == wanted
+    assert raster.psnr(a, a) == np.inf
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
