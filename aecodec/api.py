@@ -9,13 +9,12 @@ from typing import Any
 
 from PIL import Image
 
-from aecodec import models
+from aecodec import models, runtime
 from aecodec.codec import Codec
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.limits import check as check_limits
 from aecodec.pixels import ImageInput, Pixels
-from aecodec.precision import Precision, check
-from aecodec.session import Device, check_threads
+from aecodec.precision import Precision
+from aecodec.session import Device
 from aecodec.source import Source
 
 _shared: dict[Any, Codec] = {}
@@ -32,9 +31,7 @@ def shared(
     """The Codec that the functions below use. A process that was forked gets its own: the threads of its
     parent's networks do not exist in it."""
     models.check(model)
-    check(precision, device)
-    check_threads(threads)
-    check_limits(limits)
+    runtime.check(device, threads, limits, precision)
     name = Path(model).resolve() if isinstance(model, os.PathLike) else model
     places = os.environ.get(models.PATH_VARIABLE)
     key = (name, device, threads, limits, precision, places, os.getpid())

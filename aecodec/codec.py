@@ -11,13 +11,12 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from aecodec import container, datapath, models, pixels, preview, raster, rate_control, sections
+from aecodec import container, datapath, models, pixels, preview, raster, rate_control, runtime, sections
 from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
 from aecodec.errors import FormatError, LimitError, ModelError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.limits import check as check_limits
 from aecodec.models import Bundle
 from aecodec.networks import DECODING, ENCODING, Networks
 from aecodec.notes import tell
@@ -25,11 +24,11 @@ from aecodec.options import NO_TARGET, Options, stored_quality
 from aecodec.orientation import upright
 from aecodec.parallel import cpus
 from aecodec.pixels import ImageInput, Picture, Pixels
-from aecodec.precision import Precision, check
+from aecodec.precision import Precision
 from aecodec.quality_search import Encode, Found
 from aecodec.rate_control import Target
 from aecodec.region import Region, plan, region_of
-from aecodec.session import Device, check_threads
+from aecodec.session import Device
 from aecodec.source import Source, map_bytes, read_bytes
 from aecodec.tables import load_tables
 
@@ -60,9 +59,7 @@ class Codec:
         pixel_blocks: bool = True,
         precision: Precision = "auto",
     ) -> None:
-        check(precision, device)
-        check_threads(threads)
-        check_limits(limits)
+        runtime.check(device, threads, limits, precision)
         self._precision = precision
         self._bundle = None if model is None else models.find(model)
         self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise

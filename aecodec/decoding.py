@@ -176,24 +176,23 @@ class _Synthesis:
 
     def bands(self, coming: Iterator[Band]) -> Iterator[tuple[int, pixels.Pixels]]:
         networks, span = self._model.networks, self._rows
-        halo, done, rows, begun = networks.halo("synthesis"), span.start, list[int](), False
+        halo, done, ends = networks.halo("synthesis"), span.start, {span.stop}
         for band in ahead(coming, worth(networks.threads, self._header.n_groups)):
             if band.bottom <= span.first or band.top >= span.last:
                 continue
-            first, begun = max(0, done - halo) if begun else band.top, True
+            first = min(band.top, max(0, done - halo))
             self._symbols.move(first, band.bottom)[:] = 0
             self._z.move(first, band.bottom)[:] = 0
             for group, found in zip(band.groups, band.symbols, strict=True):
                 if found is not None:
                     self._z.group(group)[:], self._symbols.group(group)[:] = found
-            ends = {min(span.stop, (group.top + group.height) // 4) for group in band.groups}
-            rows += sorted({span.stop, *ends})
-            seen = (row for row in rows if row + halo <= band.bottom or band.bottom == self._height)
+            ends.update(min(span.stop, (group.top + group.height) // 4) for group in band.groups)
+            seen = (row for row in ends if row + halo <= band.bottom or band.bottom == self._height)
             ready = max(seen, default=done)  # a band may be lower than the halo
             if ready > done:
                 if self._wanted is None or self._wanted[done:ready].any():
                     yield self._side * done, self._pixels(done, ready)
-                done, rows = ready, [row for row in rows if row > ready]
+                done = ready
 
     def _pixels(self, top: int, bottom: int) -> pixels.Pixels:
         networks, header, side, depth = self._model.networks, self._header, self._side, self._header.bit_depth

@@ -269,6 +269,11 @@ def to_pil(picture: Picture) -> Image.Image:
     return image
 
 
+def in_mode(picture: Picture, mode: str) -> Image.Image:
+    """to_pil() in another mode of 8 bits: Pillow's own convert() cuts grey of 16 bits at 255."""
+    return to_pil(shallow(picture)).convert(mode)
+
+
 def shallow(picture: Picture) -> Picture:
     """The picture with 8 bits a sample."""
     if picture.depth == 8:

@@ -166,11 +166,10 @@ class HiddenRaster:
         return conceal.fill(self.colours[rows, columns], hidden)[own].copy()
 
 
-def psnr(a: Raster, b: Raster) -> float:
-    """dB between two rasters of one shape and type, one mean over all samples; infinite for equal ones."""
-    height, width = a.shape[:2]
-    tops = range(0, height, STRIP)
-    return psnr_of_rows(((top, a[top : min(top + STRIP, height), 0:width]) for top in tops), b)
+def psnr(a: Pixels, b: Raster) -> float:
+    """dB between [H, W, C] and a raster of its shape and type: one mean over all samples; infinite for equal
+    ones."""
+    return psnr_of_rows([(0, a)], b)
 
 
 def psnr_of_rows(rows: Iterable[tuple[int, Pixels]], raster: Raster) -> float:

@@ -42,7 +42,7 @@ def pack(picture: Picture) -> bytes:
         rows = slice(top, min(top + STRIP, height))
         alpha = None if picture.alpha is None else picture.alpha[rows]
         part = Picture(picture.pixels[rows, 0:width], alpha)
-        image = pixels.to_pil(pixels.shallow(part)).convert(mode)
+        image = pixels.in_mode(part, mode)
         small.paste(image.reduce(DIVISOR), (0, top // DIVISOR))
     out = BytesIO()
     small.save(out, "WEBP", quality=QUALITY, method=6)

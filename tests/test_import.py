@@ -57,6 +57,7 @@ LADDER: dict[str, set[str]] = {
     "orientation": {"pixels"},
     "session": BASE,
     "precision": BASE | {"_core", "models", "session"},
+    "runtime": BASE | {"precision", "session"},
     "windows": set(),
     "scale_networks": BASE | {"_core", "models", "session"},
     "onnx_file": BASE,
@@ -91,10 +92,11 @@ LADDER: dict[str, set[str]] = {
         "raster",
         "rate_control",
         "region",
+        "runtime",
         "sections",
         "thumbnail",
     },
-    "api": BASE | {"codec", "models", "pixels", "precision", "session", "source"},
+    "api": BASE | {"codec", "models", "pixels", "precision", "runtime", "session", "source"},
     "pillow_plugin": BASE
     | {
         "api",
@@ -111,7 +113,18 @@ LADDER: dict[str, set[str]] = {
         "sections",
     },
     "integrations": BASE
-    | {"api", "codec", "container", "models", "options", "pixels", "precision", "rate_control", "session"},
+    | {
+        "api",
+        "codec",
+        "container",
+        "models",
+        "options",
+        "pixels",
+        "precision",
+        "rate_control",
+        "runtime",
+        "session",
+    },
     "latents": CODEC
     | {"api", "codec", "conceal", "cutting", "datapath", "decoding", "encoding", "loaded", "windows"},
     "cli": CODEC

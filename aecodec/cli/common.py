@@ -207,13 +207,13 @@ def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
     return replace(picture, notes=notes, icc=kept["icc"], exif=kept["exif"], xmp=kept["xmp"], dpi=dpi)
 
 
-def read_any(name: str, args: argparse.Namespace) -> Picture:
+def read_any(name: str, codec: Codec) -> Picture:
     """An .aec file or any other picture, or stdin for '-'; by its first bytes, not by its name."""
     from aecodec.cli import files
 
     data = files.read_input(name)
     with files.about(name):
-        return decoded(data, codec_of(args))
+        return decoded(data, codec)
 
 
 def decoded(data: bytes, codec: Codec) -> Picture:

@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
         limits=common.limits(args),
         precision=args.precision,
     )
-    picture = common.keep_metadata(common.read_any(source, args), args.metadata)
+    picture = common.keep_metadata(common.read_any(source, codec), args.metadata)
     began = time.perf_counter()
     sigma = denoise.estimate_sigma(picture.array) if args.sigma is None else args.sigma
     quality = args.quality

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     # Blocks coded as pixels would keep the hole as it is.
     codec = common.codec_of(args, pixel_blocks=False)
-    picture = common.keep_metadata(common.read_any(source, args), args.metadata)
+    picture = common.keep_metadata(common.read_any(source, codec), args.metadata)
     data = files.read_input(args.mask)
     with files.about(args.mask):
         mask = inpaint.read_mask(data, picture.pixels.shape[:2], codec.limits)

@@ -23,14 +23,13 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from aecodec import models
+from aecodec import models, runtime
 from aecodec.errors import AecodecError, DeviceError, InputError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.limits import check as check_limits
 from aecodec.options import Options
-from aecodec.precision import Precision, check
+from aecodec.precision import Precision
 from aecodec.rate_control import Target
-from aecodec.session import Device, check_threads
+from aecodec.session import Device
 
 if TYPE_CHECKING:
     from aecodec.codec import Codec
@@ -56,9 +55,7 @@ class _Batch:
         keep: bool,
         precision: Precision,
     ) -> None:
-        check(precision, device)
-        check_threads(threads)
-        check_limits(limits)
+        runtime.check(device, threads, limits, precision)
         models.check(model)
         self._column, self._keep = column, keep
         self._arguments, self._precision = (model, device, threads, limits), precision
@@ -208,10 +205,7 @@ class DecodeBatch(_Batch):
         from aecodec import pixels
 
         picture = self.codec().read(data, scale=self._scale)
-        if self._mode is None:
-            image = pixels.to_pil(picture)
-        else:  # Pillow's convert() cuts grey of 16 bits at 255
-            image = pixels.to_pil(pixels.shallow(picture)).convert(self._mode)
+        image = pixels.to_pil(picture) if self._mode is None else pixels.in_mode(picture, self._mode)
         if self._format is None:
             return np.array(image), math.nan
         out = io.BytesIO()

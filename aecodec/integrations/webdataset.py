@@ -15,13 +15,11 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
-from aecodec import api, models, precision
+from aecodec import api, models, runtime
 from aecodec.errors import UsageError
-from aecodec.limits import DEFAULT_LIMITS
-from aecodec.limits import check as check_limits
 from aecodec.options import Options
 from aecodec.rate_control import TARGETS, Target
-from aecodec.session import Device, check_threads
+from aecodec.session import Device
 
 KINDS = ("pil", "l8", "rgb8", "l", "rgb")
 
@@ -47,8 +45,7 @@ class Decoder:
         picture = api.shared(None, self.device, self.threads).read(data)
         if self.kind == "pil":
             return pixels.to_pil(picture)
-        image = pixels.to_pil(pixels.shallow(picture))  # Pillow's convert() cuts grey of 16 bits at 255
-        samples = np.array(image.convert("L" if self.kind.startswith("l") else "RGB"))
+        samples = np.array(pixels.in_mode(picture, "L" if self.kind.startswith("l") else "RGB"))
         return samples if self.kind.endswith("8") else samples.astype(np.float32) / np.float32(255)
 
 
@@ -82,8 +79,7 @@ def decoder(
     for another kind or device."""
     if kind not in KINDS:
         raise UsageError(f"kind {kind!r} is unknown; use one of {', '.join(KINDS)}")
-    precision.check("auto", device)
-    check_threads(threads)
+    runtime.check(device, threads)
     return Decoder(kind, device, threads)
 
 
@@ -104,8 +100,6 @@ def encoder(
         raise UsageError(f"option {min(unknown)!r} is unknown; there are {', '.join(known)}")
     target = Target(*(options.get(name) for name in TARGETS))
     Options(quality, target, options.get("alpha_quality"), effort=options.get("effort", 0))
-    precision.check(options.get("precision", "auto"), device)
-    check_threads(threads)
-    check_limits(options.get("limits", DEFAULT_LIMITS))
+    runtime.check(device, threads, **{k: options[k] for k in ("limits", "precision") if k in options})
     models.tuned(model, options.get("tune", "psnr"))
     return Encoder(quality, model, device, threads, options)

@@ -55,10 +55,12 @@ def run(args: Namespace) -> int:
     wanted = encode.picture_suffixes() if args.action == "encode" else {".aec"}
     items = list(collection.listing(args.src, without=args.dst))
     kind = collection.kind_of(items, wanted, args.kind)
-    for option, meant in OF_KIND.items():
-        known = items or args.kind != "auto"
-        if known and getattr(args, option) is not None and kind != meant:
-            raise UsageError(f"--{option.replace('_', '-')} is for {meant}, and {args.src!r} holds {kind}")
+    if items or args.kind != "auto":
+        for option, meant in OF_KIND.items():
+            if getattr(args, option) is not None and kind != meant:
+                raise UsageError(
+                    f"--{option.replace('_', '-')} is for {meant}, and {args.src!r} holds {kind}"
+                )
     every, left_out = collection.jobs(items, kind, wanted, suffix, args)
     if kind == "parquet" or args.parquet_tables:
         from aecodec.cli.many import tables
