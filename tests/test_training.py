@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 
 from aecodec.training import __main__ as entry  # noqa: E402
 from aecodec.training import train  # noqa: E402
+from aecodec.training.arithmetic import multiplies_bfloat16  # noqa: E402
 from aecodec.training.checkpoint import warm_start  # noqa: E402
 from aecodec.training.config import Config  # noqa: E402
 from aecodec.training.data import Crops, klt_basis, load_pictures  # noqa: E402
@@ -274,3 +275,27 @@ def test_evaluation_of_weights_on_a_folder(folder: Path, tmp_path: Path, capsys:
     (tmp_path / "bad.pt").write_bytes(b"nothing")
     assert entry.main(["--evaluate", str(tmp_path / "bad.pt"), str(folder)]) == 2
     assert "no checkpoint" in capsys.readouterr().err
+
+
+def test_bfloat16_only_where_it_is_fast(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On CPUs without the instructions the same run takes ten times as long in it."""
+    seen = set[torch.dtype]()
+    convolve = torch.nn.functional.conv2d
+
+    def noting(x: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
+        out = convolve(x, *rest, **more)
+        seen.add(out.dtype)
+        return out
+
+    for fast in (False, True):
+        monkeypatch.setattr(train, "multiplies_bfloat16", lambda _, fast=fast: fast)
+        trainer = Trainer(config(folder, tmp_path / str(fast), amp=True))
+        seen.clear()
+        with monkeypatch.context() as patched:
+            patched.setattr(torch.nn.functional, "conv2d", noting)
+            trainer.train_step()
+        assert (torch.bfloat16 in seen) == fast
+    assert multiplies_bfloat16(torch.device("cuda"))
+    assert multiplies_bfloat16(torch.device("cpu")) == torch.ops.mkldnn._is_mkldnn_bf16_supported()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from .arithmetic import multiplies_bfloat16
 from .config import Config
 from .soap import Soap
 
@@ -26,7 +27,7 @@ def orthogonalise(g: Tensor, steps: int = 5) -> Tensor:
     """g [K, rows, cols] -> matrices with the same singular vectors and singular values near 1."""
     a, b, c = NEWTON_SCHULZ
     wide = g.shape[1] <= g.shape[2]
-    x = (g if wide else g.mT).to(torch.bfloat16)
+    x = (g if wide else g.mT).to(torch.bfloat16 if multiplies_bfloat16(g.device) else torch.float32)
     x = x / (x.float().norm(dim=(1, 2), keepdim=True) + 1e-7).to(x.dtype)
     for _ in range(steps):
         s = x @ x.mT

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from aecodec import metrics
 
+from .arithmetic import multiplies_bfloat16
 from .checkpoint import ENCODER, warm_start
 from .config import Config
 from .data import Crops, klt_basis, load_pictures
@@ -179,7 +180,7 @@ class Trainer:
         return self.step / self.cfg.steps
 
     def autocast(self) -> AbstractContextManager[Any]:
-        on = self.cfg.amp and self.done() < self.cfg.float32_from
+        on = self.cfg.amp and self.done() < self.cfg.float32_from and multiplies_bfloat16(self.device)
         return torch.autocast(self.device.type, torch.bfloat16, enabled=on)
 
     def train_step(self) -> tuple[float, Tensor, Tensor]:
