@@ -74,6 +74,8 @@ class Bundle:
     """The scale networks that the bundle has in bytes, too."""
     precisions: dict[str, dict[str, str]]
     """{"int8": {graph: file}}: the graphs that the bundle has in another precision than float32, too."""
+    fits_16_bits: bool
+    """Are its int8 graphs exact where two products of bytes are summed in 16 bits (x86 without VNNI)?"""
     manifest: dict[str, Any] = field(repr=False, compare=False)
     base: Path | None = None
     """The folder of the bundle whose decoder, tables and model id this encoder shares."""
@@ -158,6 +160,7 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         s=int(manifest.get("S", 0)),
         exact=_exact(manifest, hashes),
         precisions=precisions,
+        fits_16_bits=manifest.get("fits_16_bits", False) is True,
         manifest=manifest,
         base=base,
     )

@@ -18,6 +18,8 @@ Precision = Literal["auto", "fp32", "int8", "fp16"]
 PRECISIONS = ("auto", "fp32", "int8", "fp16")
 SATURATES, FAST = 0, 1
 """What _core.dot_product() says of this CPU."""
+AVX2 = 1
+"""Of _core.simd_available()."""
 
 
 def check(wanted: str, device: Device) -> None:
@@ -37,23 +39,32 @@ def check(wanted: str, device: Device) -> None:
 def choose(wanted: Precision, bundle: Bundle, device: Device) -> str:
     """-> the precision of a bundle's float networks.
 
-    auto: int8 where the bundle has such graphs and the CPU multiplies bytes exactly and fast (VNNI, Arm's dot
-    product), else fp32, as wherever CUDA may be used. ModelError when the bundle lacks what is asked for;
-    DeviceError for int8 on an x86 CPU without VNNI, whose 16-bit sums would spoil the picture.
+    auto: int8 where the bundle has such graphs and the CPU multiplies bytes exactly and faster than floats
+    (VNNI, Arm's dot product, AVX2 where the weights leave room for its 16-bit sums), else fp32, as wherever
+    CUDA may be used. ModelError when the bundle lacks what is asked for; DeviceError for int8 on an x86 CPU
+    without VNNI whose 16-bit sums would spoil the picture.
     """
     from aecodec import _core
 
     if wanted == "auto":
-        fast = "int8" in bundle.precisions and _core.dot_product() == FAST
+        fast = "int8" in bundle.precisions and _multiplies_fast(bundle)
         return "int8" if fast and not _may_use_cuda(device) else "fp32"
     if wanted != "fp32" and wanted not in bundle.precisions:
         have = ", ".join(["fp32", *sorted(bundle.precisions)])
         raise ModelError(f"model {bundle.name!r} has no {wanted} graphs; use one of: auto, {have}")
-    if wanted == "int8" and _core.dot_product() == SATURATES:
+    if wanted == "int8" and _core.dot_product() == SATURATES and not bundle.fits_16_bits:
         raise DeviceError(
-            "precision 'int8': this CPU has no VNNI and would cut sums to 16 bits; use precision fp32 or auto"
+            f"precision 'int8': this CPU has no VNNI and would cut sums of model {bundle.name!r} to 16 bits; "
+            "use precision fp32 or auto"
         )
     return wanted
+
+
+def _multiplies_fast(bundle: Bundle) -> bool:
+    from aecodec import _core
+
+    dot = _core.dot_product()
+    return dot == FAST or (dot == SATURATES and bundle.fits_16_bits and _core.simd_available() == AVX2)
 
 
 def _may_use_cuda(device: Device) -> bool:

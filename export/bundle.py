@@ -110,6 +110,7 @@ def write_bundle(
         "S": model.size.scale_width,
         "exact": {},
         "precisions": precisions,
+        "fits_16_bits": bool(int8),
         "opset": OPSET,
         "onnx": onnx.__version__,
         "trained": {

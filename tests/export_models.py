@@ -10,17 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from aecodec import _core
 from aecodec.training.config import Config
 from aecodec.training.model import SIZES, CodecModel
 from export.bundle import write_bundle
 from export.prune import blocks_of, stages
 from export.tables import fit_tables
-
-SATURATES = 0
-exact_int8 = pytest.mark.skipif(
-    _core.dot_product() == SATURATES, reason="this CPU cuts sums of two products to 16 bits: docs/design.md"
-)
 
 
 def fresh(seed: int = 3) -> CodecModel:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ def psnr(a, b):
 def int8_codec(bundle):
     if "int8" not in bundle.precisions:
         pytest.skip("the default model has no int8 graphs")
-    if _core.dot_product() == SATURATES:
+    if _core.dot_product() == SATURATES and not bundle.fits_16_bits:
         pytest.skip("int8 networks are refused on this CPU")
     return Codec(device="cpu", threads=2, precision="int8")
 
@@ -47,27 +48,32 @@ def test_what_no_machine_can_do():
 
 
 @pytest.mark.parametrize(
-    ("dot", "device", "cuda", "chosen"),
+    ("dot", "avx2", "fits", "device", "cuda", "chosen"),
     [
-        (FAST, "cpu", False, "int8"),
-        (FAST, "auto", False, "int8"),
-        (FAST, "auto", True, "fp32"),
-        (FAST, "cuda", True, "fp32"),
-        (SATURATES, "cpu", False, "fp32"),
-        (SLOW, "cpu", False, "fp32"),
+        (FAST, 1, True, "cpu", False, "int8"),
+        (FAST, 0, False, "auto", False, "int8"),
+        (FAST, 1, True, "auto", True, "fp32"),
+        (FAST, 1, True, "cuda", True, "fp32"),
+        (SATURATES, 1, True, "cpu", False, "int8"),
+        (SATURATES, 1, True, "auto", True, "fp32"),
+        (SATURATES, 1, False, "cpu", False, "fp32"),
+        (SATURATES, 0, True, "cpu", False, "fp32"),
+        (SLOW, 1, True, "cpu", False, "fp32"),
     ],
 )
-def test_auto_follows_the_machine(bundle, monkeypatch, dot, device, cuda, chosen):
+def test_auto_follows_the_machine(bundle, monkeypatch, dot, avx2, fits, device, cuda, chosen):
     monkeypatch.setattr(_core, "dot_product", lambda: dot)
+    monkeypatch.setattr(_core, "simd_available", lambda: avx2)
     monkeypatch.setattr(session, "providers", lambda: [session.CUDA] if cuda else [session.CPU])
-    assert precision.choose("auto", bundle, device) == chosen
+    assert precision.choose("auto", replace(bundle, fits_16_bits=fits), device) == chosen
     assert precision.choose("auto", models.load(TINY), device) == "fp32"  # it has no int8 graphs
 
 
 def test_sums_that_would_saturate_are_refused(bundle, monkeypatch):
     monkeypatch.setattr(_core, "dot_product", lambda: SATURATES)
     with pytest.raises(DeviceError, match="no VNNI.*use precision fp32 or auto"):
-        precision.choose("int8", bundle, "cpu")
+        precision.choose("int8", replace(bundle, fits_16_bits=False), "cpu")
+    assert precision.choose("int8", replace(bundle, fits_16_bits=True), "cpu") == "int8"
     monkeypatch.setattr(_core, "dot_product", lambda: SLOW)
     assert precision.choose("int8", bundle, "cpu") == "int8"
 

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from export_models import exact_int8, fresh, pictures, silenced  # noqa: E402
+from export_models import fresh, pictures, silenced  # noqa: E402
 from onnx import TensorProto  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -46,7 +46,7 @@ def test_weights_are_rounded_for_the_inputs_at_hand() -> None:
 
     plain_kernel, plain_steps = nearest(weight)
     kernel, steps = least_error(weight, seen)
-    assert np.array_equal(steps, plain_steps) and not np.array_equal(kernel, plain_kernel)
+    assert (steps <= plain_steps).all() and not np.array_equal(kernel, plain_kernel)
     assert np.array_equal(kernel, np.rint(kernel)) and np.abs(kernel).max() <= 127
     assert np.abs(kernel - weight / steps[:, None]).max() < 8
     assert error(kernel, steps) < 0.35 * error(plain_kernel, plain_steps)
@@ -55,11 +55,34 @@ def test_weights_are_rounded_for_the_inputs_at_hand() -> None:
 def test_inputs_that_vary_alone_or_are_unknown_are_rounded_to_the_nearest() -> None:
     rng = np.random.default_rng(1)
     weight, scale = rng.normal(size=(8, 24)), rng.uniform(0.1, 1, 24)
-    wanted = nearest(weight)[0]
+    assert np.array_equal(least_error(weight, Range(scale, np.zeros(24)))[0], nearest(weight)[0])
     alone = Range(scale, np.zeros(24), 0.0, np.diag(rng.uniform(0.1, 9, 24)))
-    for seen in (alone, Range(scale, np.zeros(24))):
-        assert np.array_equal(least_error(weight, seen)[0], wanted)
+    kernel, steps = least_error(weight, alone)
+    other = kernel != np.rint(weight / steps[:, None])
+    full = largest_pairs(kernel)[:, :, None].repeat(2, 2).reshape(kernel.shape) == 128
+    assert other.mean() < 0.05 and (full | (np.abs(kernel) == 127))[other].all()  # what was cut
     assert not least_error(np.zeros((3, 24)), alone)[0].any()
+
+
+def largest_pairs(kernel: np.ndarray) -> np.ndarray:
+    """[O, I] -> [O, I / 2]: the larger sum of two neighbours' weights of one sign."""
+    pairs = kernel.reshape(len(kernel), -1, 2)
+    return np.maximum(pairs.clip(min=0).sum(2), -pairs.clip(max=0).sum(2))
+
+
+def test_pairs_of_weights_leave_room_for_sums_of_16_bits() -> None:
+    rng = np.random.default_rng(4)
+    x = correlated(rng, 4000, 3.0)
+    seen = Range(np.ones(24), np.zeros(24), x.mean(1), np.cov(x, bias=True))
+    for weight in (rng.normal(size=(40, 24)), 1 + 0.1 * rng.random((40, 24)), -np.ones((4, 24))):
+        for kernel, steps in (nearest(weight), least_error(weight, seen)):
+            assert 120 < largest_pairs(kernel).max() <= 128
+            assert (steps >= np.abs(weight).max(1) / 127 - 1e-12).all()
+    odd = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 2.0]])
+    assert np.array_equal(nearest(odd)[0], [[64, 64, 64], [0, 0, 127]])
+    wide = rng.normal(size=(8, 6, 3, 3))
+    kernel = nearest(wide)[0].transpose(0, 2, 3, 1).reshape(8, -1)
+    assert 120 < largest_pairs(kernel).max() <= 128
 
 
 def test_covariances_follow_the_units() -> None:
@@ -168,7 +191,6 @@ def noise(session: object, stage: nn.Sequential, reader: nn.Conv2d, level: float
     return float(np.square(found - wanted).mean() / wanted.var())
 
 
-@exact_int8
 @pytest.mark.parametrize("level", [0.0, 3.99, 4.0, 31.6, 62.2, 63.0])
 def test_a_swinging_trunk_is_as_exact_at_every_quality(level: float) -> None:
     stage, reader, samples = stage_and_samples()
@@ -178,7 +200,6 @@ def test_a_swinging_trunk_is_as_exact_at_every_quality(level: float) -> None:
         assert swung < 0.3 * noise(graph_of(Trunk, stage, reader, samples), stage, reader, level)
 
 
-@exact_int8
 @pytest.mark.parametrize("alone", [False, True])
 def test_trunks_far_from_zero_lose_no_steps(alone: bool) -> None:
     """A constant of a hundred times what varies in every channel."""
@@ -198,7 +219,6 @@ def test_trunks_far_from_zero_lose_no_steps(alone: bool) -> None:
     assert np.square(session.run(None, feed)[0] - wanted).mean() < 2e-3 * wanted.var()
 
 
-@exact_int8
 def test_a_layer_can_give_a_trunk_in_the_middle() -> None:
     """twice_as_fine into a centred trunk, and back out of it by a float layer."""
     stage, _, samples = stage_and_samples()

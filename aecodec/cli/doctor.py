@@ -13,7 +13,7 @@ from aecodec.errors import AecodecError
 
 HELP = "check this installation"
 DOT_PRODUCT = {
-    0: "sums cut to 16 bits (no VNNI): float32 networks",
+    0: "in sums of 16 bits (no VNNI): int8 networks where a model fits them",
     1: "exactly and fast: int8 networks",
     2: "exactly",
 }
