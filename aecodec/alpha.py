@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from aecodec import conceal
+from aecodec import conceal, png_rows
 from aecodec.errors import CorruptError
 from aecodec.raster import HiddenRaster, Raster, is_large
 
 Pixels = NDArray[np.uint8 | np.uint16]
 MODES = {8: ("L",), 16: ("I;16", "I;16B")}
+BITS = 24
+"""Where a PNG says how many bits a sample has."""
 
 
 def hide(colour: Raster, alpha: Pixels | None) -> Raster:
@@ -50,7 +52,12 @@ def unpack(payload: bytes | memoryview, width: int, height: int, depth: int) -> 
                     f"section ALPH: a PNG of {image.size[0]} x {image.size[1]}, mode {image.mode}; "
                     f"{width} x {height}, mode {MODES[depth][0]} is needed"
                 )
-            return np.array(image).astype(np.uint8 if depth == 8 else np.uint16, copy=False)
+            if payload[BITS] != depth:
+                raise CorruptError(f"section ALPH: a PNG of {payload[BITS]} bits; {depth} bits are needed")
+            plane: Pixels = np.array(image).astype(np.uint8 if depth == 8 else np.uint16, copy=False)
+        if not png_rows.are_exact(BytesIO(payload)):
+            raise CorruptError("section ALPH: its PNG has too few rows, too many, or no end")
+        return plane
     except (CorruptError, MemoryError):
         raise
     except Exception as error:  # the PNG reader raises many types for damaged data

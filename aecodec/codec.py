@@ -15,8 +15,9 @@ from aecodec import container, datapath, models, pixels, preview, raster, rate_c
 from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
-from aecodec.errors import FormatError, LimitError, ModelError, UsageError
+from aecodec.errors import LimitError, ModelError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.loaded import check_groups
 from aecodec.models import Bundle
 from aecodec.networks import DECODING, ENCODING, Networks
 from aecodec.notes import tell
@@ -111,11 +112,7 @@ class Codec:
         if known is None:
             is_own = own is not None and own.model_id == header.model_id
             known = self._load(own if own and is_own else models.find_id(header.model_id))
-        if header.group_edge > known.bundle.group:
-            name, edge = known.bundle.name, known.bundle.group
-            raise FormatError(
-                f"groups of {header.group_edge} positions; those of model {name!r} have {edge} at most"
-            )
+        check_groups(known.bundle, header)
         return known
 
     def encode(

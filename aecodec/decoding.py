@@ -19,7 +19,7 @@ from aecodec import entropy, pixels, planes, windows
 from aecodec.container import Header
 from aecodec.entropy import GroupReader
 from aecodec.errors import CorruptError
-from aecodec.loaded import BATCH, Z_MAX, Model, level_of, quality_of
+from aecodec.loaded import BATCH, Z_MAX, Model, check_groups, level_of, quality_of
 from aecodec.networks import Float, Group, Groups
 from aecodec.parallel import Workers, ahead, workers, worth
 from aecodec.region import Plan
@@ -58,6 +58,7 @@ def bands(
     the last band, unless `checked` is False: CorruptError. The others have symbols None.
     salvage: groups that cannot be decoded have symbols None, too, instead of raising CorruptError.
     """
+    check_groups(model.bundle, header)  # of coded alpha, too
     groups = Groups(header.latent_size, header.group_edge)
     height, width = (side // 4 for side in header.latent_size)
     halo, crc, lost = model.networks.halo("synthesis"), 0, 0

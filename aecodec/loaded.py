@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.container import Header
+from aecodec.errors import FormatError
 from aecodec.models import Bundle
 from aecodec.networks import Float, Networks
 from aecodec.tables import CodingTables
@@ -35,6 +36,15 @@ def rounding_of(bundle: Bundle) -> Float:
     table = 0.5 - np.array(bundle.dead_zone, np.float32)
     table[: bundle.skip] = -np.inf
     return table
+
+
+def check_groups(bundle: Bundle, header: Header) -> None:
+    """FormatError for groups larger than the scale networks take."""
+    if header.group_edge > bundle.group:
+        raise FormatError(
+            f"groups of {header.group_edge} positions; "
+            f"those of model {bundle.name!r} have {bundle.group} at most"
+        )
 
 
 def quality_of(header: Header) -> Float:

@@ -1,4 +1,4 @@
-"""Does a PNG hold all of its rows?  Pillow takes a compressed stream that ends early for a whole one.
+"""Does a PNG hold all of its rows, and just them?  Pillow does not look at how its compressed stream ends.
 
 PNG specification, third edition, sections 5, 8 and 10.
 """
@@ -29,7 +29,7 @@ def are_all_there(stream: BinaryIO) -> bool:
         if tag != b"IDAT":
             continue
         try:
-            wanted -= sum(len(part) for part in _inflated(inflate, body))
+            wanted -= _inflated(inflate, body, wanted)
         except zlib.error:  # Pillow has seen it, too
             return True
         if wanted <= 0:
@@ -37,13 +37,38 @@ def are_all_there(stream: BinaryIO) -> bool:
     return wanted <= 0
 
 
-def _inflated(inflate: Any, body: bytes) -> Iterator[bytes]:
-    """In parts of both: the rest of what goes in is copied each time."""
+def are_exact(stream: BinaryIO) -> bool:
+    """The same, and that there is nothing else: one whole zlib stream, of these rows only, and IEND."""
+    stream.seek(8)
+    wanted, inflate = 0, zlib.decompressobj()
+    for tag, body in _chunks(stream):
+        if tag == b"IEND":
+            return wanted == 0 and inflate.eof and not inflate.unused_data
+        if tag == b"IHDR":
+            wanted = _size(body)
+        if tag != b"IDAT" or not body:
+            continue
+        if inflate.eof:
+            return False
+        try:
+            wanted -= _inflated(inflate, body, wanted)
+        except zlib.error:
+            return False
+        if wanted < 0:
+            return False
+    return False
+
+
+def _inflated(inflate: Any, body: bytes, wanted: int) -> int:
+    """How many bytes come out, or some number above `wanted`.  In parts of both: the rest of what goes in is
+    copied each time."""
+    found = 0
     for at in range(0, len(body), TAKEN):
         part = body[at : at + TAKEN]
-        while part and not inflate.eof:
-            yield inflate.decompress(part, PART)
+        while part and not inflate.eof and found <= wanted:
+            found += len(inflate.decompress(part, PART))
             part = inflate.unconsumed_tail
+    return found
 
 
 def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:

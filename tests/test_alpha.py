@@ -11,7 +11,7 @@ from PIL import Image
 
 import aecodec
 from aecodec import alpha, container, pixels, sections
-from aecodec.errors import CorruptError, UsageError
+from aecodec.errors import CorruptError, FormatError, UsageError
 from aecodec.pixels import read_picture
 
 
@@ -118,10 +118,18 @@ def test_damage_inside_coded_alpha(codec, city):
     groups = [bytes(g) for g in parsed.groups]
     payload = bytes(inner.groups[0])
     wrong = container.write_file(inner.header, {}, [payload[:-1] + bytes([payload[-1] ^ 1])])
-    for bad in (wrong, bytes(parsed.sections["ALPC"])[:-1], b""):
+    beyond = inner.header._replace(group_edge=codec.bundle.group + 4)
+    cases = {
+        wrong: CorruptError,
+        bytes(parsed.sections["ALPC"])[:-1]: CorruptError,
+        b"": FormatError,
+        container.write_file(beyond, {}, [payload]): FormatError,
+    }
+    for bad, error in cases.items():
         data = container.write_file(parsed.header, {"ALPC": bad}, groups)
-        for call in (codec.decode, codec.verify):
-            with pytest.raises(aecodec.AecodecError):
+        calls = [codec.decode, codec.verify, lambda data: codec.decode(data, (0, 0, 64, 64))]
+        for call in (*calls, lambda data: codec.decode(data, scale=1 / 16)):
+            with pytest.raises(error):
                 call(data)
 
 

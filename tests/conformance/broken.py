@@ -163,6 +163,31 @@ def _png(height: int, width: int, mode: str = "L") -> bytes:
     return out.getvalue()
 
 
+def _grey_png(stream: bytes, bits: int = 8, end: bool = True) -> bytes:
+    """One grey pixel, whatever the compressed stream holds; checksums are right."""
+
+    def chunk(tag: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, bits, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", stream) + (chunk(b"IEND", b"") if end else b"")
+
+
+def _alpha_rows() -> Iterator[tuple[str, bytes, str]]:
+    """(name, ALPH, what it pins): PNGs that many readers take for whole."""
+    row = zlib.compress(b"\0\x80")
+    yield "alpha_bits_4", _grey_png(row, bits=4), "ALPH of 4 bits in a file of 8"
+    yield (
+        "alpha_rows_missing",
+        _grey_png(zlib.compress(b"\0")),
+        "ALPH whose stream lacks the last byte of its rows",
+    )
+    yield "alpha_rows_too_many", _grey_png(zlib.compress(b"\0\x80\0")), "ALPH whose stream has a byte more"
+    yield "alpha_stream_cut", _grey_png(row[:-4]), "ALPH whose stream lacks its checksum"
+    yield "alpha_stream_left", _grey_png(row + b"x"), "ALPH with a byte behind its stream"
+    yield "alpha_no_end", _grey_png(row, end=False), "ALPH without IEND"
+
+
 def _metadata(base: bytes, files: dict[str, bytes]) -> Iterator[Case]:
     def with_section(tag: str, payload: bytes, flags: bool = True) -> bytes:
         head = patch(base, *((9, b"\x01") if tag in ("ALPH", "ALPC") else (21, b"\x01"))) if flags else base
@@ -182,6 +207,8 @@ def _metadata(base: bytes, files: dict[str, bytes]) -> Iterator[Case]:
     yield "alpha_mode", with_section("ALPH", _png(1, 1, "RGB")), CorruptError, "ALPH with three channels"
     yield "alpha_no_png", with_section("ALPH", b"no picture"), CorruptError, "ALPH that is no PNG"
     yield "alpha_cut", with_section("ALPH", alpha[:40]), CorruptError, "ALPH with half a PNG"
+    for name, payload, text in _alpha_rows():
+        yield name, with_section("ALPH", payload), CorruptError, text
     grey = files["grey_1x1"]
     yield (
         "coded_alpha_not_announced",
@@ -199,6 +226,8 @@ def _metadata(base: bytes, files: dict[str, bytes]) -> Iterator[Case]:
     yield "coded_alpha_depth", with_section("ALPC", deep), CorruptError, "ALPC of another depth"
     model = patch(grey, 24, b"no-model")
     yield "coded_alpha_model", with_section("ALPC", model), CorruptError, "ALPC of another model"
+    edge = with_section("ALPC", patch(grey, 36, b"\x24"))
+    yield "coded_alpha_edge_36", edge, FormatError, "ALPC with larger groups than the bundle's networks see"
     nested = patch(grey, 9, b"\x01")
     nested = nested[:HEADER] + section("ALPH", alpha) + nested[HEADER:]
     yield "coded_alpha_alpha", with_section("ALPC", nested), CorruptError, "ALPC with an alpha of its own"

@@ -1,7 +1,7 @@
 /** Planes and pictures of 8 or 16 bits <-> PNG (ISO/IEC 15948).
  *
  * Alpha planes need it: a canvas would change their depth, and a library would inflate a hostile one without end. */
-import { CorruptError } from "./errors.js";
+import { CorruptError, LimitError } from "./errors.js";
 import { deflate, inflate } from "./inflate.js";
 import { concat } from "./source.js";
 
@@ -32,7 +32,10 @@ export async function decodeGrey(payload, width, height, depth) {
   const sizes = passes.map(([x, y, dx, dy]) => [Math.ceil((width - x) / dx), Math.ceil((height - y) / dy)]);
   const bytes = depth / 8;
   const total = sizes.reduce((sum, [w, h]) => sum + (w > 0 && h > 0 ? h * (1 + w * bytes) : 0), 0);
-  const raw = await inflate(what, data, total);
+  const raw = await inflate(what, data, total).catch((error) => {
+    if (!(error instanceof LimitError)) throw error;
+    throw new CorruptError(`${what}: not a valid PNG: more than ${total} bytes`);
+  });
   if (raw.length !== total)
     throw new CorruptError(`${what}: not a valid PNG: ${raw.length} bytes of ${total}`);
   const plane = new (depth === 8 ? Uint8Array : Uint16Array)(width * height);
