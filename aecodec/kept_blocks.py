@@ -25,7 +25,7 @@ def approach(keep: Keep, search: Search, qualities: tuple[int, int], ceiling: fl
 
     def keeping(share: float) -> Search | None:
         encode = keep(low, high, share)
-        return encode and Search(encode, search.goal)
+        return encode and Search(encode, search.goal, highest=search.highest)
 
     for quality in sorted(known, key=lambda q: search.goal.distance(search.values[q])):
         if other := keeping(float(quality == qualities[1])):

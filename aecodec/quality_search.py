@@ -61,8 +61,9 @@ class Goal:
 class Search:
     """Encodes until a file hits the goal, or no quality is left that could."""
 
-    def __init__(self, encode: Encode, goal: Goal, stuck: Stuck | None = None) -> None:
-        self._encode, self.goal, self._stuck = encode, goal, stuck
+    def __init__(self, encode: Encode, goal: Goal, stuck: Stuck | None = None, highest: int = STEPS) -> None:
+        """highest: no quality above it is an answer."""
+        self._encode, self.goal, self._stuck, self.highest = encode, goal, stuck, highest
         self.files: dict[int, bytes] = {}
         self.values: dict[int, float] = {}
         self.others: list[tuple[float, int, bytes]] = []
@@ -83,7 +84,7 @@ class Search:
 
     def run(self, start: int, ceiling: float = math.inf) -> Found:
         """`ceiling`: values above it are no answer, however near."""
-        low, high = -1, STEPS + 1  # the answer is above low and below high
+        low, high = -1, self.highest + 1  # the answer is above low and below high
         quality, stuck = start, self._stuck
         while True:
             self.encoded(quality)
@@ -104,11 +105,11 @@ class Search:
         """run() from one known quality on, for a while -> is the goal reached?"""
         if self.hits(known, ceiling):
             return True
-        low, high = self._narrowed(known, -1, STEPS + 1)
+        low, high = self._narrowed(known, -1, self.highest + 1)
         while high - low > 1 and len(self.values) < PATIENCE:
             quality = self._next()
             if not low < quality < high:  # is there an answer at all?
-                quality = STEPS if high > STEPS else 0 if low < 0 else (low + high) // 2
+                quality = self.highest if high > self.highest else 0 if low < 0 else (low + high) // 2
             self.encoded(quality)
             if self.hits(quality, ceiling):
                 return True

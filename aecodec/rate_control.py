@@ -93,8 +93,8 @@ def reach(
 def _reach(target: Target, pixels: int, start: int, encode: Encode, psnr: Psnr, keep: Keep) -> Found:
     """reach(), whose `runs` are not counted."""
 
-    def search(goal: Goal) -> Search:
-        return Search(encode, goal, partial(kept_blocks.approach, keep))
+    def search(goal: Goal, highest: int = STEPS) -> Search:
+        return Search(encode, goal, partial(kept_blocks.approach, keep), highest)
 
     if target.psnr is not None:
         decibels = lambda data: min(psnr(data), IDENTICAL)  # noqa: E731
@@ -105,7 +105,7 @@ def _reach(target: Target, pixels: int, start: int, encode: Encode, psnr: Psnr, 
         data = encode(start)
         if len(data) <= limit:
             return Found(data, start)
-        sizes = search(_size_goal(limit * (1 - SIZE_TOLERANCE)))
+        sizes = search(_size_goal(limit * (1 - SIZE_TOLERANCE)), start)
         sizes.add(start, data)
         found = sizes.run(start, ceiling=math.log(limit))
         if len(found.data) > limit:

@@ -156,6 +156,16 @@ def test_some_of_the_blocks_where_all_are_too_many(share):
     assert 0.75 * wanted < len(limited.data) <= wanted
 
 
+@pytest.mark.parametrize(("size", "jump"), [(flat, 8), (smooth, 0.4)])
+def test_max_size_never_raises_the_quality(size, jump):
+    """Blocks that are left out make room, which is not spent on more than was asked for."""
+    for start in (9000, 9500, 12000):
+        whole = (1 + jump) * size(start)
+        for limit in (0.75 * whole, 0.95 * whole):
+            found = Blocky(jump=jump, smooth=size).reach(Target(max_size=round(limit)), start=start)
+            assert found.quality <= start and len(found.data) <= limit
+
+
 @pytest.mark.parametrize("places", [1, 2, 3, 10])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
 def test_blocks_are_whole_and_every_encoding_counts(places, share):
