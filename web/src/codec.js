@@ -6,9 +6,9 @@ import { decodeFile } from "./decoder.js";
 import { encodeFile } from "./encoder.js";
 import { InputError, ModelError, UsageError } from "./errors.js";
 import { hide } from "./alpha.js";
-import { DEFAULT_LIMITS } from "./limits.js";
+import { limitsOf } from "./limits.js";
 import { Bundle, hex } from "./models.js";
-import { ENCODER, Networks } from "./networks.js";
+import { Networks } from "./networks.js";
 import { fromImageData, toRgba, turn } from "./pixels.js";
 import { packSections } from "./sections.js";
 import { openRuntime } from "./session.js";
@@ -46,7 +46,7 @@ export class Codec {
     ...runtime
   } = {}) {
     if (!models.length) throw new UsageError("models: the folder of one bundle at least is needed");
-    this.limits = { ...DEFAULT_LIMITS, ...limits };
+    this.limits = limitsOf(limits);
     this.#options = { models, largestWindow, onProgress, runtime };
   }
 
@@ -83,33 +83,35 @@ export class Codec {
   /** The model for `which`, {id} or {tune}. Loads what is needed and missing. */
   async #model(which, encoding) {
     const bundle = await this.#find(which);
-    const runtime = await this.#opened();
     if (!this.#models.has(bundle.id)) {
-      const tables = parseTables(await Core.open(), await bundle.read("tables.bin"));
-      if (tables.z !== bundle.z) {
-        throw new ModelError(
-          `model '${bundle.name}': tables.bin is for ${tables.z} channels of z, the manifest says ${bundle.z}`,
-        );
-      }
-      const [networks, largest] = [new Networks(bundle, runtime), this.#options.largestWindow];
-      this.#models.set(bundle.id, { bundle, tables, networks, largest });
+      const opening = this.#open(bundle);
+      this.#models.set(bundle.id, opening);
+      opening.catch(() => this.#models.delete(bundle.id));
     }
-    const model = this.#models.get(bundle.id);
+    const model = await this.#models.get(bundle.id);
     await this.#loadGraphs(model, encoding);
     return model;
   }
 
+  /** A bundle -> Model, its graphs not loaded yet. */
+  async #open(bundle) {
+    const runtime = await this.#opened();
+    const tables = parseTables(await Core.open(), await bundle.read("tables.bin"));
+    if (tables.z !== bundle.z) {
+      throw new ModelError(
+        `model '${bundle.name}': tables.bin is for ${tables.z} channels of z, the manifest says ${bundle.z}`,
+      );
+    }
+    return { bundle, tables, networks: new Networks(bundle, runtime), largest: this.#options.largestWindow };
+  }
+
   async #loadGraphs({ bundle, networks }, encoding) {
-    const { graphs, bytes } = networks.missing(encoding);
+    const total = networks.missing(encoding);
     let loaded = 0;
-    await networks.load(graphs, (n) => {
+    await networks.load(encoding, (n) => {
       loaded += n;
-      this.#options.onProgress({ stage: "model", model: bundle.name, loaded, total: bytes });
+      this.#options.onProgress({ stage: "model", model: bundle.name, loaded, total });
     });
-    // Those that another call has begun to load.
-    await networks.load(
-      encoding ? ["scales_first", "scales_second", "synthesis", ...ENCODER] : ["synthesis"],
-    );
   }
 
   /** What the float networks run on; starts it. @returns {Promise<"wasm"|"webgpu">} */
@@ -147,8 +149,6 @@ export class Codec {
     const picture = fromImageData(image, this.limits);
     if (!alpha) picture.alpha = undefined;
     picture.samples = hide(picture);
-    const core = await Core.open();
-    const model = await this.#model({ tune }, true);
     const lossy = picture.alpha && alphaQuality !== undefined;
     const { width, height } = picture;
     const sections = await packSections({
@@ -157,6 +157,8 @@ export class Codec {
       height,
       alpha: lossy ? undefined : picture.alpha,
     });
+    const core = await Core.open();
+    const model = await this.#model({ tune }, true);
     if (lossy) {
       const plane = { width, height, channels: 1, depth: 8, samples: picture.alpha };
       sections.ALPC = await encodeFile(model, core, plane, {}, storedQuality(alphaQuality));
@@ -179,9 +181,9 @@ function bytesOf(data) {
 
 /** Header, sections and checksums of a file; loads no model. The keys are those of `aecodec info --json`. */
 export async function info(data, limits) {
-  const bytes = bytesOf(data);
+  const [bytes, allowed] = [bytesOf(data), limitsOf(limits)];
   const core = await Core.open();
-  const { header, list, groups, blocks } = readFile(core, bytes, { ...DEFAULT_LIMITS, ...limits });
+  const { header, list, groups, blocks } = readFile(core, bytes, allowed);
   const { width, height, groupEdge } = header;
   const crc = (value) => value.toString(16).padStart(8, "0");
   const positions = (side) => Math.ceil(side / 64) * 4;

@@ -11,6 +11,9 @@ import { concat } from "./source.js";
 export const HEADER_SIZE = 41;
 const OWN_TAGS = ["BLOK", "GIDX", "GDAT"];
 const FLAG_ALPHA = 1;
+const U32 = 2 ** 32 - 1;
+/** The largest number below 2^64: more pixels than two sides of 32 bits can have. */
+const U64 = 2 ** 64 - 2 ** 11;
 
 /**
  * @typedef {object} Header  The fixed header; sizes are the stored picture's, before its orientation is applied.
@@ -54,9 +57,9 @@ function headerAt(core, at, size, limits) {
   const status = core.api.web_header_read(
     at,
     size,
-    BigInt(limits.maxPixels),
-    limits.maxSide,
-    limits.maxGroups,
+    BigInt(Math.min(limits.maxPixels, U64)),
+    Math.min(limits.maxSide, U32),
+    Math.min(limits.maxGroups, U32),
     fields,
     id,
     where,
@@ -108,8 +111,8 @@ function sectionsAt(core, at, size, limits, salvage = false) {
   const status = core.api.web_sections_read(
     at,
     size,
-    limits.maxSections,
-    limits.maxSectionSize,
+    Math.min(limits.maxSections, U32),
+    Math.min(limits.maxSectionSize, U32),
     salvage ? 1 : 0,
     list,
     capacity,

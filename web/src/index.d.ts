@@ -11,6 +11,7 @@ export interface Picture8 {
   colorSpace?: string;
 }
 
+/** Whole numbers from 0 on, or Infinity. */
 export interface Limits {
   /** Width times height; 2^25 unless stated. */
   maxPixels: number;
@@ -57,7 +58,7 @@ export interface Metadata {
   /** A TIFF structure, without the prefix "Exif\0\0". */
   exif?: Uint8Array;
   xmp?: Uint8Array;
-  /** Dots an inch, across and down. */
+  /** Dots an inch, across and down; encode() takes 0.01 .. 400000. */
   dpi?: [number, number];
 }
 

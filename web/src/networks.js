@@ -10,7 +10,7 @@
  * float networks see a large picture in windows, which datapath.js cuts. */
 import { openSession } from "./session.js";
 
-export const ENCODER = ["analysis", "context"];
+const ENCODER = ["analysis", "context"];
 const COMMON = ["scales_first", "scales_second", "synthesis"];
 
 export class Networks {
@@ -20,22 +20,28 @@ export class Networks {
     this.sessions = {};
   }
 
-  /** What has to be loaded still, and how many bytes it has. */
+  /** How many bytes have to be loaded still, those left out that another call is loading. */
   missing(encoding) {
-    const graphs = [...COMMON, ...(encoding ? ENCODER : [])].filter((name) => !this.sessions[name]);
-    return { graphs, bytes: this.bundle.bytesOf(graphs.map((name) => `${name}.onnx`)) };
+    const graphs = needed(encoding).filter((name) => !this.sessions[name]);
+    return this.bundle.bytesOf(graphs.map((name) => `${name}.onnx`));
   }
 
-  /** Loads graphs, one after the other. onBytes: see readUrl. */
-  async load(graphs, onBytes) {
-    for (const name of graphs) {
-      this.sessions[name] ??= this.bundle
-        .read(`${name}.onnx`, onBytes)
-        .then((graph) => openSession(this.runtime, name, graph));
-      await this.sessions[name].catch((error) => {
-        delete this.sessions[name];
-        throw error;
-      });
+  /** Loads what is missing, one graph after the other, and waits for the rest. onBytes: see readUrl. */
+  async load(encoding, onBytes) {
+    let before;
+    const sessions = needed(encoding).map(
+      (name) => (before = this.sessions[name] ??= this.#open(name, before, onBytes)),
+    );
+    await Promise.all(sessions);
+  }
+
+  async #open(name, before, onBytes) {
+    try {
+      await before;
+      return await openSession(this.runtime, name, await this.bundle.read(`${name}.onnx`, onBytes));
+    } catch (error) {
+      delete this.sessions[name];
+      throw error;
     }
   }
 
@@ -97,5 +103,6 @@ export class Networks {
   }
 }
 
+const needed = (encoding) => (encoding ? [...COMMON, ...ENCODER] : COMMON);
 const scalar = (value) => ["float32", Float32Array.of(value), [1]];
 const whole = (value) => ["int64", BigInt64Array.of(BigInt(value)), [1]];

@@ -4,13 +4,15 @@
  *
  * A coded alpha plane (section ALPC) is a file inside the file; datapath.js decodes it. */
 import { readFile } from "./container.js";
-import { CorruptError } from "./errors.js";
+import { CorruptError, UsageError } from "./errors.js";
 import { deflate } from "./inflate.js";
 import { inflateMetadata } from "./metadata.js";
 import { hex } from "./models.js";
 import { decodeGrey, encodePng } from "./png.js";
 
 const DPI_UNIT = 10_000;
+/** As in aecodec/modes.py. */
+const [MIN_DPI, MAX_DPI] = [0.01, 400_000];
 const METADATA = { iCCP: "icc", eXIF: "exif", xMPd: "xmp" };
 
 /** icc, exif, xmp: bytes; dpi: [across, down]; alpha: Uint8Array [H, W] -> payloads by tag. */
@@ -23,11 +25,7 @@ export async function packSections({ icc, exif, xmp, dpi, alpha, width, height }
   ]) {
     if (data?.length) sections[tag] = await deflate(data);
   }
-  if (dpi) {
-    const view = new DataView(new ArrayBuffer(8));
-    dpi.forEach((value, i) => view.setUint32(4 * i, Math.round(value * DPI_UNIT), true));
-    sections.rESo = new Uint8Array(view.buffer);
-  }
+  if (dpi !== undefined && dpi !== null) sections.rESo = packResolution(dpi);
   if (alpha) sections.ALPH = await encodePng(alpha, width, height, 1);
   return sections;
 }
@@ -48,6 +46,17 @@ export async function unpackSections(core, parsed, limits) {
   }
   if (sections.rESo) extras.dpi = resolution(sections.rESo);
   return extras;
+}
+
+function packResolution(dpi) {
+  const pair = [dpi[0], dpi[1]];
+  const valid = (value) => Number.isFinite(value) && value >= MIN_DPI && value <= MAX_DPI;
+  if (dpi.length !== 2 || !pair.every(valid)) {
+    throw new UsageError(`dpi ${dpi}: two numbers from ${MIN_DPI} to ${MAX_DPI} are needed`);
+  }
+  const view = new DataView(new ArrayBuffer(8));
+  pair.forEach((value, i) => view.setUint32(4 * i, Math.round(value * DPI_UNIT), true));
+  return new Uint8Array(view.buffer);
 }
 
 function resolution(payload) {

@@ -78,6 +78,44 @@ test("metadata and orientation go through", async () => {
   assert.equal((await codec.decode(data)).width, 64);
 });
 
+test("a resolution that no file can hold is refused", async () => {
+  const image = scene(16, 16);
+  for (const dpi of [
+    [0.01, 400_000],
+    [400_000, 0.01],
+  ]) {
+    assert.deepEqual((await codec.read(await codec.encode(image, { dpi }))).dpi, dpi);
+  }
+  for (const dpi of [null, undefined]) {
+    assert.equal((await codec.read(await codec.encode(image, { dpi }))).dpi, undefined);
+  }
+  for (const dpi of [
+    [0, 72],
+    [72, 0.0099],
+    [400_001, 72],
+    [72, 500_000],
+    [NaN, 72],
+    [72, Infinity],
+    [-72, 72],
+    ["72", 72],
+    [72, null],
+    [, 72],
+    [72],
+    [72, 72, 72],
+    [],
+    "72",
+    72,
+    0,
+    {},
+  ]) {
+    await assert.rejects(
+      codec.encode(image, { dpi }),
+      { name: "UsageError", message: `dpi ${dpi}: two numbers from 0.01 to 400000 are needed` },
+      String(dpi),
+    );
+  }
+});
+
 test("windows give what the whole picture gives", async () => {
   const data = await codec.encode(scene(64 * 13, 64 * 12), { quality: 70 });
   const pieces = new Codec({ models: [TINY], device: "wasm", threads: 1, largestWindow: 9 });

@@ -73,6 +73,47 @@ test("a file of another model names it", async () => {
   assert.equal((await both.decode(golden("valid", "rgb_1x1"))).width, 1);
 });
 
+test("calls at the same time load a model once", async () => {
+  const [graphs, loads] = [[], []];
+  const loadRuntime = async () => {
+    const ort = await import("onnxruntime-web");
+    const create = (...args) => {
+      graphs.push(args);
+      return ort.InferenceSession.create(...args);
+    };
+    return { ...ort, InferenceSession: { create } };
+  };
+  const onProgress = (progress) => loads.push(progress);
+  const codec = new Codec({ models: [TINY], device: "wasm", threads: 1, loadRuntime, onProgress });
+  await Promise.all([codec.load(), codec.load(), codec.load()]);
+  assert.equal(graphs.length, 3);
+  const bytes = (await Bundle.load(TINY)).bytesOf(
+    ["scales_first", "scales_second", "synthesis"].map((graph) => `${graph}.onnx`),
+  );
+  assert.deepEqual([loads.length, loads.at(-1).loaded, loads.at(-1).total], [3, bytes, bytes]);
+  assert.ok(loads.every(({ total }) => total === bytes));
+  const image = scene(64, 64);
+  const [one, other] = await Promise.all([codec.encode(image), codec.encode(image)]);
+  assert.deepEqual(one, other);
+  assert.equal(graphs.length, 5);
+});
+
+for (const file of ["tables.bin", "scales_first.onnx", "synthesis.onnx"]) {
+  test(`after a failure with ${file} a later call loads the model`, async () => {
+    await copied(
+      (folder) => writeFile(join(folder, file), "damaged"),
+      async (folder) => {
+        const codec = new Codec({ models: [folder], device: "wasm", threads: 1 });
+        const calls = [codec.load(), codec.load()];
+        for (const { reason } of await Promise.allSettled(calls)) assert.equal(reason?.name, "ModelError");
+        await cp(new URL(file, TINY), join(folder, file));
+        await codec.load();
+        assert.equal((await codec.decode(golden("valid", "rgb_1x1"))).width, 1);
+      },
+    );
+  });
+}
+
 test("a tune is the model of that name, and files find their own", async () => {
   const places = ["nano", "nano-perceptual"].map(
     (name) => new URL(`../../aecodec/bundles/${name}/`, import.meta.url),
