@@ -5,9 +5,14 @@ Used where metadata comes in (modes) and goes out (pixels), by the Pillow plugin
 
 from __future__ import annotations
 
+import re
+
 from PIL import ExifTags, Image
 
 ORIENTATION = ExifTags.Base.Orientation
+TURNED = (5, 6, 7, 8)
+"""Orientations that exchange width and height."""
+IN_XMP = re.compile(rb"(tiff:Orientation(?:=[\"']|>))(\d)")
 
 
 def load(data: bytes) -> Image.Exif | None:
@@ -29,10 +34,13 @@ def orientation_in(found: Image.Exif | None) -> int:
     return stated if isinstance(stated, int) and 1 <= stated <= 8 else 1
 
 
-def with_orientation(data: bytes, orientation: int) -> bytes:
-    """EXIF data that says so, without prefix: `data` itself where it does; damaged data makes room for it."""
-    found = load(data)
-    if orientation_in(found) == orientation:
+def with_orientation(data: bytes, orientation: int, xmp: bytes = b"") -> bytes:
+    """EXIF data that says so, without prefix: `data` itself where it does; damaged data makes room for it.
+
+    xmp: where it states another orientation, EXIF data has to state this one."""
+    found, elsewhere = load(data), IN_XMP.search(xmp)
+    needed = orientation != 1 or (elsewhere is not None and elsewhere[2] != b"1")
+    if orientation_in(found) == orientation and not (needed and (found is None or ORIENTATION not in found)):
         return data
     if found is not None:
         found[ORIENTATION] = orientation

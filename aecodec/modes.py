@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from aecodec.errors import InputError
-from aecodec.exif import orientation_in
+from aecodec.exif import TURNED, orientation_in
 from aecodec.raster import is_large, strips
 
 Bytes = NDArray[np.uint8]
@@ -41,6 +41,12 @@ PORTABLE = (
 """Tags of a TIFF's own directory that describe the picture and not the file."""
 
 
+EXIF_AS_TEXT = "Raw profile type exif"
+"""ImageMagick's, in a PNG: three lines about it, then hexadecimal digits."""
+KEYS = ("exif", EXIF_AS_TEXT, "icc_profile", "xmp", "XML:com.adobe.xmp", "dpi")
+"""Metadata in Pillow's `info`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metadata:
     icc: bytes
@@ -51,26 +57,50 @@ class Metadata:
     dpi: tuple[float, float] | None
 
 
-def metadata_of(image: Image.Image) -> Metadata:
-    """What the file carries. Asked after loading: Pillow turns TIFFs upright then."""
-    # Where EXIF names none, Pillow takes the orientation from XMP.
-    try:
-        found = image.getexif()
-    except MemoryError:
-        raise
-    except Exception:  # damaged; it is kept as it is
-        found = Image.Exif()
-    exif = image.info.get("exif") or b""
+def metadata_of(image: Image.Image, turned: bool = False) -> Metadata:
+    """What the file carries. Asked after loading: Pillow turns TIFFs upright then, but not their resolution.
+
+    turned: see is_turned()."""
+    found = _exif_of(image)
+    exif = image.info.get("exif") or _as_text(image.info.get(EXIF_AS_TEXT))
     if not exif and image.format in ("TIFF", "MPO"):
         exif = _portable(found)
+    dpi = _resolution(image)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
     return Metadata(
         icc=bytes_of(image.info.get("icc_profile"), "icc_profile"),
         exif=bytes_of(exif, "exif").removeprefix(b"Exif\0\0"),
         xmp=bytes_of(xmp, "xmp"),
         orientation=orientation_in(found),
-        dpi=_resolution(image),
+        dpi=dpi[::-1] if dpi and turned else dpi,
     )
+
+
+def metadata_of_deep(image: Image.Image, afresh: Image.Image) -> Metadata:
+    """metadata_of() of an image that stays unloaded, as its pixels are 16-bit colour.
+
+    afresh: the same file, opened again. It gets what the user has changed in `image`, and is loaded then."""
+    for key in KEYS:
+        if image.info.get(key) != afresh.info.get(key):
+            afresh.info.pop(key, None)
+            if key in image.info:
+                afresh.info[key] = image.info[key]
+    turned = is_turned(afresh)
+    afresh.load()
+    found = metadata_of(afresh, turned)
+    if image.format == "PNG" and "exif" in image.info:  # without, getexif() would load it
+        return replace(found, orientation=orientation_in(_exif_of(image)))
+    return found
+
+
+def _exif_of(image: Image.Image) -> Image.Exif:
+    """Where EXIF names no orientation, Pillow takes it from XMP."""
+    try:
+        return image.getexif()
+    except MemoryError:
+        raise
+    except Exception:  # damaged; it is kept as it is
+        return Image.Exif()
 
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
@@ -102,6 +132,24 @@ def bytes_of(value: Any, name: str) -> bytes:
     if not isinstance(value, bytes | bytearray | memoryview):
         raise InputError(f"{name} of the image: bytes are needed, not {type(value).__name__}")
     return bytes(value)
+
+
+def _as_text(profile: Any) -> bytes:
+    try:
+        return bytes.fromhex("".join(profile.split("\n")[3:]))
+    except (AttributeError, ValueError):  # none, or damaged
+        return b""
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Will Pillow exchange the sides of a TIFF when it loads it, or has it done so?"""
+    tags = getattr(image, "tag_v2", {})
+    if image.format != "TIFF":
+        return False
+    if getattr(image, "tile", None):
+        return tags.get(ExifTags.Base.Orientation) in TURNED
+    stored = tags.get(ExifTags.Base.ImageWidth), tags.get(ExifTags.Base.ImageLength)
+    return stored == image.size[::-1] != image.size
 
 
 def _portable(found: Image.Exif) -> bytes:
@@ -160,10 +208,10 @@ def white_is_zero(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
-def wide_grey(image: Image.Image, inverted: bool = False) -> NDArray[np.uint16] | None:
+def wide_grey(image: Image.Image, stored: str = "", inverted: bool = False) -> NDArray[np.uint16] | None:
     """Mode I;16 or I (32-bit integers) -> uint16 [H, W]; None for other modes. InputError beyond 16 bits.
 
-    inverted: see white_is_zero()."""
+    stored: deep.rawmode() of the image before it was loaded; inverted: see white_is_zero()."""
     if not image.mode.startswith("I") and image.mode != "F":
         return None
     out = np.empty((image.height, image.width), np.uint16)
@@ -174,6 +222,8 @@ def wide_grey(image: Image.Image, inverted: bool = False) -> NDArray[np.uint16] 
                 f"mode {image.mode}: only integers in 0..65535 are supported; scale to 8 bits first"
             )
         out[rows] = values
+        if stored == "I;12":
+            out[rows] = (out[rows] << 4) | (out[rows] >> 8)
     return 65535 - out if inverted else out
 
 

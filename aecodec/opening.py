@@ -11,6 +11,7 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 
 from aecodec import deep
+from aecodec.container import MAGIC
 from aecodec.errors import AecodecError, InputError
 
 REFUSED = {"EPS"}
@@ -23,6 +24,8 @@ def open_image(stream: BinaryIO, where: str) -> ImageFile.ImageFile:
         prefix = stream.read(16)
     except OSError as error:
         raise InputError(f"{where}cannot read it: {error.strerror or error}") from None
+    if prefix.startswith(MAGIC):  # its plugin, where it is registered, knows 8 bits only
+        raise InputError(f"{where}this is an .aec file; decode it first")
     tried: set[str] = set()
     for find_plugins in (Image.preinit, Image.init):  # a few plugins, then all, which takes longer
         find_plugins()
@@ -61,12 +64,19 @@ def reopener(data: BinaryIO, where: str) -> deep.Opener:
 
 
 def opener(image: Image.Image) -> deep.Opener | None:
-    """For an image that Pillow has opened and not loaded."""
-    stream = getattr(image, "fp", None)
-    if not deep.is_deep(image) or stream is None:
-        return None
+    """For an image that Pillow has opened and not loaded, at its frame."""
+    stream, frame = getattr(image, "fp", None), image.tell()
+    if not deep.is_deep(image) or stream is None or (frame and image.format == "PNG"):
+        return None  # later frames of a PNG are made of those before them
     at = stream.tell()
     stream.seek(0)
     data = stream.read()
     stream.seek(at)
-    return lambda: open_image(BytesIO(data), "")
+
+    def again() -> ImageFile.ImageFile:
+        opened = open_image(BytesIO(data), "")
+        if frame:
+            opened.seek(frame)
+        return opened
+
+    return again

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
+from aecodec.exif import IN_XMP, TURNED
 from aecodec.pixels import Picture, Pixels
-
-TURNED = (5, 6, 7, 8)
-"""Orientations that exchange width and height."""
-IN_XMP = re.compile(rb"(tiff:Orientation(?:=[\"']|>))\d")
 
 
 def upright(picture: Picture) -> Picture:

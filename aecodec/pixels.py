@@ -22,7 +22,15 @@ from aecodec.alpha import hide
 from aecodec.errors import AecodecError, InputError, LimitError
 from aecodec.exif import with_orientation
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.modes import metadata_of, to_eight_bits, transparent_grey, white_is_zero, wide_grey
+from aecodec.modes import (
+    is_turned,
+    metadata_of,
+    metadata_of_deep,
+    to_eight_bits,
+    transparent_grey,
+    white_is_zero,
+    wide_grey,
+)
 from aecodec.opening import open_image, opener, reopener
 from aecodec.raster import STRIP, ChannelRaster, ImageRaster, Raster, detached, file_raster, is_large
 from aecodec.source import Readable, Source, open_bytes
@@ -126,6 +134,7 @@ def check_size(width: int, height: int, limits: Limits) -> None:
 
 
 def _from_array(array: NDArray[Any], limits: Limits, keep_alpha: bool) -> Picture:
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.dtype not in (np.uint8, np.uint16):
         raise InputError(
             f"an array of uint8 or uint16 is needed, not {array.dtype}; scale it to 0..255 and convert it"
@@ -166,13 +175,13 @@ def from_pil(
         again = again or opener(image)
         if again is not None and deep.is_joined(image):
             with again() as first:
-                first.load()
-                metadata = metadata_of(first)
+                metadata = metadata_of_deep(image, first)
             del first  # its pixels are not the whole ones
             picture, icc = _deep_samples(image, again, limits, alpha), metadata.icc
         elif raster is None:
+            turned = is_turned(image)
             image.load()
-            metadata = metadata_of(image)
+            metadata = metadata_of(image, turned)
             if (grey := _grey(image, stored, inverted)) is not None:
                 picture, icc = _from_array(grey, limits, alpha), metadata.icc
             else:
@@ -184,8 +193,8 @@ def from_pil(
         raise
     except Exception as error:  # decoders raise many types for damaged files
         text = str(error) or type(error).__name__
-        if "closed image" in text:
-            raise InputError(f"{where}the image is closed; encode it before that") from None
+        if "closed image" in text or "closed file" in text:
+            raise InputError(f"{where}the image, or its file, is closed; encode it before that") from None
         raise InputError(f"{where}the picture is damaged or cut short: {text}") from None
     return replace(
         picture,
@@ -202,7 +211,7 @@ def _grey(image: Image.Image, stored: str, inverted: bool) -> NDArray[Any] | Non
     """A loaded image of which Pillow does not give all: grey of 16 bits, or of 2 or 4 with a transparent one.
 
     stored, inverted: deep.rawmode and white_is_zero of it before it was loaded. None for other images."""
-    samples = wide_grey(image, inverted)
+    samples = wide_grey(image, stored, inverted)
     if samples is not None:
         return _seen_through(samples, image)
     hidden = transparent_grey(image, stored)
@@ -285,10 +294,11 @@ def shallow(picture: Picture) -> Picture:
 def pil_info(
     icc: bytes, exif: bytes, xmp: bytes, orientation: int, dpi: tuple[float, float] | None = None
 ) -> dict[str, Any]:
-    """Metadata under Pillow's names. EXIF is made, or corrected, where the orientation needs it.
+    """Metadata under Pillow's names. EXIF is made, or corrected, where the orientation needs it: also where
+    XMP has another one, which readers take where EXIF has none.
 
     An orientation outside 1..8 means 1, and stays as it is; so does damaged EXIF data.
     """
-    exif = with_orientation(exif, orientation)
+    exif = with_orientation(exif, orientation, xmp)
     items = {"icc_profile": icc, "exif": exif and b"Exif\0\0" + exif, "xmp": xmp, "dpi": dpi}
     return {key: value for key, value in items.items() if value}

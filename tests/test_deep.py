@@ -9,13 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import aecodec
 from aecodec import container, deep, pixels, raster
 from aecodec.errors import InputError
 from aecodec.modes import REDUCED
 from aecodec.pixels import read_picture
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
 
 def chunk(tag, body):
@@ -51,6 +53,67 @@ def tiff16(samples, order, photometric=2, planes=1):
         short = kind == 3 and count == 1
         data += struct.pack(endian + ("HHIHxx" if short else "HHII"), tag, kind, count, value)
     return data + bytes(4)
+
+
+def stacked(frames):
+    """A TIFF of several pictures of 16-bit RGB."""
+    data, link = b"II*\0" + bytes(4), 4
+    for frame in frames:
+        height, width, _ = frame.shape
+        at, bits = len(data) + 6, struct.pack("<3H", 16, 16, 16)
+        tags = [
+            (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, len(data)), (259, 3, 1, 1), (262, 3, 1, 2),
+            (273, 4, 1, at), (277, 3, 1, 3), (278, 4, 1, height), (279, 4, 1, frame.nbytes),
+        ]  # fmt: skip
+        data += bits + frame.astype("<u2").tobytes()
+        data = data[:link] + struct.pack("<I", len(data)) + data[link + 4 :]
+        directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+        data += struct.pack("<H", len(tags)) + directory + bytes(4)
+        link = len(data) - 4
+    return data
+
+
+def test_the_current_frame_is_taken(samples):
+    frames = [samples[:, :, :3], samples[::-1, :40, 1:], samples[:20, :, :3] ^ 0x1234]
+    with Image.open(io.BytesIO(stacked(frames))) as image:
+        for number in (0, 2, 1, 0):
+            image.seek(number)
+            assert np.array_equal(read_picture(image).array, frames[number])
+    assert np.array_equal(read_picture(stacked(frames)).array, frames[0])
+
+
+def test_metadata_of_an_open_image_is_what_the_user_made_of_it(samples):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 3, "maker"
+    data = deep.png(samples[:, :, :3], exif=exif.tobytes(), dpi=(300, 300), icc_profile=SRGB)
+    with Image.open(io.BytesIO(data)) as image:
+        before = read_picture(image)
+        assert (before.orientation, before.exif, before.icc) == (3, exif.tobytes()[6:], SRGB)
+        del image.info["exif"], image.info["icc_profile"]
+        image.info["dpi"] = (72, 36)
+        after = read_picture(image)
+        assert (after.orientation, after.exif, after.icc, after.dpi) == (1, b"", b"", (72, 36))
+        assert np.array_equal(after.array, samples[:, :, :3])
+    with Image.open(io.BytesIO(data)) as image:
+        image.getexif()[0x0112] = 6
+        assert read_picture(image).orientation == 6 and read_picture(data).orientation == 3
+
+
+def test_grey_of_12_bits_is_scaled():
+    """Two samples in three bytes, as cameras and scanners store them; white is 4095."""
+    values = np.array([[0, 1, 2048, 4095], [4094, 16, 100, 3000]], np.uint16)
+    pairs = values.reshape(-1, 2)
+    packed = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], 1)
+    tags = [
+        (256, 4, 1, 4), (257, 4, 1, 2), (258, 3, 1, 12), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8),
+        (277, 3, 1, 1), (278, 4, 1, 2), (279, 4, 1, 12),
+    ]  # fmt: skip
+    data = b"II*\0" + struct.pack("<I", 20) + packed.astype(np.uint8).tobytes() + struct.pack("<H", len(tags))
+    data += b"".join(
+        struct.pack("<HHIHxx" if kind == 3 else "<HHII", tag, kind, n, v) for tag, kind, n, v in tags
+    )
+    found = read_picture(data + bytes(4)).array[:, :, 0]
+    assert np.array_equal(found, np.rint(values * (65535 / 4095)))
 
 
 @pytest.fixture(scope="module")

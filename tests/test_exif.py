@@ -13,7 +13,7 @@ from PIL import Image
 from synthetic import smooth
 
 import aecodec
-from aecodec import exif, pixels
+from aecodec import exif, pixels, thumbnail
 from aecodec.codec import Codec
 from aecodec.pixels import Picture, read_picture
 
@@ -39,6 +39,19 @@ def test_orientation():
     for value in (0, 9, 200):
         odd = TURNED.replace(b"\x06\0\0\0\0\0\0\0", bytes([value]) + bytes(7))
         assert exif.orientation_in(exif.load(odd)) == 1 and exif.with_orientation(odd, 1) == odd
+
+
+@pytest.mark.parametrize("own", [b"", TURNED.replace(b"\x06\0\0\0\0\0\0\0", b"\x01" + bytes(7))])
+@pytest.mark.parametrize("stated", [1, 3])
+def test_the_headers_orientation_goes_before_that_of_xmp(small, own, stated):
+    """Readers take that of XMP where EXIF has none, as a tool that turns pixels may leave it behind."""
+    xmp = b'<x:xmpmeta xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6"/>'
+    given = Picture(small, exif=own, xmp=xmp, orientation=stated)
+    shown = pixels.to_pil(given)
+    assert shown.getexif()[0x0112] == stated and shown.info["xmp"] == xmp
+    assert pixels.from_pil(shown).orientation == stated
+    assert thumbnail.fit(given, 20).orientation == stated
+    assert pixels.pil_info(b"", own, xmp.replace(b"6", b"1"), 1).get("exif", b"")[6:] == own
 
 
 @pytest.mark.parametrize("data", DAMAGED)

@@ -11,8 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import DATA
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
+import aecodec
 from aecodec import pixels, planes
 from aecodec.errors import InputError, LimitError
 from aecodec.limits import Limits
@@ -128,11 +129,29 @@ def test_palettes_with_alpha():
         ]
 
 
-def test_a_closed_image():
+def test_a_closed_image(tmp_path):
     image = Image.new("RGB", (8, 8))
+    image.save(tmp_path / "a.png")
     image.close()
-    with pytest.raises(InputError, match="is closed"):
-        read_picture(image)
+    with open(tmp_path / "a.png", "rb") as stream:
+        unloaded = Image.open(stream)
+    for given in (image, unloaded):
+        with pytest.raises(InputError, match="is closed"):
+            read_picture(given)
+
+
+def test_arrays_of_either_byte_order():
+    values = np.arange(0, 48000, 1000, dtype=np.uint16).reshape(4, 4, 3)
+    for order in "<>":
+        picture = read_picture(values.astype(f"{order}u2"))
+        assert picture.pixels.dtype == np.uint16 and np.array_equal(picture.pixels, values)
+
+
+def test_a_file_of_our_own_is_no_input(codec, city):
+    data = codec.encode(city, 20)
+    aecodec.register()  # whose plugin would give 8 bits
+    with pytest.raises(InputError, match="an .aec file; decode it first"):
+        read_picture(data)
 
 
 def png_of(width, height, depth, rows, kind=0, extra=b"", interlaced=0):
@@ -222,6 +241,34 @@ def test_metadata(form):
         assert picture.pixels.shape == (20, 30, 3) and picture.orientation == 8
     assert image.getexif().get(0x0112, 1) == picture.orientation and image.getexif()[0x010F] == "maker"
     assert form == "PNG" or image.info["xmp"] == xmp
+
+
+def test_exif_that_a_png_has_as_text():
+    """As ImageMagick writes it."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Canon"
+    raw = exif.tobytes()
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type exif", f"\nexif\n{len(raw):8}\n{raw.hex()}\n", zip=True)
+    picture = read_picture(stored(Image.new("RGB", (30, 20)), "PNG", pnginfo=info))
+    assert picture.orientation == 6 and picture.exif == raw.removeprefix(b"Exif\0\0")
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type exif", "\nexif\n 4\nxyz\n")
+    assert read_picture(stored(Image.new("RGB", (30, 20)), "PNG", pnginfo=info)).exif == b""
+
+
+@pytest.mark.parametrize("kind", range(1, 9))
+def test_the_resolution_turns_with_a_tiff(kind):
+    image = Image.fromarray(np.arange(30 * 20 * 3, dtype=np.uint8).reshape(20, 30, 3))
+    picture = read_picture(stored(image, "TIFF", dpi=(72, 150), tiffinfo={274: kind}))
+    turned = kind > 4
+    assert picture.pixels.shape[:2] == ((30, 20) if turned else (20, 30)) and picture.orientation == 1
+    assert picture.dpi == pytest.approx((150, 72) if turned else (72, 150))
+    loaded = Image.open(io.BytesIO(stored(image, "TIFF", dpi=(72, 150), tiffinfo={274: kind})))
+    loaded.load()
+    assert read_picture(loaded).dpi == picture.dpi
+    square = stored(image.crop((0, 0, 20, 20)), "TIFF", dpi=(72, 150), tiffinfo={274: kind})
+    assert read_picture(square).dpi == picture.dpi
 
 
 def test_orientation_without_exif():
