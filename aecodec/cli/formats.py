@@ -29,6 +29,8 @@ class Format(NamedTuple):
     """whole: each pixel of a colour picture is seen or not. Pillow leaves the rest out without a word."""
     deep: Literal["all", "grey", "none"] = "none"
     """Which pictures of 16 bits."""
+    dpi: bool = False
+    """Dots an inch."""
     whole_dpi: int = 0
     """The most dots an inch, where they are to be whole ones."""
     side: int = 0
@@ -37,18 +39,19 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "AVIF": Format({"quality": 95}, metadata=True),
-    "BMP": Format(alpha="none"),
-    "DIB": Format(alpha="none"),
-    "GIF": Format(alpha="whole"),
+    "AVIF": Format({"quality": 95, "subsampling": "4:4:4"}, metadata=True),
+    "BMP": Format(alpha="none", dpi=True),
+    "DIB": Format(alpha="none", dpi=True),
+    "GIF": Format(alpha="whole", note="GIF holds 256 colours, to which those of the picture are reduced"),
     "ICNS": Format(note="ICNS holds the sizes of icons, to which the picture is scaled"),
     "ICO": Format(side=256),
-    "JPEG": Format({"quality": 95, "subsampling": 0}, metadata=True, whole_dpi=65535),
-    "MPO": Format(metadata=True, whole_dpi=65535),
-    "PNG": Format(metadata=True, deep="all"),
+    "JPEG": Format({"quality": 95, "subsampling": 0}, metadata=True, dpi=True, whole_dpi=65535),
+    "MPO": Format({"quality": 95, "subsampling": 0}, metadata=True, dpi=True, whole_dpi=65535),
+    "PDF": Format({"quality": 95, "subsampling": 0}, dpi=True),
+    "PNG": Format(metadata=True, deep="all", dpi=True),
     "PPM": Format(alpha="none"),
     "SPIDER": Format(alpha="none"),
-    "TIFF": Format(metadata=True, deep="grey"),
+    "TIFF": Format(metadata=True, deep="grey", dpi=True),
     "WEBP": Format({"lossless": True}, metadata=True),
 }
 
@@ -87,14 +90,19 @@ def options_of(picture: Picture, name: str) -> tuple[Options, Notes]:
     depth = depth_of(picture, name)
     if depth < picture.depth:
         notes.append(f"16 bits a channel reduced to 8 for {name}; .png keeps them")
-    if form.note:
+    grey = picture.pixels.shape[2] == 1
+    if form.note and not (grey and name == "GIF"):
         notes.append(form.note)
+    if grey:  # AVIF would store colour planes
+        options.pop("subsampling", None)
     if form.side:
         options["sizes"] = [_fitting(picture, name, form.side)]
     if picture.alpha is not None and not _holds(form, picture.alpha, picture.pixels.shape[2], depth):
         notes.append(f"transparency left out, which {name} cannot hold; .png keeps it")
     if picture.dpi is not None:
-        if form.whole_dpi and not all(1 <= round(dpi) <= form.whole_dpi for dpi in picture.dpi):
+        if not form.dpi:
+            notes.append(f"resolution left out, which {name} does not hold here; .png keeps it")
+        elif form.whole_dpi and not all(1 <= round(dpi) <= form.whole_dpi for dpi in picture.dpi):
             notes.append(f"resolution left out: {name} holds whole dots an inch from 1 to {form.whole_dpi}")
         else:
             options["dpi"] = picture.dpi
@@ -106,6 +114,8 @@ def options_of(picture: Picture, name: str) -> tuple[Options, Notes]:
             notes.append(f"{name} cannot say that the picture is to be shown turned or mirrored")
         if picture.icc:
             notes.append(f"colour profile left out, which {name} does not hold here; .png keeps it")
+        if lost := [kind for kind, data in (("EXIF", picture.exif), ("XMP", picture.xmp)) if data]:
+            notes.append(f"{' and '.join(lost)} left out, which {name} does not hold here; .png keeps them")
     return options, notes
 
 
