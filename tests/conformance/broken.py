@@ -60,6 +60,10 @@ def _pixel_blocks(base: bytes) -> Iterator[Case]:
     yield "blocks_more", with_blocks(b"\xe0" + webp), CorruptError, "one block more than the WebP"
     yield "blocks_no_webp", with_blocks(mask + b"\x89PNG" + webp), CorruptError, "no WebP"
     yield "blocks_cut", with_blocks(mask + webp[:-9]), CorruptError, "a WebP that is cut short"
+    yield "blocks_left", with_blocks(mask + webp + b"\0\0"), CorruptError, "two bytes behind the WebP"
+    second = b"EXIF" + struct.pack("<I", 6) + bytes(6)
+    longer = webp[:4] + struct.pack("<I", len(webp) - 8 + len(second)) + webp[8:] + second
+    yield "blocks_two_chunks", with_blocks(mask + longer), CorruptError, "a WebP with a second chunk"
     with Image.open(BytesIO(webp)) as image:
         for name, options, text in (
             ("lossy", {"quality": 50}, "a WebP that is not lossless"),

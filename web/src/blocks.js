@@ -59,7 +59,9 @@ function checkWebp(webp, width, height, number) {
   const view = new DataView(webp.buffer, webp.byteOffset, webp.length);
   if (text(12) !== "VP8L") throw new CorruptError(`group ${number}: its pixel blocks are no lossless WebP`);
   const size = view.getUint32(4, true) + 8;
-  if (size > webp.length || view.getUint32(16, true) + 20 > size) throw invalid(number, "it is cut short");
+  const chunk = view.getUint32(16, true);
+  if (size !== webp.length || 20 + chunk + (chunk % 2) !== size)
+    throw invalid(number, `${webp.length} bytes`);
   const head = view.getUint32(21, true);
   const found = [(head & 0x3fff) + 1, ((head >> 14) & 0x3fff) + 1, (head >> 28) & 1 ? "RGBA" : "RGB"];
   if (webp[20] !== 0x2f || head >>> 29) throw invalid(number, "its head");
