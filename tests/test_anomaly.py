@@ -86,6 +86,30 @@ def test_what_is_refused(plain):
             anomaly.load(replace(whole, **{name: value}).pack())
 
 
+@pytest.mark.parametrize(
+    ("by", "shape", "match"),
+    [
+        ("memory", (4, 5), "4 positions of 5 numbers, a position has 16; fit it again"),
+        ("memory", (0, 1), "0 positions"),
+        ("memory", (0, 16), "0 positions"),
+        ("rate", (3, 16), "goes by rate"),
+    ],
+)
+def test_a_memory_that_cannot_be_searched_is_refused(by, shape, match):
+    memory, scale = np.zeros(shape, np.float32), np.ones(shape[1], np.float32)
+    with pytest.raises(FormatError, match=match):
+        anomaly.load(anomaly.Detector(by, bytes(8), 70.0, memory, scale, 0.0, 1.0, 1.0).pack())
+
+
+@pytest.mark.parametrize("wrong", [{"model_id": b"7 bytes"}, {"quality": 101.0}, {"quality": -1.0}])
+def test_facts_that_no_picture_is_encoded_with_are_refused(wrong):
+    nothing, ones = np.zeros((0, 1), np.float32), np.ones(1, np.float32)
+    whole = anomaly.Detector("rate", bytes(8), 70.0, nothing, ones, 0.0, 1.0, 1.0)
+    assert anomaly.load(whole.pack()).quality == 70
+    with pytest.raises(FormatError, match="damaged"):
+        anomaly.load(replace(whole, **wrong).pack())
+
+
 def test_command(cli, tmp_path):
     normal, model = tmp_path / "normal", tmp_path / "model.npz"
     normal.mkdir()
@@ -116,6 +140,31 @@ def test_command(cli, tmp_path):
     assert cli("anomaly", "score", normal / "0.png", good, "--device", "cpu").code == FormatError.exit_code
     text = cli("anomaly", "score", model, bad, "--device", "cpu").out.decode()
     assert "anomalous" in text and "bad.png" in text
+
+
+def test_heat_maps_are_upright(cli, plain, tmp_path):
+    """As the photograph is seen, not as it is stored."""
+    model, exif = tmp_path / "model.npz", Image.Exif()
+    model.write_bytes(anomaly.fit([weave(seed) for seed in range(5)], plain, "rate").pack())
+    exif[0x0112] = 6
+    picture = Image.fromarray(weave(81, defect=True))
+    picture.save(tmp_path / "flat.png")
+    picture.save(tmp_path / "turned.png", exif=exif)
+    names, out = (tmp_path / "flat.png", tmp_path / "turned.png"), tmp_path / "heat"
+    assert cli("anomaly", "score", model, *names, "--out-dir", out, "--device", "cpu").code == 0
+    flat, turned = (np.asarray(Image.open(out / name.name)) for name in names)
+    np.testing.assert_array_equal(turned, np.rot90(flat, -1))
+    assert turned.shape == (256, 192, 3)
+
+
+def test_advice_for_two_heat_maps_of_one_name(cli, plain, tmp_path):
+    model = tmp_path / "model.npz"
+    model.write_bytes(anomaly.fit([weave(seed) for seed in range(5)], plain, "rate").pack())
+    for name in ("a.png", "a.jpg"):
+        Image.fromarray(weave(1)).save(tmp_path / name)
+    names = (tmp_path / "a.png", tmp_path / "a.jpg")
+    result = cli("anomaly", "score", model, *names, "--out-dir", tmp_path / "heat", "--device", "cpu")
+    assert result.code == 2 and "both become" in result.err and "batch" not in result.err
 
 
 def test_latents_of_another_model_are_refused(plain):

@@ -87,6 +87,55 @@ def test_what_is_refused(made, codec, tmp_path):
             classify.load(spoilt.pack())
 
 
+def of_width(width, model_id, classes=CLASSES):
+    ones = np.ones(width, np.float32)
+    weight, bias = np.zeros((len(classes), width), np.float32), np.zeros(len(classes), np.float32)
+    return classify.Classifier(classes, model_id, weight, bias, ones, ones)
+
+
+def test_features_of_another_length(tiny, made, monkeypatch):
+    assert len(made.mean) == classify.length(tiny.bundle)
+    narrow = of_width(7, tiny.bundle.model_id)
+    loaded = classify.load(narrow.pack())  # the model is not installed: its features are not known
+    with pytest.raises(FormatError, match="of 7 numbers, its model makes .*; fit it again"):
+        loaded.predict(reading.read(texture("down", 1), tiny))
+    monkeypatch.setenv("AECODEC_MODEL_PATH", str(DATA / "bundles"))
+    assert classify.load(made.pack()).classes == CLASSES
+    with pytest.raises(FormatError, match="of 7 numbers"):
+        classify.load(narrow.pack())
+
+
+@pytest.mark.parametrize("classes", [(), ("alone",), ("twice", "twice")])
+def test_classes_that_cannot_be_told_apart_are_refused(classes):
+    assert classify.load(of_width(7, bytes(8)).pack()).classes == CLASSES
+    with pytest.raises(FormatError, match="damaged"):
+        classify.load(of_width(7, bytes(8), classes).pack())
+
+
+def test_parts_that_do_not_belong_together_are_refused():
+    whole = of_width(7, bytes(8))
+    for wrong in (
+        {"model_id": b"7 bytes"},
+        {"mean": whole.mean[:, None]},
+        {"spread": whole.spread[:6]},
+        {"weight": whole.weight[:2]},
+        {"bias": whole.bias[:, None]},
+    ):
+        with pytest.raises(FormatError, match="damaged"):
+            classify.load(replace(whole, **wrong).pack())
+
+
+@pytest.mark.parametrize("missing", ["version", "features", "classes"])
+def test_a_file_without_a_fact_is_refused(monkeypatch, missing):
+    dumps = json.dumps
+    shorten = lambda facts: dumps({k: v for k, v in facts.items() if k != missing})  # noqa: E731
+    with monkeypatch.context() as patch:
+        patch.setattr(classify.json, "dumps", shorten)
+        data = of_width(7, bytes(8)).pack()
+    with pytest.raises(FormatError, match="no classifier"):
+        classify.load(data)
+
+
 def test_command(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("AECODEC_MODEL_PATH", str(DATA / "bundles"))
     for number in range(18):

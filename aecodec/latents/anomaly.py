@@ -114,7 +114,7 @@ class Detector:
 
 
 def load(source: Source) -> Detector:
-    """A model file -> Detector. FormatError when it is none."""
+    """A model file -> Detector. FormatError when it is none, or has a memory that nothing compares with."""
     data, where = arrays_of(source, "the model")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as parts:
@@ -129,9 +129,24 @@ def load(source: Source) -> Detector:
         if not np.isfinite([*scale, *numbers]).all() or not spread > 0 or (scale <= 0).any():
             raise ValueError(f"numbers {numbers}, scale {scale}")
         model_id = bytes.fromhex(facts["model_id"])
+        if len(model_id) != 8 or not 0 <= quality <= 100:
+            raise ValueError(f"model id {model_id.hex()}, quality {quality}")
     except Exception as error:  # a damaged zip or array raises many types
         raise FormatError(f"{where} is no anomaly model of aecodec, or is damaged") from error
+    _check_memory(where, facts["by"], memory)
     return Detector(facts["by"], model_id, quality, memory, scale, centre, spread, threshold)
+
+
+def _check_memory(where: str, by: By, memory: Float) -> None:
+    """FormatError for one that cannot be searched, or that `by` has no use for."""
+    rows, width = memory.shape
+    if by == "memory" and (rows == 0 or width != CHANNELS):
+        raise FormatError(
+            f"{where} has a memory of {rows} positions of {width} numbers, a position has {CHANNELS}; "
+            "fit it again"
+        )
+    if by != "memory" and rows:
+        raise FormatError(f"{where} goes by {by} and has a memory all the same; fit it again")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

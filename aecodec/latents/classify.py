@@ -10,13 +10,14 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aecodec import models
-from aecodec.errors import FormatError, UsageError
+from aecodec.errors import FormatError, ModelError, UsageError
 from aecodec.latents import vectors
 from aecodec.latents.reading import Latents, arrays_of
 from aecodec.models import Bundle
@@ -53,10 +54,12 @@ class Classifier:
         return shares
 
     def predict(self, latents: Latents) -> dict[str, float]:
-        """A picture -> class: probability, the likeliest first. UsageError for another model's latents."""
+        """A picture -> class: probability, the likeliest first. UsageError for another model's latents,
+        FormatError where its features are more or fewer than those that were learnt from."""
         if latents.header.model_id != self.model_id:
             have, want = latents.header.model_id.hex(), self.model_id.hex()
             raise UsageError(f"the file was made with model {have}, the classifier learnt from {want}")
+        _check_width("the classifier", self.mean, latents.model.bundle)
         shares = self.probabilities(features(latents))
         return {self.classes[k]: float(shares[k]) for k in np.argsort(-shares, kind="stable")}
 
@@ -90,23 +93,42 @@ def load(source: Source) -> Classifier:
             weight, bias, mean, spread = (parts[name].astype(np.float32) for name in names)
         if facts["format"] != FORMAT:
             raise ValueError(facts["format"])
+        versions = facts["version"], facts["features"]
         classes = tuple(str(name) for name in facts["classes"])
         model_id = bytes.fromhex(facts["model_id"])
-        shapes = (len(classes), len(mean)), (len(classes),), (len(mean),)
-        if (weight.shape, bias.shape, spread.shape) != shapes:
+        if len(set(classes)) != len(classes) or len(classes) < 2 or len(model_id) != 8:
+            raise ValueError(f"classes {classes}, model id {model_id.hex()}")
+        shapes = (len(classes), mean.size), (len(classes),), (mean.size,), (mean.size,)
+        if (weight.shape, bias.shape, mean.shape, spread.shape) != shapes:
             raise ValueError(f"weight {weight.shape}, {len(classes)} classes, {mean.shape} features")
         if not all(np.isfinite(part).all() for part in (weight, bias, mean, spread)) or spread.min() <= 0:
             raise ValueError("numbers that nothing can be computed with")
     except Exception as error:  # a damaged zip or array raises many types
         raise FormatError(f"{where} is no classifier of aecodec, or is damaged") from error
-    if (facts["version"], facts["features"]) != (VERSION, vectors.VERSION):
+    if versions != (VERSION, vectors.VERSION):
         raise FormatError(f"{where} was learnt from features of another version; fit it again")
+    with suppress(ModelError):  # of a model that is not installed predict() finds it
+        _check_width(where, mean, models.find_id(model_id))
     return Classifier(classes, model_id, weight, bias, mean, spread)
+
+
+def _check_width(where: str, mean: Float, bundle: Bundle) -> None:
+    """FormatError where the model's features are more or fewer."""
+    if len(mean) != length(bundle):
+        raise FormatError(
+            f"{where} learnt from features of {len(mean)} numbers, its model makes {length(bundle)}; "
+            "fit it again"
+        )
 
 
 def features(latents: Latents) -> Float:
     """A picture -> [D] for the classifier."""
     return np.hstack([vectors.pooled(latents), grid(latents)])
+
+
+def length(bundle: Bundle) -> int:
+    """Of what features() gives with this model."""
+    return vectors.length(bundle) + 2 * GRID * GRID * bundle.n
 
 
 def grid(latents: Latents) -> Float:
