@@ -85,17 +85,16 @@ static PyType_Spec tables_spec = {
 /* ------------------------------------------------------------------ encode_group */
 
 const char encode_group_doc[] =
-    "encode_group(tables, symbols, index, lanes_log2=-1, simd=-1) -> bytes\n\n"
-    "symbols: int16; index: uint8, as many. lanes_log2 -1 chooses. There is one encoder path: simd is\n"
-    "accepted for symmetry with GroupDecoder and changes nothing.";
+    "encode_group(tables, symbols, index, lanes_log2=-1) -> bytes\n\n"
+    "symbols: int16; index: uint8, as many. lanes_log2 -1 chooses.";
 
 PyObject *py_encode_group(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"tables", "symbols", "index", "lanes_log2", "simd", NULL};
+    static char *names[] = {"tables", "symbols", "index", "lanes_log2", NULL};
     module_state *state = state_of_module(module);
     PyObject *tables, *symbols_object, *index_object, *result = NULL;
-    int lanes_log2 = -1, simd = -1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO|ii:encode_group", names, state->tables, &tables,
-                                     &symbols_object, &index_object, &lanes_log2, &simd)) {
+    int lanes_log2 = -1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!OO|i:encode_group", names, state->tables, &tables,
+                                     &symbols_object, &index_object, &lanes_log2)) {
         return NULL;
     }
     Py_buffer symbols, index;
