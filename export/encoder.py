@@ -2,7 +2,7 @@
 
 The files such an encoder makes carry the model id of the other bundle, and any decoder that has it reads
 them.  That holds because tables and scale networks are those of the other bundle, and its float graphs
-compute what this model's decoder does; both are checked.  docs/format.md, "Bundles"."""
+compute what this model's decoder does; both are checked.  docs/format.md, "Coding tables"."""
 
 from __future__ import annotations
 

@@ -130,6 +130,16 @@ def test_command_line(cli, tmp_path, city):
     assert (tmp_path / "c.aec").read_bytes() == (tmp_path / "a.aec").read_bytes()
 
 
+def test_resampling_takes_16_bits_to_8(cli, codec, city, tmp_path):
+    """As the help of --fit says."""
+    deep = city[:96, :130, 0].astype(np.uint16) * 257
+    (tmp_path / "a.aec").write_bytes(codec.encode(deep, 40))
+    for side, size, mode in ((130, (130, 96), "I;16"), (65, (65, 48), "I;16"), (60, (60, 44), "L")):
+        assert cli("decode", tmp_path / "a.aec", tmp_path / "out.png", "--fit", side, "--force").code == 0
+        with Image.open(tmp_path / "out.png") as image:
+            assert (image.size, image.mode) == (size, mode)
+
+
 def test_divisors():
     divisor = lambda *a: thumbnail.divisor_for(*a, (1, 2, 4, 8, 16))  # noqa: E731
     assert [divisor(4000, 3000, n) for n in (128, 250, 256, 278, 512, 1024, 5000)] == [16, 16, 16, 8, 8, 4, 1]

@@ -10,6 +10,8 @@ from PIL import Image, ImageCms
 
 from aecodec import pixels
 from aecodec.cli import written
+from aecodec.cli.decode import format_of
+from aecodec.errors import UsageError
 from aecodec.pixels import Picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -131,3 +133,11 @@ def test_alpha_that_a_format_does_not_know(form, channels):
         with Image.open(io.BytesIO(data)) as image:
             assert image.mode == pixels.to_pil(Picture(picture.pixels)).mode
             assert np.array_equal(np.asarray(image).reshape(picture.pixels.shape), picture.pixels)
+
+
+def test_pfm_is_refused():
+    """Pillow would write a PPM under that name."""
+    assert format_of("a.ppm", None) == "PPM"
+    for output, name in (("a.pfm", None), ("a.png", "pfm")):
+        with pytest.raises(UsageError, match="no format has the suffix '.pfm'"):
+            format_of(output, name)

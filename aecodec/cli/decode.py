@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from aecodec.codec import Codec
 
 HELP = ".aec -> picture"
+FLOATS = ".pfm"
+"""Pillow would write whole numbers under that name."""
 USAGE = "aecodec decode [options] IN OUT\n       aecodec decode [options] --out-dir DIR [-r] IN..."
 
 
@@ -69,7 +71,7 @@ def add_picture(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveG
         "--fit",
         type=common.count,
         metavar="N",
-        help="at most N pixels wide and high, 8 bits, the fastest way: for thumbnails",
+        help="at most N pixels wide and high, the fastest way: for thumbnails; resampled, 16 bits become 8",
     )
     return part
 
@@ -199,7 +201,7 @@ def format_of(output: str, name: str | None) -> str:
         return "PNG"
     suffix = "." + name.lower().removeprefix(".") if name else os.path.splitext(output)[1].lower()
     form = Image.registered_extensions().get(suffix)
-    if form is None or form not in Image.SAVE or form == "AEC":
+    if form is None or form not in Image.SAVE or form == "AEC" or suffix == FLOATS:
         where = f"format {name!r}" if name else repr(output)
         raise UsageError(f"{where}: no format has the suffix {suffix!r}; use .png, .jpg, .tif or .webp")
     return form
