@@ -249,9 +249,11 @@ def default_name() -> str:
 
 
 def check(model: object) -> None:
-    """UsageError for what is neither a name nor a folder."""
+    """UsageError for what is neither a name nor a folder; None is fine."""
     if model is not None and not isinstance(model, str | os.PathLike):
         raise UsageError(f"model {model!r}: give a name or a folder, not {type(model).__name__}")
+    if model == "":  # an unset variable of a shell, say
+        raise UsageError("model '': the name is empty; give a name or a folder, or none for the default")
 
 
 def find(model: str | os.PathLike[str] | None = None) -> Bundle:

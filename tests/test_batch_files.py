@@ -7,10 +7,11 @@ import os
 import numpy as np
 import pytest
 from batches import FAST, files_in, lines, picture, tree
-from PIL import Image
+from PIL import Hdf5StubImagePlugin, Image
 from synthetic import smooth
 
 from aecodec.cli import batch, files
+from aecodec.cli.encode import picture_suffixes
 from aecodec.cli.plan import Plan
 
 __all__ = ["tree"]  # a fixture
@@ -81,6 +82,47 @@ def test_one_result_for_two_inputs(cli, tree, tmp_path):
         result = cli("encode", *names, "--out-dir", tmp_path / "out", *FAST)
         assert result.code == 2 and "both become" in result.err and "nothing was written" in result.err
         assert result.err.count("\n") == 1 and not (tmp_path / "out").exists()
+        assert "`aecodec batch` with --full-names" in result.err
+
+
+def test_advice_that_the_command_can_take(cli, tree, tmp_path):
+    """Only encode has a batch that keeps both names apart, and batch no --out-dir."""
+    picture(tree / "a.jpg")
+    out = ("--out-dir", tmp_path / "out")
+    for command in (
+        ("features", tree / "a.png", tree / "a.jpg", *out, "-q", "5"),
+        ("decode", tree / "a.png", tree / "a.jpg", *out),
+    ):
+        result = cli(*command)
+        assert result.code == 2 and "give them different --out-dir" in result.err
+        assert "batch" not in result.err and "--full-names" not in result.err
+    result = cli("batch", "encode", tree, tmp_path / "out", *FAST)
+    assert result.code == 2 and "--out-dir" not in result.err and result.err.count("--full-names") == 1
+
+
+def test_what_pillow_knows_and_cannot_read_is_no_input(cli, tree, tmp_path):
+    """Videos and labels that lie among pictures; named they are errors as before."""
+    mpeg = bytes.fromhex("000001b31400f0c4")
+    for name, data in (("clip.mpg", mpeg), ("labels.h5", b"\x89HDF\r\n\x1a\n"), ("map.grib", b"GRIB0001")):
+        (tree / name).write_bytes(data)
+    for command in ("encode", "features"):
+        result = cli(command, "-r", tree, "--out-dir", tmp_path / command, *FAST)
+        assert result.code == 0 and "3 of 3 done, 4 other files left alone" in result.err
+    result = cli("batch", "encode", tree, tmp_path / "batch", *FAST)
+    assert result.code == 0 and "3 of 3 done, 4 other files left alone" in result.err
+    assert cli("encode", tree / "labels.h5", "--out-dir", tmp_path / "one", *FAST).code == 3
+
+
+def test_stubs_with_a_reader_are_inputs(monkeypatch):
+    suffixes = picture_suffixes()
+    assert {".png", ".jpg", ".webp", ".tif", ".jp2", ".gif"} <= suffixes
+    assert suffixes.isdisjoint({".mpg", ".mpeg", ".h5", ".hdf", ".bufr", ".grib", ".eps", ".aec"})
+    before = getattr(Hdf5StubImagePlugin, "_handler", None)
+    Hdf5StubImagePlugin.register_handler(object())
+    try:
+        assert picture_suffixes() - suffixes == {".h5", ".hdf"}
+    finally:
+        Hdf5StubImagePlugin.register_handler(before)
 
 
 def test_result_over_an_input(cli, tree):

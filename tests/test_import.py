@@ -127,7 +127,18 @@ LADDER: dict[str, set[str]] = {
         "session",
     },
     "latents": CODEC
-    | {"api", "codec", "conceal", "cutting", "datapath", "decoding", "encoding", "loaded", "windows"},
+    | {
+        "api",
+        "codec",
+        "conceal",
+        "cutting",
+        "datapath",
+        "decoding",
+        "encoding",
+        "loaded",
+        "orientation",
+        "windows",
+    },
     "cli": CODEC
     | {
         "cli",

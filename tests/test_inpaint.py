@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from aecodec import Codec, conceal
 from aecodec.errors import UsageError
@@ -87,6 +88,49 @@ def test_command(cli, damaged, tmp_path):
     assert refused.code == UsageError.exit_code and names[1].read_bytes() == before
     Image.fromarray(mask[:50]).save(names[1])
     assert cli("inpaint", names[0], *options, "--force").code == UsageError.exit_code
+
+
+def oriented(array, kind):
+    """A PNG file that is to be shown turned, and what is seen of it."""
+    exif, out = Image.Exif(), io.BytesIO()
+    exif[0x0112] = kind
+    Image.fromarray(array).save(out, "PNG", exif=exif)
+    with Image.open(out) as image:
+        return out.getvalue(), np.asarray(ImageOps.exif_transpose(image))
+
+
+@pytest.mark.parametrize("kind", range(1, 9))
+@pytest.mark.parametrize("side", [20, 30])
+def test_masks_are_turned_to_the_stored_pixels(kind, side):
+    """Whatever the orientation of either: what is white on the picture as it is seen is missing."""
+    stored = np.random.default_rng(0).integers(0, 2, (20, side)).astype(np.uint8) * 255
+    _, seen = oriented(stored, kind)
+    picture = Picture(np.zeros((*stored.shape, 1), np.uint8), orientation=kind)
+    np.testing.assert_array_equal(inpaint.read_mask(seen, picture), stored > 0)
+    for other in (6, 7):
+        back = np.rot90(seen) if other == 6 else np.rot90(seen, 2).T
+        data, turned = oriented(back, other)
+        np.testing.assert_array_equal(turned, seen)
+        np.testing.assert_array_equal(inpaint.read_mask(data, picture), stored > 0)
+    with pytest.raises(UsageError, match=r"the mask has 5 x 3 pixels, the picture as it is seen"):
+        inpaint.read_mask(seen[:3, :5], picture)
+
+
+def test_a_mask_drawn_on_a_turned_picture(cli, city, tmp_path, monkeypatch):
+    monkeypatch.setattr(inpaint, "QUALITIES", (40,))
+    names = [tmp_path / name for name in ("in.png", "mask.png", "out.png")]
+    data, seen = oriented(city[:48, :80], 6)
+    names[0].write_bytes(data)
+    mask = np.zeros(seen.shape[:2], bool)
+    mask[5:15, 20:40] = True
+    Image.fromarray(mask).save(names[1])
+    result = cli("inpaint", names[0], "--mask", names[1], "-o", names[2], "--device", "cpu")
+    assert result.code == 0, result.err
+    with Image.open(names[2]) as image:
+        assert image.size == (80, 48) and image.getexif()[0x0112] == 6
+        found = np.asarray(ImageOps.exif_transpose(image))
+    changed = (found != seen).any(2)
+    assert changed[mask].mean() > 0.5 and not changed[~mask].any()
 
 
 def test_a_mask_without_white_is_told(cli, damaged, tmp_path):

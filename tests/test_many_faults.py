@@ -18,6 +18,7 @@ from aecodec.cli.many.journal import Journal
 from aecodec.cli.many.records import Records
 from aecodec.errors import InputError, OutputError
 
+TABLES = ("manifest", "failures")
 needs_full = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 
 
@@ -138,3 +139,34 @@ def test_errors_of_transcode_name_the_file(cli, pair):
     assert cli("batch", "encode", pair, coded, *FAST).code == 0
     result = cli("batch", "transcode", coded, out, *FAST, "--max-size", 1)
     assert result.code == 2 and result.err.count(str(coded)) >= 2
+
+
+def test_tables_of_names_that_are_not_utf8(cli, pair):
+    """Parquet holds UTF-8 alone: such a name is in it as the JSON lines write it."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    picture(pair / os.fsdecode(b"\xff.png"))
+    (pair / os.fsdecode(b"\xfe.png")).write_bytes(b"nothing")
+    out = pair.parent / "out"
+    result = cli("batch", "encode", pair, out, *FAST, "--parquet-tables")
+    assert result.code == InputError.exit_code and "unexpected" not in result.err
+    kept, failed = (parquet.read_table(out / "_aecodec" / f"{name}.parquet").to_pylist() for name in TABLES)
+    assert {row["input"]: row["output"] for row in kept}["\\udcff.png"] == "\\udcff.aec" and len(kept) == 3
+    assert [row["input"] for row in failed] == ["\\udcfe.png"]
+    (pair / os.fsdecode(b"\xfe.png")).unlink()
+    assert cli("batch", "encode", pair, out, *FAST, "--parquet-tables").code == 0
+
+
+@pytest.mark.parametrize("kind", ["binary", "large_binary", "binary_view"])
+def test_columns_of_bytes(cli, pair, kind):
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    if not hasattr(pa, kind):
+        pytest.skip("this pyarrow has no views")
+    column = pa.array([(pair / "a.png").read_bytes(), None], getattr(pa, kind)())
+    within = pa.StructArray.from_arrays([column], ["bytes"])
+    for number, values in enumerate((column, within)):
+        source, out = pair.parent / f"{number}.parquet", pair.parent / f"out{number}"
+        parquet.write_table(pa.table({"image": values}), source)
+        assert "1 of 2 pictures failed" in cli("batch", "encode", source, out, *FAST).err
+        coded = parquet.read_table(out / source.name)["aec"].to_pylist()
+        assert coded[0].startswith(b"\x89AEC") and coded[1] is None

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from PIL import Image
+from PIL import Image, ImageOps
 
 from aecodec.errors import ModelError, UsageError
 from aecodec.latents import sample
@@ -118,6 +118,19 @@ def test_pictures_are_fitted(bundle):
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = 200
     np.testing.assert_allclose(sample.fitted(model, wide), 200 / 255, atol=0.01)
+
+
+@pytest.mark.parametrize("kind", range(1, 9))
+def test_pictures_are_fitted_upright(bundle, tmp_path, kind):
+    exif = Image.Exif()
+    exif[0x0112] = kind
+    stored = np.random.default_rng(0).integers(0, 256, (SIDE, 2 * SIDE)).astype(np.uint8)
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        seen = np.asarray(ImageOps.exif_transpose(image))
+    model = Autoencoder.load(bundle)
+    found = sample.fitted(model, str(tmp_path / "a.png"))
+    np.testing.assert_array_equal(found, sample.fitted(model, seen))
 
 
 def test_no_model(cli, tmp_path):

@@ -254,3 +254,16 @@ def test_a_folder_that_is_a_link(codec, album, tmp_path):
     (tmp_path / "link").symlink_to(album)
     built = index.build([str(tmp_path / "link" / "00.aec")], str(tmp_path / "link"), codec)
     assert built.paths == ["00.aec"]
+
+
+def test_names_that_are_urls(cli, album, tmp_path):
+    """Files at URLs are refused before they are listed; file:// is a path."""
+    for names in (["memory://bo", "-o", tmp_path / "i.npz"], [album, "-o", "memory://i.npz"]):
+        result = cli("index", *names, "--device", "cpu")
+        assert result.code == UsageError.exit_code and result.err.count("\n") == 1
+        assert "'memory://" in result.err and "copy" in result.err
+    made = tmp_path / "i.npz"
+    assert cli("index", (album / "00.aec").as_uri(), "-o", made.as_uri(), "--device", "cpu").code == 0
+    assert index.load(made).paths == ["album/00.aec"]
+    assert cli("index", album.as_uri(), "-o", made.as_uri(), "--device", "cpu", "--json").code == 0
+    assert len(index.load(made)) == COUNT

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
     from aecodec.cli.plan import Job
     from aecodec.codec import Codec
+    from aecodec.pixels import Picture
 
 HELP = "where pictures are not as normal ones are"
 USAGE = (
@@ -96,6 +97,7 @@ def _score(args: argparse.Namespace) -> int:
     from aecodec.cli import batch, outcome, plan
     from aecodec.cli.encode import picture_suffixes
     from aecodec.latents import anomaly
+    from aecodec.pixels import Picture
 
     detector = anomaly.load(args.names[0])
     model = models.find_id(detector.model_id).path
@@ -108,8 +110,9 @@ def _score(args: argparse.Namespace) -> int:
         with files.about(job.source):
             score = detector.score(data, codec)
             if job.target is not None:
-                colours = common.decoded(data, codec).array
-                _draw(anomaly.heat_map(colours, score.map), job.target, args.force)
+                picture = common.decoded(data, codec)
+                heat = anomaly.heat_map(picture.array, score.map)
+                _draw(Picture(heat, orientation=picture.orientation), job.target, args.force)
         facts = {"score": round(score.score, 4), "anomalous": score.anomalous}
         return outcome.Outcome(job.source, job.target, found=facts)
 
@@ -125,9 +128,11 @@ def _show(outcome: Outcome) -> tuple[str, IO[str]] | None:
     return f"{outcome.found['score']:8.3f}  {word:9}  {common.shown(outcome.input)}", sys.stdout
 
 
-def _draw(colours: object, target: str, force: bool) -> None:
-    from PIL import Image
+def _draw(heat: Picture, target: str, force: bool) -> None:
+    """Upright, as the picture is seen."""
+    from aecodec import pixels
+    from aecodec.orientation import upright
 
     out = BytesIO()
-    Image.fromarray(colours).save(out, "PNG")  # type: ignore[arg-type]
+    pixels.to_pil(upright(heat)).save(out, "PNG")
     files.write_output(target, out.getvalue(), force)

@@ -102,6 +102,14 @@ def metadata(text: str) -> frozenset[str]:
     return frozenset(chosen)
 
 
+def model_name(text: str) -> str:
+    """Or a folder; that it is there is seen where it is needed."""
+    from aecodec import models
+
+    models.check(text)
+    return text
+
+
 def add_encoding_quality(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "-q",
@@ -118,7 +126,9 @@ def add_runtime_arguments(
 ) -> None:
     """threads: how many there are where the option is not given, in words."""
     if model:
-        parser.add_argument("--model", metavar="NAME", help="name or folder of a model bundle")
+        parser.add_argument(
+            "--model", type=model_name, metavar="NAME", help="name or folder of a model bundle"
+        )
     parser.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
@@ -162,7 +172,7 @@ def codec_of(
     from aecodec.codec import Codec
 
     return Codec(
-        model or getattr(args, "model", None),
+        getattr(args, "model", None) if model is None else model,
         args.device,
         threads or args.threads,
         limits(args),

@@ -20,8 +20,6 @@ from aecodec.models import TUNES
 from aecodec.options import EFFORTS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from aecodec.cli.outcome import Outcome
     from aecodec.cli.plan import Job
     from aecodec.codec import Codec
@@ -30,6 +28,8 @@ if TYPE_CHECKING:
 
 HELP = "picture -> .aec"
 DEFAULTS = {"quality": 60.0, "tune": TUNES[0], "effort": 0}
+VIDEOS = ("MPEG",)
+"""Pillow tells them by their first bytes, reads none, and does not mark their plugins as stubs."""
 USAGE = "aecodec encode [options] IN OUT\n       aecodec encode [options] --out-dir DIR [-r] IN..."
 
 
@@ -120,19 +120,31 @@ def _run_batch(args: argparse.Namespace) -> int:
         bpp = 8 * size / encoded.pixels
         return outcome.Outcome(job.source, job.target, bytes=size, bpp=bpp, notes=encoded.notes)
 
-    return batch.run(
-        args, plan.make(args.names, args.recursive, picture_suffixes, args.out_dir, ".aec"), work
-    )
+    advice = f"{plan.APART}, or take `aecodec batch` with --full-names"
+    jobs = plan.make(args.names, args.recursive, picture_suffixes, args.out_dir, ".aec", advice)
+    return batch.run(args, jobs, work)
 
 
 def picture_suffixes() -> set[str]:
-    """Of the pictures that Pillow reads."""
+    """Of the pictures that Pillow reads here; it knows more formats."""
     from PIL import Image
 
     from aecodec.opening import REFUSED
 
     known = Image.registered_extensions()
-    return {s for s, form in known.items() if form in Image.OPEN and form not in REFUSED and form != "AEC"}
+    no = {"AEC", *VIDEOS, *REFUSED}
+    return {s for s, form in known.items() if form in Image.OPEN and form not in no and _is_read(form)}
+
+
+def _is_read(form: str) -> bool:
+    """False for a stub of Pillow's, which leaves reading to a handler, where none is registered."""
+    from PIL import Image, ImageFile
+
+    factory = Image.OPEN[form][0]
+    if not (isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)):
+        return True
+    places = factory, sys.modules[factory.__module__]  # before Pillow 13 the handler is the module's
+    return any(getattr(place, "_handler", None) is not None for place in places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +158,7 @@ class Encoded:
     notes: tuple[str, ...]
 
 
-def encode(codec: Codec, args: argparse.Namespace, source: bytes | Path, name: str) -> Encoded:
+def encode(codec: Codec, args: argparse.Namespace, source: bytes | str, name: str) -> Encoded:
     """A picture's file, or its contents -> an .aec file. Errors begin with its name."""
     from aecodec import pixels
 

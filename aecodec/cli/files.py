@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import IO, BinaryIO, TypeAlias
 
 from aecodec import remote
 from aecodec.errors import (
@@ -25,9 +25,6 @@ from aecodec.errors import (
     UsageError,
 )
 from aecodec.source import read_bytes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PIPE = "-"
 Contents: TypeAlias = bytes | Callable[[BinaryIO], None]
@@ -44,13 +41,10 @@ def read_input(name: str, magic: bytes = b"") -> bytes:
     return read_bytes(sys.stdin.buffer if name == PIPE else name, magic)
 
 
-def input_of(name: str) -> bytes | Path:
-    """The contents, or the path of a file that can be read as it is needed."""
-    from pathlib import Path
-
-    path = remote.local_path(name)
-    apart = name != PIPE and not remote.is_url(name) and os.path.isfile(path)
-    return Path(path) if apart else read_input(name)
+def input_of(name: str) -> bytes | str:
+    """The contents, or the name itself of a file that can be read as it is needed."""
+    apart = name != PIPE and not remote.is_url(name) and os.path.isfile(name)
+    return name if apart else read_input(name)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from aecodec import remote
 from aecodec.cli import common, files
 from aecodec.errors import OutputError, UsageError
 
@@ -42,6 +43,12 @@ def run(args: argparse.Namespace) -> int:
     common.one_thread_for_matrices()
     if files.PIPE in (*args.names, args.output):
         raise UsageError("an index is of files that have names; '-' has none")
+    args.names, args.output = list(map(remote.local_path, args.names)), remote.local_path(args.output)
+    for name in (*args.names, args.output):
+        if remote.is_url(name):
+            raise UsageError(
+                f"{name!r} is a URL; an index is of files on this machine's disks: copy them here first"
+            )
     for name in args.names:
         files.check_output(name, args.output, force=True)
     from aecodec.cli import batch, outcome, plan

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     picture = common.keep_metadata(common.read_any(source, codec), args.metadata)
     data = files.read_input(args.mask)
     with files.about(args.mask):
-        mask = inpaint.read_mask(data, picture.pixels.shape[:2], codec.limits)
+        mask = inpaint.read_mask(data, picture, codec.limits)
     began = time.perf_counter()
     with batch.progress(len(inpaint.QUALITIES), "turn") as bar:
         step = (lambda: None) if bar is None else bar.update

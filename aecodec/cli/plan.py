@@ -10,6 +10,9 @@ from aecodec import remote
 from aecodec.cli import files
 from aecodec.errors import AecodecError, InputError, UsageError
 
+APART = "give them different --out-dir, or one another name"
+"""What helps where two inputs have one result."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -39,12 +42,14 @@ def make(
     suffixes: Callable[[], set[str]],
     folder: str | None = None,
     suffix: str = "",
+    advice: str = APART,
 ) -> Plan:
     """What the command line names -> jobs in its order; what a folder holds, in the order of the names.
 
     suffixes: of the files to take from folders, lower-case; files that are named are always taken.
     folder, suffix: results are folder/NAME.suffix, with the tree below a named folder mirrored; without
-    folder there are none. UsageError when two inputs have one result, or a result would replace an input.
+    folder there are none. UsageError when two inputs have one result, with advice, or when a result would
+    replace an input.
     """
     if folder == "":
         raise UsageError("the name of the folder for results is empty; give . for the current one")
@@ -65,7 +70,7 @@ def make(
                 else:
                     problem = problem or files.irregular(path)
                     jobs.append(Job(path, None if problem else target_of(folder, relative, suffix), problem))
-    check(jobs)
+    check(jobs, advice)
     return Plan(jobs, left_out)
 
 
@@ -96,8 +101,8 @@ def check_result(jobs: Sequence[Job], result: str) -> None:
             raise UsageError(f"{result!r} would replace the input {job.source!r}; nothing was written")
 
 
-def check(jobs: Sequence[Job]) -> None:
-    """UsageError when two inputs have one result, or a result would replace an input."""
+def check(jobs: Sequence[Job], advice: str) -> None:
+    """UsageError when two inputs have one result, with advice, or when a result would replace an input."""
     sources = {_key(job.source): job.source for job in jobs}
     taken: dict[str, str] = {}
     for job in jobs:
@@ -107,8 +112,7 @@ def check(jobs: Sequence[Job]) -> None:
         if key in taken:
             raise UsageError(
                 f"{taken[key]!r} and {job.source!r} would both become {job.target!r}; "
-                "nothing was written; give them different --out-dir, or one another name, or take "
-                "`aecodec batch` with --full-names"
+                f"nothing was written; {advice}"
             )
         if key in sources:
             raise UsageError(f"{job.target!r} would replace the input {sources[key]!r}; nothing was written")

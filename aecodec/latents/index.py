@@ -188,7 +188,7 @@ def folder_of(path: str) -> str:
 
 
 def entry_of(path: str, folder: str) -> Entry:
-    """A file as it is now, its path relative to the folder. InputError when it is not there.
+    """A file as it is now, no URL, its path relative to the folder. InputError when it is not there.
 
     Both by where they really lie: '..' behind a link is not what it seems."""
     own = os.path.join(folder_of(path), os.path.basename(path))

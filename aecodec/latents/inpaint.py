@@ -22,6 +22,7 @@ from aecodec import conceal, pixels
 from aecodec.codec import Codec
 from aecodec.errors import UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture
 
 Mask = NDArray[np.bool_]
@@ -30,14 +31,19 @@ LARGEST = 200_000
 """Pixels of a hole that the biharmonic equation is solved for; its time grows faster than the hole."""
 
 
-def read_mask(source: ImageInput, size: tuple[int, int], limits: Limits = DEFAULT_LIMITS) -> Mask:
-    """A picture, white where pixels are missing -> [H, W]. Raises what read_picture does; UsageError when it
-    is not of `size` (H, W)."""
-    samples = pixels.shallow(pixels.read_picture(source, limits, alpha=False)).array
-    if samples.shape[:2] != size:
-        have, want = (f"{s[1]} x {s[0]}" for s in (samples.shape, size))
-        raise UsageError(f"the mask has {have} pixels, the picture {want}; they must be equal")
-    mask: Mask = samples.max(2) > 127
+def read_mask(source: ImageInput, picture: Picture, limits: Limits = DEFAULT_LIMITS) -> Mask:
+    """White where pixels of `picture` are missing, as both are seen -> [H, W] of its pixels as stored.
+
+    Raises what read_picture does; UsageError when the two are not seen in one size."""
+    drawn = upright(pixels.shallow(pixels.read_picture(source, limits, alpha=False)))
+    seen = drawn.array.max(2, keepdims=True)
+    stored = np.empty((*picture.pixels.shape[:2], 1), np.uint8)
+    turned = upright(Picture(stored, orientation=picture.orientation)).array  # a view of it
+    if seen.shape != turned.shape:
+        have, want = (f"{s[1]} x {s[0]}" for s in (seen.shape, turned.shape))
+        raise UsageError(f"the mask has {have} pixels, the picture as it is seen {want}; they must be equal")
+    turned[:] = seen
+    mask: Mask = stored[:, :, 0] > 127
     return mask
 
 
@@ -68,7 +74,8 @@ def inpaint(
     qualities: Sequence[float] = QUALITIES,
     step: Callable[[], object] = lambda: None,
 ) -> Picture:
-    """A picture, [H, W] true where it is missing -> the picture with its hole filled; the rest is as it was.
+    """A picture, [H, W] true where it is missing, as it is stored (see read_mask) -> the picture with its
+    hole filled; the rest is as it was.
 
     codec: best without pixel_blocks. step: called after each turn. Raises what encoding does; UsageError for
     a mask of another size."""

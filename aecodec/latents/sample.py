@@ -14,6 +14,7 @@ from PIL import Image
 
 from aecodec import pixels
 from aecodec.latents.autoencoder import Autoencoder
+from aecodec.orientation import upright
 from aecodec.pixels import ImageInput
 
 Float = NDArray[np.float32]
@@ -37,11 +38,11 @@ def between(model: Autoencoder, first: ImageInput, last: ImageInput, steps: int)
 
 
 def fitted(model: Autoencoder, source: ImageInput) -> Float:
-    """A picture -> [C, H, W] in 0..1 as the model takes it: grey or RGB, the centre square, scaled.
+    """A picture -> [C, H, W] in 0..1 as the model takes it: upright, grey or RGB, the centre square, scaled.
 
     Raises what read_picture does."""
     channels, height, width = model.input
-    samples = pixels.shallow(pixels.read_picture(source, alpha=False)).array
+    samples = upright(pixels.shallow(pixels.read_picture(source, alpha=False))).array
     image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
     image = image.convert("L" if channels == 1 else "RGB")
     side = min(image.width / width, image.height / height)

@@ -79,11 +79,8 @@ def jobs(
             problem = None if named else files.irregular(item.name)
             target = None if problem else plan.target_of(args.dst, base, shard or suffix)
             found.append(Job(item.name, target, problem))
-    try:
-        plan.check(found)
-    except UsageError as error:
-        hint = "" if shard or args.full_names else "; --full-names keeps both apart"
-        raise UsageError(f"{error}{hint}") from None
+    other = "" if shard or args.full_names else ", or take --full-names"
+    plan.check(found, f"give one another name{other}")
     return found, len(items) - len(found)
 
 

@@ -27,6 +27,8 @@ BATCH = 16
 """Rows that are read at once."""
 GROUP_ROWS, GROUP_BYTES = 4096, 64 << 20
 """A row group of the result is written when it has as many."""
+BYTES = ("binary", "large_binary", "binary_view")
+"""Types of columns; an older pyarrow has no function that asks for the last."""
 STALE = (b"huggingface", b"pandas")
 """Keys of the schema's metadata that describe columns: they would describe the one that is gone."""
 
@@ -77,10 +79,17 @@ def write_rows(name: str, rows: Iterable[Row]) -> None:
     pa = pyarrow()
     every = list(rows)
     keys = list(dict.fromkeys(key for row in every for key in row)) or ["input"]
-    table = pa.table({key: [row.get(key) for row in every] for key in keys})
+    table = pa.table({key: [_escaped(row.get(key)) for row in every] for key in keys})
     out = io.BytesIO()
     pa.parquet.write_table(table, out)
     files.write_output(name, out.getvalue(), force=True)
+
+
+def _escaped(value: Any) -> Any:
+    """Names need not be UTF-8, texts in Parquet must: the rest is written as JSON and stdout have it."""
+    if isinstance(value, list):
+        return [_escaped(part) for part in value]
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _column(name: str, schema: Any, task: Task) -> int:
@@ -110,11 +119,10 @@ def _schema(name: str, schema: Any, index: int, task: Task) -> Any:
 
 
 def _holds_bytes(kind: Any) -> bool:
-    types = pyarrow().types
-    if types.is_struct(kind):
+    if pyarrow().types.is_struct(kind):
         index = kind.get_field_index("bytes")
         return index >= 0 and _holds_bytes(kind.field(index).type)
-    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+    return str(kind) in BYTES
 
 
 def _pictures(column: Any) -> Iterator[bytes | None]:
