@@ -269,7 +269,9 @@ def _read_webp(data: bytes | memoryview, size: tuple[int, int], number: int) -> 
         raise CorruptError(f"group {number}: its pixel blocks are no lossless WebP")
     whole, chunk = (int.from_bytes(data[at : at + 4], "little") for at in (4, 16))
     if not len(data) == whole + 8 == 20 + chunk + chunk % 2:  # libwebp leaves the rest alone
-        raise CorruptError(f"group {number}: its pixel blocks are not a valid WebP: {len(data)} bytes")
+        raise CorruptError(
+            f"group {number}: its pixel blocks are not a valid WebP: its one chunk does not end where they do"
+        )
     _know_webp()
     try:
         with Image.open(BytesIO(data), formats=["WEBP"]) as image:

@@ -35,7 +35,8 @@ def orientation_in(found: Image.Exif | None) -> int:
 
 
 def with_orientation(data: bytes, orientation: int, xmp: bytes = b"") -> bytes:
-    """EXIF data that says so, without prefix: `data` itself where it does; damaged data makes room for it.
+    """EXIF data that says so, without prefix: `data` itself where it does. Damaged data makes room for it
+    where an orientation has to be stated.
 
     xmp: where it states another orientation, EXIF data has to state this one."""
     found, elsewhere = load(data), IN_XMP.search(xmp)

@@ -85,11 +85,16 @@ def metadata_of_deep(image: Image.Image, afresh: Image.Image) -> Metadata:
             afresh.info.pop(key, None)
             if key in image.info:
                 afresh.info[key] = image.info[key]
-    turned = is_turned(afresh)
+    turned, stated = is_turned(afresh), orientation_in(_exif_of(afresh))
     afresh.load()
     found = metadata_of(afresh, turned)
     if image.format == "PNG" and "exif" in image.info:  # without, getexif() would load it
         return replace(found, orientation=orientation_in(_exif_of(image)))
+    if image.format == "TIFF":
+        tags = _exif_of(image)
+        exif = image.info.get("exif") or _portable(tags)
+        orientation = found.orientation if stated != 1 else orientation_in(tags)  # else its pixels are turned
+        return replace(found, exif=bytes_of(exif, "exif").removeprefix(b"Exif\0\0"), orientation=orientation)
     return found
 
 
@@ -142,7 +147,9 @@ def _as_text(profile: Any) -> bytes:
 
 
 def is_turned(image: Image.Image) -> bool:
-    """Will Pillow exchange the sides of a TIFF when it loads it, or has it done so?"""
+    """Will Pillow exchange the sides of a TIFF when it loads it, or has it done so?
+
+    Of one that is loaded the sides have to tell, which those of a square do not."""
     tags = getattr(image, "tag_v2", {})
     if image.format != "TIFF":
         return False
@@ -208,13 +215,14 @@ def white_is_zero(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
-def wide_grey(image: Image.Image, stored: str = "", inverted: bool = False) -> NDArray[np.uint16] | None:
+def wide_grey(image: Image.Image, inverted: bool = False) -> NDArray[np.uint16] | None:
     """Mode I;16 or I (32-bit integers) -> uint16 [H, W]; None for other modes. InputError beyond 16 bits.
 
-    stored: deep.rawmode() of the image before it was loaded; inverted: see white_is_zero()."""
+    inverted: see white_is_zero()."""
     if not image.mode.startswith("I") and image.mode != "F":
         return None
     out = np.empty((image.height, image.width), np.uint16)
+    twelve = getattr(image, "tag_v2", {}).get(ExifTags.Base.BitsPerSample) == (12,)  # that Pillow leaves so
     for rows, part in strips(image):
         values = np.asarray(part)
         if image.mode == "F" or int(values.min()) < 0 or int(values.max()) > 65535:
@@ -222,7 +230,7 @@ def wide_grey(image: Image.Image, stored: str = "", inverted: bool = False) -> N
                 f"mode {image.mode}: only integers in 0..65535 are supported; scale to 8 bits first"
             )
         out[rows] = values
-        if stored == "I;12":
+        if twelve:
             out[rows] = (out[rows] << 4) | (out[rows] >> 8)
     return 65535 - out if inverted else out
 

@@ -211,7 +211,7 @@ def _grey(image: Image.Image, stored: str, inverted: bool) -> NDArray[Any] | Non
     """A loaded image of which Pillow does not give all: grey of 16 bits, or of 2 or 4 with a transparent one.
 
     stored, inverted: deep.rawmode and white_is_zero of it before it was loaded. None for other images."""
-    samples = wide_grey(image, stored, inverted)
+    samples = wide_grey(image, inverted)
     if samples is not None:
         return _seen_through(samples, image)
     hidden = transparent_grey(image, stored)
@@ -297,7 +297,8 @@ def pil_info(
     """Metadata under Pillow's names. EXIF is made, or corrected, where the orientation needs it: also where
     XMP has another one, which readers take where EXIF has none.
 
-    An orientation outside 1..8 means 1, and stays as it is; so does damaged EXIF data.
+    An orientation outside 1..8 means 1, and stays as it is; so does damaged EXIF data where no orientation
+    has to be stated.
     """
     exif = with_orientation(exif, orientation, xmp)
     items = {"icc_profile": icc, "exif": exif and b"Exif\0\0" + exif, "xmp": xmp, "dpi": dpi}

@@ -15,6 +15,8 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 WHOLE = ((0, 0, 1, 1),)
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and row, and steps, of each pass."""
+HEADER = 13
+"""Bytes of IHDR."""
 TAKEN, PART = 1 << 16, 1 << 20
 """Bytes that are inflated together, and that may come out."""
 
@@ -38,13 +40,18 @@ def are_all_there(stream: BinaryIO) -> bool:
 
 
 def are_exact(stream: BinaryIO) -> bool:
-    """The same, and that there is nothing else: one whole zlib stream, of these rows only, and IEND."""
+    """The same, and nothing else: IHDR is first, checksums are right, IEND is there, and what is compressed
+    is one whole zlib stream of these rows."""
     stream.seek(8)
     wanted, inflate = 0, zlib.decompressobj()
-    for tag, body in _chunks(stream):
+    for number, (tag, body) in enumerate(_chunks(stream)):
+        if (tag == b"IHDR") != (number == 0) or not _is_whole(stream, tag, body):
+            return False
         if tag == b"IEND":
             return wanted == 0 and inflate.eof and not inflate.unused_data
         if tag == b"IHDR":
+            if len(body) != HEADER:
+                return False
             wanted = _size(body)
         if tag != b"IDAT" or not body:
             continue
@@ -78,9 +85,16 @@ def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         stream.seek(4, 1)
 
 
+def _is_whole(stream: BinaryIO, tag: bytes, body: bytes) -> bool:
+    """Is the chunk there, and its checksum, before which the stream stands, right?"""
+    stored = stream.read(4)
+    stream.seek(-len(stored), 1)
+    return stored == struct.pack(">I", zlib.crc32(body, zlib.crc32(tag)))
+
+
 def _size(header: bytes) -> int:
     """Bytes of all rows, each with its filter."""
-    width, height, depth, kind, _, _, interlaced = struct.unpack(">IIBBBBB", header[:13])
+    width, height, depth, kind, _, _, interlaced = struct.unpack(">IIBBBBB", header[:HEADER])
     bits, size = depth * CHANNELS[kind], 0
     for left, top, across, down in ADAM7 if interlaced else WHOLE:
         columns, rows = -(-(width - left) // across), -(-(height - top) // down)

@@ -84,7 +84,10 @@ class Int8Builder(GraphBuilder):
         return self._convolve(q, kernel, steps, bias, 0, groups=len(kernel))
 
     def conv3(self, q: str, weight: Array, bias: Array, seen: Range, given: Range) -> str:
-        """3x3 convolution, weight [O, I, 3, 3] -> q. All of seen.zero are the same."""
+        """3x3 convolution, weight [O, I, 3, 3] -> q. All of seen.zero are the same. ValueError for an odd I,
+        whose last input would make a pair with the first one at the next place (rounding.py)."""
+        if weight.shape[1] % 2:
+            raise ValueError(f"{self.name}: a 3x3 layer of {weight.shape[1]} inputs; take an even number")
         weight = weight * seen.scale[None, :, None, None] / given.scale[:, None, None, None]
         kernel, steps = nearest(weight)
         bias = bias / given.scale + given.zero + bias_correction(weight, kernel, steps, seen)

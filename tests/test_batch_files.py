@@ -101,7 +101,7 @@ def test_advice_that_the_command_can_take(cli, tree, tmp_path):
 
 
 def test_what_pillow_knows_and_cannot_read_is_no_input(cli, tree, tmp_path):
-    """Videos and labels that lie among pictures; named they are errors as before."""
+    """Videos and labels that lie among pictures; named, they are errors."""
     mpeg = bytes.fromhex("000001b31400f0c4")
     for name, data in (("clip.mpg", mpeg), ("labels.h5", b"\x89HDF\r\n\x1a\n"), ("map.grib", b"GRIB0001")):
         (tree / name).write_bytes(data)

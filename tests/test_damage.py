@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import random
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -153,10 +155,33 @@ GOOD_ALPHA = png("L", (240, 200))
 BAD_ALPHA = [png("L", (241, 200)), png("RGB", (240, 200)), GOOD_ALPHA[:-30], b"", GOOD_ALPHA[:8]]
 
 
+def png_of(rows, height=200, before=b"", idats=1):
+    """A grey PNG of 240 pixels a row whose compressed stream holds `rows` of them."""
+
+    def chunk(tag, data):
+        return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 240, height, 8, 0, 0, 0, 0))
+    stream = zlib.compress(bytes(241 * rows))
+    step = -(-len(stream) // idats)
+    parts = [chunk(b"IDAT", stream[at : at + step]) for at in range(0, len(stream), step)]
+    return b"\x89PNG\r\n\x1a\n" + before + head + b"".join([*parts, chunk(b"IDAT", b""), chunk(b"IEND", b"")])
+
+
+WHOLE = png_of(200)
+BAD_ALPHA += [png_of(100), png_of(201), WHOLE[:-4], WHOLE[:-1] + b"x", WHOLE.replace(b"IDAT", b"iDAT", 1)]
+
+
 @pytest.mark.parametrize("alpha", BAD_ALPHA)
 def test_bad_alpha(codec, rich, alpha):
     with pytest.raises(CorruptError, match="ALPH"):
         codec.decode(rebuilt(rich, sections={"ALPH": alpha}))
+
+
+@pytest.mark.parametrize("idats", [1, 7, 1000])
+def test_alpha_in_many_parts(codec, rich, idats):
+    decoded = codec.decode(rebuilt(rich, sections={"ALPH": png_of(200, idats=idats)}))
+    assert decoded.shape[2] == 4 and not decoded[:, :, 3].any()
 
 
 def test_bad_metadata(codec, rich):

@@ -97,6 +97,10 @@ def test_metadata_of_an_open_image_is_what_the_user_made_of_it(samples):
     with Image.open(io.BytesIO(data)) as image:
         image.getexif()[0x0112] = 6
         assert read_picture(image).orientation == 6 and read_picture(data).orientation == 3
+    with Image.open(io.BytesIO(tiff16(samples[:, :, :3], b"II"))) as image:
+        image.getexif()[0x0112], image.getexif()[0x010F] = 3, "maker"
+        found = read_picture(image)
+        assert found.orientation == 3 and b"maker" in found.exif and found.depth == 16
 
 
 def test_grey_of_12_bits_is_scaled():
@@ -112,8 +116,11 @@ def test_grey_of_12_bits_is_scaled():
     data += b"".join(
         struct.pack("<HHIHxx" if kind == 3 else "<HHII", tag, kind, n, v) for tag, kind, n, v in tags
     )
-    found = read_picture(data + bytes(4)).array[:, :, 0]
-    assert np.array_equal(found, np.rint(values * (65535 / 4095)))
+    wanted = np.rint(values * (65535 / 4095))
+    assert np.array_equal(read_picture(data + bytes(4)).array[:, :, 0], wanted)
+    with Image.open(io.BytesIO(data + bytes(4))) as image:
+        for _ in range(2):  # it is loaded then
+            assert np.array_equal(read_picture(image).array[:, :, 0], wanted)
 
 
 @pytest.fixture(scope="module")

@@ -93,6 +93,12 @@ def test_layers_compute_what_the_float_ones_do() -> None:
     assert np.abs(found - wanted).max() < 0.03 * np.abs(wanted).max()
 
 
+def test_pairs_of_two_places_are_refused() -> None:
+    seen, g = Range(np.ones(3), np.zeros(3)), Int8Builder("layer")
+    with pytest.raises(ValueError, match="a 3x3 layer of 3 inputs"):
+        g.conv3("q", np.ones((2, 3, 3, 3)), np.zeros(2), seen, Range(np.ones(2), np.zeros(2)))
+
+
 def test_biases_make_up_for_rounded_weights() -> None:
     """Inputs far from 0: small errors of many weights add up to a constant, unless their mean is known."""
     rng = np.random.default_rng(3)
@@ -237,10 +243,10 @@ def test_graphs_fit_sums_of_16_bits(bundle: tuple[CodecModel, Path]) -> None:
     assert saturating(np.full((4, 32), 255, np.uint8), kernel)[0] > 0.1
 
 
-def test_the_shipped_model_says_truly_whether_it_fits() -> None:
-    for shipped in models.installed():
-        if not shipped.fits_16_bits:
-            continue
+def test_bundles_that_say_they_fit_do() -> None:
+    fitting = [shipped for shipped in models.installed() if shipped.fits_16_bits]
+    assert models.default_name() in [shipped.name for shipped in fitting]
+    for shipped in fitting:
         for graph in shipped.precisions["int8"]:
             for kernel in dense_kernels(onnx.load_from_string(shipped.read(shipped.file_of(graph, "int8")))):
                 pairs = kernel.astype(int).reshape(-1, 2, kernel.shape[1])

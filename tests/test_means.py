@@ -16,7 +16,7 @@ ort = pytest.importorskip("onnxruntime")
 from export_models import pictures, written  # noqa: E402
 from onnx import TensorProto  # noqa: E402
 
-from aecodec import Codec, models  # noqa: E402
+from aecodec import Codec, _core, models  # noqa: E402
 from aecodec.training.model import SIZES, CodecModel  # noqa: E402
 from export import verify  # noqa: E402
 from export.calibration import Range  # noqa: E402
@@ -26,6 +26,7 @@ from export.int8_builder import Int8Builder  # noqa: E402
 from export.means import LEADING, float_graphs  # noqa: E402
 from export.trunk import Samples  # noqa: E402
 
+SATURATES = 0
 F32, U8 = TensorProto.FLOAT, TensorProto.UINT8
 LEVELS = (0.0, 30.0, 63.0)
 
@@ -160,8 +161,11 @@ def test_export_checks_the_means(bundle: tuple[CodecModel, Path], tmp_path: Path
 
 def test_any_precision_decodes_what_any_other_encoded(city: np.ndarray) -> None:
     """Of the shipped model at the highest quality, where a difference in the means would be seen first."""
-    if "context" not in models.find().precisions.get("int8", {}):
+    shipped = models.find()
+    if "context" not in shipped.precisions.get("int8", {}):
         pytest.skip("the default model has no means in 8 bits")
+    if _core.dot_product() == SATURATES and not shipped.fits_16_bits:
+        pytest.skip("int8 networks of the default model are refused on this CPU")
     part = city[:192, :256]
     codecs = {p: Codec(precision=p, threads=1) for p in ("fp32", "int8")}
 

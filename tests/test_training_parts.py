@@ -9,6 +9,7 @@ from synthetic import smooth
 torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
+from aecodec.training import optim  # noqa: E402
 from aecodec.training.data import klt_basis  # noqa: E402
 from aecodec.training.entropy_model import HyperPrior, symbol_bits  # noqa: E402
 from aecodec.training.layers import QualityVector, checkerboard, depth_to_space, space_to_depth  # noqa: E402
@@ -19,7 +20,9 @@ from aecodec.training.transforms import Lapped, Refinement, half_order  # noqa: 
 
 
 @pytest.mark.parametrize("shape", [(3, 24, 64), (2, 64, 24), (1, 48, 48)])
-def test_orthogonalise(shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_orthogonalise(shape: tuple[int, int, int], fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optim, "multiplies_bfloat16", lambda _: fast)
     torch.manual_seed(0)
     g = torch.randn(shape)
     out = orthogonalise(g)

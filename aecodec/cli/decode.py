@@ -71,7 +71,7 @@ def add_picture(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveG
         "--fit",
         type=common.count,
         metavar="N",
-        help="at most N pixels wide and high, the fastest way: for thumbnails; resampled, 16 bits become 8",
+        help="at most N pixels wide and high, the fastest way; where it resamples, 16 bits become 8",
     )
     return part
 

@@ -42,7 +42,7 @@ FORMATS = {
     "AVIF": Format({"quality": 95, "subsampling": "4:4:4"}, metadata=True),
     "BMP": Format(alpha="none", dpi=True),
     "DIB": Format(alpha="none", dpi=True),
-    "GIF": Format(alpha="whole", note="GIF holds 256 colours, to which those of the picture are reduced"),
+    "GIF": Format(alpha="whole"),
     "ICNS": Format(note="ICNS holds the sizes of icons, to which the picture is scaled"),
     "ICO": Format(side=256),
     "JPEG": Format({"quality": 95, "subsampling": 0}, metadata=True, dpi=True, whole_dpi=65535),
@@ -55,6 +55,8 @@ FORMATS = {
     "WEBP": Format({"lossless": True}, metadata=True),
 }
 
+PALETTE = 256
+"""Colours of a GIF."""
 XMP_TAG = 700
 """Of TIFF."""
 STRUCTURE = frozenset(
@@ -90,10 +92,11 @@ def options_of(picture: Picture, name: str) -> tuple[Options, Notes]:
     depth = depth_of(picture, name)
     if depth < picture.depth:
         notes.append(f"16 bits a channel reduced to 8 for {name}; .png keeps them")
-    grey = picture.pixels.shape[2] == 1
-    if form.note and not (grey and name == "GIF"):
+    if form.note:
         notes.append(form.note)
-    if grey:  # AVIF would store colour planes
+    if name == "GIF" and not _has_few_colours(picture):
+        notes.append(f"colours reduced to the {PALETTE} that GIF holds; .png keeps them")
+    if picture.pixels.shape[2] == 1:  # AVIF would store colour planes
         options.pop("subsampling", None)
     if form.side:
         options["sizes"] = [_fitting(picture, name, form.side)]
@@ -114,9 +117,15 @@ def options_of(picture: Picture, name: str) -> tuple[Options, Notes]:
             notes.append(f"{name} cannot say that the picture is to be shown turned or mirrored")
         if picture.icc:
             notes.append(f"colour profile left out, which {name} does not hold here; .png keeps it")
-        if lost := [kind for kind, data in (("EXIF", picture.exif), ("XMP", picture.xmp)) if data]:
-            notes.append(f"{' and '.join(lost)} left out, which {name} does not hold here; .png keeps them")
+        for kind, data in (("EXIF", picture.exif), ("XMP", picture.xmp)):
+            if data:
+                notes.append(f"{kind} left out, which {name} does not hold here; .png keeps it")
     return options, notes
+
+
+def _has_few_colours(picture: Picture) -> bool:
+    image = pixels.in_mode(picture, "RGB")
+    return image.getcolors(PALETTE) is not None
 
 
 def _fitting(picture: Picture, name: str, side: int) -> tuple[int, int]:
