@@ -1,6 +1,7 @@
 /** Pictures of any kind the browser knows <-> ImageData, and .aec files as pictures with the right colours. */
 import { encodePng } from "../src/png.js";
 import { toRgba, turn } from "../src/pixels.js";
+import { withOrientation } from "./exif.js";
 
 const MAGIC = [0x89, 0x41, 0x45, 0x43, 0x0d, 0x0a, 0x1a, 0x0a];
 
@@ -33,7 +34,7 @@ export async function toImageData(picture) {
 
 const imageData = ({ data, width, height }) => new ImageData(data, width, height);
 
-/** What the codec decoded -> PNG as stored, with all its depth and metadata. */
+/** What the codec decoded -> PNG as stored, with all its depth and metadata; its EXIF states the picture's orientation. */
 export async function toPng(picture) {
   const { width, height, channels, samples, alpha } = picture;
   const all = channels + (alpha ? 1 : 0);
@@ -58,42 +59,10 @@ async function pngChunks({ icc, exif, xmp, dpi, orientation }) {
     view.setUint8(8, 1); // a metre
     chunks.push(["pHYs", new Uint8Array(view.buffer)]);
   }
-  const data = exif ?? (orientation > 1 ? orientationOnly(orientation) : undefined);
-  if (data) chunks.push(["eXIf", data]);
+  const stated = withOrientation(exif ?? new Uint8Array(), orientation, xmp);
+  if (stated.length) chunks.push(["eXIf", stated]);
   if (xmp) chunks.push(["iTXt", bytes(text("XML:com.adobe.xmp"), [0, 0, 0, 0, 0], xmp)]);
   return chunks;
-}
-
-/** EXIF data that says nothing else. */
-function orientationOnly(orientation) {
-  return Uint8Array.of(
-    0x49,
-    0x49,
-    42,
-    0,
-    8,
-    0,
-    0,
-    0,
-    1,
-    0,
-    0x12,
-    1,
-    3,
-    0,
-    1,
-    0,
-    0,
-    0,
-    orientation,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-    0,
-  );
 }
 
 const bytes = (...parts) => Uint8Array.from(parts.flatMap((part) => [...part]));

@@ -61,7 +61,7 @@ function checkWebp(webp, width, height, number) {
   const size = view.getUint32(4, true) + 8;
   const chunk = view.getUint32(16, true);
   if (size !== webp.length || 20 + chunk + (chunk % 2) !== size)
-    throw invalid(number, `${webp.length} bytes`);
+    throw invalid(number, "its one chunk does not end where they do");
   const head = view.getUint32(21, true);
   const found = [(head & 0x3fff) + 1, ((head >> 14) & 0x3fff) + 1, (head >> 28) & 1 ? "RGBA" : "RGB"];
   if (webp[20] !== 0x2f || head >>> 29) throw invalid(number, "its head");

@@ -15,6 +15,12 @@ const ADAM7 = [
   [1, 0, 2, 2],
   [0, 1, 1, 2],
 ];
+/** The last bytes of IHDR, and the largest number that stands for a method. */
+const METHODS = [
+  ["compression", 0],
+  ["filter", 0],
+  ["interlace", 1],
+];
 const COLOUR_TYPE = { 1: 0, 2: 4, 3: 2, 4: 6 };
 
 /** Section ALPH -> Uint8Array or Uint16Array [height * width]. CorruptError unless it is a grey PNG of this kind. */
@@ -61,6 +67,7 @@ function readChunks(payload, what) {
     throw broken("no PNG signature");
   const pieces = [];
   let head;
+  let before;
   for (let at = 8; ;) {
     if (at + 12 > payload.length) throw broken("it is cut short");
     const size = view.getUint32(at);
@@ -71,10 +78,18 @@ function readChunks(payload, what) {
     }
     if (!head && (type !== "IHDR" || size !== 13)) throw broken("IHDR is not first");
     head ??= new DataView(view.buffer, view.byteOffset + at + 8, 13);
-    if (type === "IDAT") pieces.push(payload.subarray(at + 8, at + 8 + size));
+    if (type === "IDAT") {
+      if (pieces.length && before !== type) throw broken("its IDAT chunks do not follow each other");
+      pieces.push(payload.subarray(at + 8, at + 8 + size));
+    }
     if (type === "IEND") break;
+    before = type;
     at += 12 + size;
   }
+  METHODS.forEach(([name, most], i) => {
+    const method = head.getUint8(10 + i);
+    if (method > most) throw broken(`${name} method ${method}`);
+  });
   const data = concat(pieces);
   if (data.length < 6) throw broken("it has no pixels");
   return { head, data };

@@ -50,3 +50,11 @@ test("orientation is applied, or not", async () => {
   assert.deepEqual(at(upright, 0, 0), at(stored, 0, 15));
   assert.deepEqual(at(upright, 15, 23), at(stored, 23, 0));
 });
+
+for (const name of ["blocks_cut", "blocks_left", "blocks_two_chunks"]) {
+  test(`${name}: the message says what is wrong with the WebP`, async () => {
+    const message =
+      /^group \d+: its pixel blocks are not a valid WebP: its one chunk does not end where they do$/;
+    await assert.rejects(codec.read(golden("invalid", name)), { name: "CorruptError", message });
+  });
+}

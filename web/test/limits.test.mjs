@@ -32,13 +32,52 @@ test("undefined is the default, 0 allows nothing", async () => {
 
 for (const value of [1.5, NaN, -1, -Infinity, "7", null, true, 7n, [7]]) {
   test(`${typeof value} ${value} is no limit`, async () => {
+    const shown = { string: `"${value}"`, object: value && `[${value}]` }[typeof value] ?? String(value);
     for (const name of names) {
       const refused = (error) =>
         error.name === "UsageError" &&
-        error.message.startsWith(`limits: ${name} ${typeof value === "string" ? `"${value}"` : value}: `) &&
+        error.message.startsWith(`limits: ${name} ${shown}: `) &&
         error.message.endsWith("a whole number from 0 on, or Infinity, is needed");
       assert.throws(() => codecWith({ [name]: value }), refused);
       await assert.rejects(info(data, { [name]: value }), refused);
     }
+  });
+}
+
+test("null is the default, as undefined is", async () => {
+  assert.deepEqual(codecWith(null).limits, DEFAULT_LIMITS);
+  assert.equal((await info(data, null)).width, 1);
+});
+
+const listed = `an object with some of ${names.join(", ")} is needed`;
+
+for (const limits of [
+  { maxPixel: 5 },
+  { maxpixels: 5 },
+  { maxSide: 9, max_side: 5 },
+  { toString: undefined },
+]) {
+  test(`${JSON.stringify(limits)} has a limit that there is not`, async () => {
+    const unknown = Object.keys(limits).at(-1);
+    const refused = { name: "UsageError", message: `limits: ${unknown} is unknown; ${listed}` };
+    assert.throws(() => codecWith(limits), refused);
+    await assert.rejects(info(data, limits), refused);
+  });
+}
+
+for (const [limits, shown] of [
+  [7, "7"],
+  ["x", '"x"'],
+  ["", '""'],
+  [true, "true"],
+  [0, "0"],
+  [[], "[]"],
+  [[7], "[7]"],
+  [new Map([["maxPixels", 5]]), "[object Map]"],
+]) {
+  test(`limits ${shown}, ${typeof limits}, are none`, async () => {
+    const refused = { name: "UsageError", message: `limits ${shown}: ${listed}` };
+    assert.throws(() => codecWith(limits), refused);
+    await assert.rejects(info(data, limits), refused);
   });
 }

@@ -85,5 +85,61 @@ test("a PNG that inflates without end is stopped", async () => {
   const bomb = await encodePng(new Uint8Array(3000 * 3000), 3000, 3000, 1);
   const small = await encodePng(new Uint8Array(16), 4, 4, 1);
   const file = Buffer.concat([small.subarray(0, 8 + 25), bomb.subarray(8 + 25)]);
-  await assert.rejects(decodeGrey(file, 4, 4, 8), { name: "LimitError" });
+  const message = "section ALPH: not a valid PNG: more than 20 bytes";
+  await assert.rejects(decodeGrey(file, 4, 4, 8), { name: "CorruptError", message });
 });
+
+/** A chunk with its checksum, as encodePng writes it behind IHDR. */
+const chunk = async (type, data) =>
+  (await encodePng(new Uint8Array(1), 1, 1, 1, [[type, data]])).subarray(33, 33 + 12 + data.length);
+
+test("IDAT chunks follow each other", async () => {
+  const samples = noise(Uint8Array, 8 * 4, 256);
+  const file = await encodePng(samples, 8, 4, 1);
+  const [packed, end] = [file.subarray(33 + 8, -12 - 4), file.subarray(-12)];
+  const [first, second] = [packed.subarray(0, 9), packed.subarray(9)];
+  const empty = new Uint8Array();
+  const files = async (...chunks) =>
+    Buffer.concat([file.subarray(0, 33), ...(await Promise.all(chunks.map((one) => chunk(...one)))), end]);
+  const text = ["tEXt", new TextEncoder().encode("a\0b")];
+  for (const chunks of [
+    [["IDAT", packed]],
+    [text, ["IDAT", first], ["IDAT", empty], ["IDAT", second], text],
+  ]) {
+    assert.deepEqual(await decodeGrey(await files(...chunks), 8, 4, 8), samples);
+  }
+  for (const chunks of [
+    [["IDAT", first], text, ["IDAT", second]],
+    [["IDAT", empty], text, ["IDAT", packed]],
+    [["IDAT", packed], text, ["IDAT", empty]],
+  ]) {
+    await assert.rejects(decodeGrey(await files(...chunks), 8, 4, 8), {
+      name: "CorruptError",
+      message: "section ALPH: not a valid PNG: its IDAT chunks do not follow each other",
+    });
+  }
+});
+
+for (const [what, at, methods] of [
+  ["compression", 10, [1, 8, 255]],
+  ["filter", 11, [1, 64, 255]],
+  ["interlace", 12, [2, 3, 255]],
+]) {
+  test(`${what} methods that PNG does not have`, async () => {
+    // One pixel, so that interlacing changes nothing.
+    const file = await encodePng(Uint8Array.of(77), 1, 1, 1);
+    const withMethod = async (method) => {
+      const head = file.slice(16, 29);
+      head[at] = method;
+      return Buffer.concat([file.subarray(0, 8), await chunk("IHDR", head), file.subarray(33)]);
+    };
+    for (let method = 0; method <= (what === "interlace" ? 1 : 0); method++)
+      assert.deepEqual(await decodeGrey(await withMethod(method), 1, 1, 8), Uint8Array.of(77));
+    for (const method of methods) {
+      await assert.rejects(decodeGrey(await withMethod(method), 1, 1, 8), {
+        name: "CorruptError",
+        message: `section ALPH: not a valid PNG: ${what} method ${method}`,
+      });
+    }
+  });
+}
