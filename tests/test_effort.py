@@ -36,11 +36,12 @@ def saving(plain, other):
     return np.mean(other[0][inside] - np.interp(other[1][inside], plain[1], plain[0]))
 
 
-@pytest.mark.parametrize("name", ["city", "budgie"])
-def test_looking_saves_bytes(codec, name, request):
+@pytest.mark.parametrize(("name", "most"), [("city", -0.015), ("budgie", -0.002)])
+def test_looking_saves_bytes(codec, name, most, request):
+    """The second picture is so small that a few bytes of its files are half of what is saved."""
     picture = request.getfixturevalue(name)
     plain, once, twice = (curve(codec, picture, effort) for effort in range(3))
-    assert saving(plain, once) < -0.006 and saving(plain, twice) < -0.006
+    assert saving(plain, once) < most and saving(plain, twice) < most
 
 
 def in_bands(monkeypatch, rows):
