@@ -75,3 +75,9 @@ def silenced(model: CodecModel, share: float) -> CodecModel:
                         layer.bias[0] = 3.0
                     layer.bias[silent] = -1e4
     return model
+
+
+def largest_pairs(kernel: np.ndarray) -> np.ndarray:
+    """[O, I] -> [O, I / 2]: the larger sum of two neighbours' weights of one sign."""
+    pairs = kernel.reshape(len(kernel), -1, 2)
+    return np.maximum(pairs.clip(min=0).sum(2), -pairs.clip(max=0).sum(2))

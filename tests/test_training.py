@@ -280,7 +280,7 @@ def test_evaluation_of_weights_on_a_folder(folder: Path, tmp_path: Path, capsys:
 def test_bfloat16_only_where_it_is_fast(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On CPUs without the instructions the same run takes ten times as long in it."""
+    """On CPUs without the instructions torch computes it in software."""
     seen = set[torch.dtype]()
     convolve = torch.nn.functional.conv2d
 

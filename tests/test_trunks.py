@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
-from export_models import fresh, pictures, silenced  # noqa: E402
+from export_models import fresh, largest_pairs, pictures, silenced  # noqa: E402
 from onnx import TensorProto  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -62,12 +62,6 @@ def test_inputs_that_vary_alone_or_are_unknown_are_rounded_to_the_nearest() -> N
     full = largest_pairs(kernel)[:, :, None].repeat(2, 2).reshape(kernel.shape) == 128
     assert other.mean() < 0.05 and (full | (np.abs(kernel) == 127))[other].all()  # what was cut
     assert not least_error(np.zeros((3, 24)), alone)[0].any()
-
-
-def largest_pairs(kernel: np.ndarray) -> np.ndarray:
-    """[O, I] -> [O, I / 2]: the larger sum of two neighbours' weights of one sign."""
-    pairs = kernel.reshape(len(kernel), -1, 2)
-    return np.maximum(pairs.clip(min=0).sum(2), -pairs.clip(max=0).sum(2))
 
 
 def test_pairs_of_weights_leave_room_for_sums_of_16_bits() -> None:
