@@ -1,21 +1,22 @@
 """Which blocks are worth coding as pixels: the encoder's choice, for blocks.py.
 
-    pixels -candidates-> [bh, bw];   what the networks take for them: bits_of, errors -choose-> steps [bh, bw]
+    pixels -candidates-> [bh, bw];   what networks take for them: bits_of, errors -choose-> masks, tolerances
 
 bh, bw: the picture's size in blocks, padded to whole ones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import features
 
 from aecodec import blocks
-from aecodec.blocks import BLOCK, Mask, Numbers, Pixels, Steps
+from aecodec.blocks import BLOCK, Mask, Numbers, Pixels
+from aecodec.colours import Colours
 from aecodec.networks import Float
 from aecodec.parallel import workers, worth
 from aecodec.raster import Raster
@@ -23,7 +24,8 @@ from aecodec.raster import Raster
 Candidate = tuple[list[int], float]
 """Row and column, and what the block costs where the networks code it."""
 
-STEPS = (1, 2, 4, 8, 16, 32)
+TOLERANCES = (0, 4, 8, 16, 24, 32, 48, 64)
+"""How far colours may be merged."""
 LOOK = 8
 """Only every eighth row of pixels is looked at to find candidates."""
 REPEATS = 0.5
@@ -33,12 +35,12 @@ DETAIL = 12.0
 coder takes for such a block."""
 STEEP = 4000.0
 """Or: squared steps between neighbours that no photograph has throughout a block."""
-FAST = (20, 1)
+FAST = (50, 1)
 """Effort and method of trials."""
 TRIED = 64
 """Blocks that are tried together: as many as a group has."""
 SAMPLE = 2 * TRIED
-"""Blocks, drawn from all candidates, that find the step for all."""
+"""Blocks, drawn from all candidates, that find the tolerance for all."""
 STRIP = 8 * BLOCK
 """Rows of pixels that are searched together."""
 HEADER = 25
@@ -95,58 +97,95 @@ def errors(pixels: Raster, decoded: Pixels, top: int, found: Mask) -> Iterator[t
             yield row, np.array([float(error[:, BLOCK * c : BLOCK * (c + 1)].sum()) for c in columns])
 
 
-def choose(pixels: Raster, networks: Numbers, found: Mask, lmbda: float, threads: int = 1) -> Steps:
-    """Candidates that cost less as pixels, with the step that is best for all of them together.
+class Chosen(NamedTuple):
+    """Blocks that may be coded as pixels, [bh, bw], and how far their colours are merged then."""
 
-    pixels: uint8 [H, W, C]; networks: bits + lmbda * squared error of each candidate where they code it;
-    lmbda: bits that one unit of a pixel's mean squared error is worth.
+    mask: Mask
+    tolerance: int
+    error: float
+    """Sum of squared errors of all candidates, those not in the mask as the networks code them."""
+
+
+class _Trial(NamedTuple):
+    """Of each block that is tried: what it saves as pixels, bits and weighted errors; its squared error."""
+
+    saved: Numbers
+    error: Numbers
+
+
+def choose(
+    pixels: Raster, bits: Numbers, errors: Numbers, found: Mask, lmbda: float, threads: int = 1
+) -> list[Chosen]:
+    """The candidates that cost less as pixels, with the tolerance that is best for all of them together; and,
+    where these are most of them, all candidates.  Nothing where none cost less.
+
+    What a block takes of the networks' bits is shared out by a rule, and what the others will take when it
+    is hidden is not known, so the caller had better try both.
+
+    pixels: uint8 [H, W, C]; bits, errors: of each candidate where the networks code it, its squared error
+    a mean of the channels; lmbda: bits that one unit of that is worth.
     """
+    networks = bits + lmbda * errors
     every = list(zip(np.argwhere(found).tolist(), networks.tolist(), strict=True))
     drawn = np.sort(np.random.default_rng(0).permutation(len(every))[:SAMPLE])  # a stride may be the width
     with workers(worth(threads, len(every) // TRIED)) as pool:
+        sample = pool.map(lambda some: _Part(pixels, some), _parts([every[i] for i in drawn]))
 
-        def saved_by(step: int, some: list[Candidate]) -> Numbers:
-            parts = [some[i : i + TRIED] for i in range(0, len(some), TRIED)]
-            return np.concatenate(pool.map(partial(_saved, pixels, step, lmbda), parts))
+        def tried(tolerance: int) -> _Trial:
+            return _joined(pool.map(lambda part: part.tried(tolerance, lmbda), sample))
 
-        sample = [every[i] for i in drawn]
-        step, saved = _best(partial(saved_by, some=sample), GROUP_BITS * len(sample) / len(every))
-        if step and len(sample) < len(every):
-            saved = saved_by(step, every)
-    steps = np.zeros(found.shape, np.uint8)
-    if saved.clip(0).sum() > GROUP_BITS:
-        steps[found] = np.where(saved > 0, step, 0)
-    return steps
-
-
-def _best(saved_by: Callable[[int], Numbers], least: float) -> tuple[int, Numbers]:
-    """The step that saves most, and more than `least`, and what it saves with each block; 0 if none does."""
-    best, saved, before = 0, np.zeros(0), 0.0
-    for step in STEPS:
-        tried = saved_by(step)
-        total = float(tried.clip(0).sum())
-        if total < before:
-            break
-        if total > least:
-            best, saved, least = step, tried, total
-        before = total
-    return best, saved
+        trials = [(tolerance, tried(tolerance)) for tolerance in TOLERANCES]
+        tolerance, trial = max(trials, key=lambda one: one[1].saved.clip(0).sum())
+        if trial.saved.clip(0).sum() * len(every) <= GROUP_BITS * len(drawn):
+            return []
+        if len(drawn) < len(every):
+            trial = _joined(pool.map(lambda p: _Part(pixels, p).tried(tolerance, lmbda), _parts(every)))
+    better = trial.saved > 0
+    if trial.saved.clip(0).sum() <= GROUP_BITS:
+        return []
+    ways = [better] if better.all() or 2 * better.sum() < len(every) else [better, np.ones_like(better)]
+    return [_chosen(found, way, tolerance, trial.error, errors) for way in ways]
 
 
-def _saved(pixels: Raster, step: int, lmbda: float, tried: list[Candidate]) -> Numbers:
-    """What each block saves as pixels: bits, its weighted error taken off.
+def _chosen(found: Mask, taken: Mask, tolerance: int, error: Numbers, networks: Numbers) -> Chosen:
+    mask = np.zeros(found.shape, np.bool_)
+    mask[found] = taken
+    return Chosen(mask, tolerance, float(np.where(taken, error, networks).sum()))
 
-    Together blocks take fewer bits than one by one, since they share colours and shapes; all by the same
-    factor, it is supposed."""
-    original = [blocks.block_at(pixels, row, column) for (row, column), _ in tried]
-    quantised = [blocks.quantise(block, step) for block in original]
-    pairs = zip(original, quantised, strict=True)
-    error = np.array([float(np.square(b.astype(np.float32) - q).mean(2).sum()) for b, q in pairs])
-    alone = np.array([float(len(blocks.webp(block, *FAST)) - HEADER) for block in quantised])
-    together = len(blocks.webp(blocks.beside(quantised), *FAST)) - HEADER
-    bits = 8 * alone * min(1.0, together / alone.sum())
-    saved: Numbers = np.array([cost for _, cost in tried]) - bits - lmbda * error
-    return saved
+
+def _parts(some: list[Candidate]) -> list[list[Candidate]]:
+    return [some[i : i + TRIED] for i in range(0, len(some), TRIED)]
+
+
+def _joined(trials: list[_Trial]) -> _Trial:
+    return _Trial(*(np.concatenate(parts) for parts in zip(*trials, strict=True)))
+
+
+class _Part:
+    """Candidates that are tried together."""
+
+    def __init__(self, pixels: Raster, some: list[Candidate]) -> None:
+        self._original = np.stack([blocks.block_at(pixels, row, column) for (row, column), _ in some])
+        self._colours = Colours(self._original)
+        self._networks = np.array([cost for _, cost in some])
+
+    def tried(self, tolerance: int, lmbda: float) -> _Trial:
+        """The bits that the blocks take together are shared out by what changes in them."""
+        merged = self._colours.merged(tolerance)  # [k, 64, 64, C]
+        error = np.square(self._original.astype(np.float32) - merged).mean(3).sum((1, 2), dtype=np.float64)
+        changes = _changes(merged)
+        together = 8.0 * (len(blocks.webp(blocks.beside(list(merged)), *FAST)) - HEADER)
+        bits = together * changes / changes.sum()
+        return _Trial(self._networks - bits - lmbda * error, error)
+
+
+def _changes(merged: Pixels) -> Numbers:
+    """[k, 64, 64, C] -> [k]: about how many bits each block takes of those of all, up to one factor."""
+    left, above = np.ones((2, *merged.shape[:3]), np.bool_)
+    left[:, :, 1:] = (merged[:, :, 1:] != merged[:, :, :-1]).any(3)
+    above[:, 1:] = (merged[:, 1:] != merged[:, :-1]).any(3)
+    changes: Numbers = (left & above).sum((1, 2)) + 0.3 * (left | above).sum((1, 2)) + 5.0
+    return changes
 
 
 def bits_of(symbols: NDArray[np.int16], size: int) -> Numbers:

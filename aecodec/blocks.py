@@ -1,14 +1,14 @@
 """Blocks of 64 x 64 pixels that are coded as pixels, because that is the better bargain.
 
-    pixels -candidates, choose-> steps [bh, bw] -pack-> a payload a group;   payload -unpack, paste-> pixels
+    pixels -candidates, choose-> mask [bh, bw] -pack-> a payload a group;   payload -unpack, paste-> pixels
 
 The networks were made for photographs: sharp text, icons, one-pixel patterns and saturated detail cost them
 many bits and still come out wrong, while a lossless coder takes few.  The encoder knows both costs as bits +
 lambda * squared error, so each block takes the cheaper way, as with the palette modes of video codecs
 (Xu et al., Overview of the Emerging HEVC Screen Content Coding Extension, 2016).
 
-The payload is a lossless WebP (RFC 9649) of the blocks side by side; docs/format.md, section 6.3.  Noisy
-blocks are quantised first, with a step that lambda finds; the decoder need not know.
+The payload is a lossless WebP (RFC 9649) of the blocks side by side; docs/format.md, section 6.3.  Before
+that colours that are near to each other are merged, as far as lambda allows; the decoder need not know.
 bh, bw: the picture's size in blocks, padded to whole ones.
 """
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from aecodec import conceal
+from aecodec.colours import Colours
 from aecodec.errors import CorruptError, FormatError
 from aecodec.networks import Group
 from aecodec.parallel import workers, worth
@@ -31,19 +32,11 @@ from aecodec.raster import Raster
 Pixels = NDArray[np.uint8 | np.uint16]
 Mask = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
-Steps = NDArray[np.uint8]
-"""[bh, bw]: the quantiser step of a block coded as pixels, 1 without loss; 0: the networks code it."""
 
 BLOCK = 64
 BILINEAR = Image.Resampling.BILINEAR
 PER_ROW = 8
 """Blocks beside each other in the WebP."""
-
-
-def quantise(block: Pixels, step: int) -> Pixels:
-    """To multiples of the step; white stays white."""
-    wide = (block.astype(np.int16) + step // 2) // step * step
-    return wide.clip(0, 255).astype(np.uint8)
 
 
 def hide(pixels: Pixels, mask: Mask) -> Pixels:
@@ -71,17 +64,20 @@ def cut(values: NDArray[Any], group: Group) -> NDArray[Any]:
     return values[top : top + group.height // 4, left : left + group.width // 4]
 
 
-def pack(pixels: Raster, steps: Steps, groups: Sequence[Group], threads: int = 1) -> list[bytes]:
-    """Each group's blocks -> its payload; empty where there are none."""
+def pack(
+    pixels: Raster, mask: Mask, groups: Sequence[Group], tolerance: int = 0, threads: int = 1
+) -> list[bytes]:
+    """Each group's blocks of the mask [bh, bw] -> its payload; empty where there are none.
+
+    tolerance: how far colours are merged (colours.py); 0 keeps every pixel."""
 
     def payload(group: Group) -> bytes:
-        own = cut(steps, group)
+        own = cut(mask, group)
+        if not own.any():
+            return b""
         top, left = group.top // 4, group.left // 4
-        found = [
-            quantise(block_at(pixels, top + int(row), left + int(column)), int(own[row, column]))
-            for row, column in np.argwhere(own)
-        ]
-        return _payload(own > 0, found)
+        found = [block_at(pixels, top + int(row), left + int(column)) for row, column in np.argwhere(own)]
+        return _payload(own, list(Colours(np.stack(found)).merged(tolerance)))
 
     with workers(worth(threads, len(groups))) as pool:
         return pool.map(payload, groups)

@@ -63,10 +63,15 @@ def encode(
     hidden = blocks.mask_of(coded, groups) if coded else None  # [H/64, W/64]
     payloads, crc = encode_symbols(model, header, raster, effort, hidden)
     if kept is None and pixel_blocks:
-        steps = _pixel_blocks(model, header, raster, payloads)  # [H/64, W/64]
-        if steps is not None and steps.any():
-            payloads, crc = encode_symbols(model, header, raster, effort, steps > 0)
-            coded = blocks.pack(raster, steps, groups, model.networks.threads)
+        lmbda = model.bundle.lmbda(quality / 256)
+        ways, error = _pixel_blocks(model, header, raster, payloads, lmbda)
+        least = _bits(payloads) + lmbda * error
+        for way in ways:  # what they cost shows when they are coded
+            found = encode_symbols(model, header, raster, effort, way.mask)
+            with_blocks = blocks.pack(raster, way.mask, groups, way.tolerance, model.networks.threads)
+            cost = _bits(found[0]) + _bits(with_blocks) + lmbda * way.error
+            if cost < least:
+                least, (payloads, crc), coded = cost, found, with_blocks
     return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
 
 
@@ -78,20 +83,25 @@ def mixed_blocks(first: Parsed, second: Parsed, share: float) -> list[bytes]:
     return blocks.mixed(first.blocks, second.blocks, groups, share)
 
 
-def _pixel_blocks(model: Model, header: Header, raster: Raster, payloads: list[bytes]) -> blocks.Steps | None:
-    """[H/64, W/64]: blocks that cost less as pixels than in these payloads; see block_choice.choose."""
-    lmbda = model.bundle.lmbda(header.quality / 256)
+def _bits(payloads: list[bytes]) -> int:
+    return 8 * sum(map(len, payloads))
+
+
+def _pixel_blocks(
+    model: Model, header: Header, raster: Raster, payloads: list[bytes], lmbda: float
+) -> tuple[list[block_choice.Chosen], float]:
+    """Blocks that may cost less as pixels than in these payloads, see block_choice.choose; the sum of squared
+    errors of all candidates in these."""
     if header.bit_depth != 8 or not (found := block_choice.candidates(raster, lmbda)).any():
-        return None
-    costs = np.zeros(found.shape)  # bits + lmbda * squared error of each block
-    error = np.zeros(found.shape)
+        return [], 0.0
+    bits, error = np.zeros(found.shape), np.zeros(found.shape)  # of each block
 
     def noted(coming: Iterator[Band]) -> Iterator[Band]:
         number = 0
         for band in coming:
             for group, symbols in zip(band.groups, band.symbols, strict=True):
                 if symbols is not None:
-                    blocks.cut(costs, group)[:] = block_choice.bits_of(symbols[1], 8 * len(payloads[number]))
+                    blocks.cut(bits, group)[:] = block_choice.bits_of(symbols[1], 8 * len(payloads[number]))
                 number += 1
             yield band
 
@@ -99,8 +109,9 @@ def _pixel_blocks(model: Model, header: Header, raster: Raster, payloads: list[b
     for top, decoded in pixel_bands(model, header, coming, found):
         for row, sums in block_choice.errors(raster, decoded, top, found):
             error[row, found[row]] = sums
-    whole = costs[found] + lmbda * error[found]
-    return block_choice.choose(raster, whole, found, lmbda, model.networks.threads)
+    threads = model.networks.threads
+    ways = block_choice.choose(raster, bits[found], error[found], found, lmbda, threads)
+    return ways, float(error[found].sum())
 
 
 def encode_alpha(model: Model, alpha: pixels.Pixels, quality: int, pixel_blocks: bool, effort: int) -> bytes:
@@ -211,7 +222,7 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
         begin, end = max(top, region.y), min(top + part.shape[0], region.y + region.height)
         cut = part[begin - top : end - top, left : left + region.width]
         decoded[begin - region.y : end - region.y] = cut
-    _paste_blocks(parsed, decoded, (region.y, region.x))
+    _paste_blocks(parsed, decoded, (region.y, region.x), numbers=plan(header, region, 0).groups)
     alpha = extras.alpha
     if alpha is not None:
         alpha = alpha[region.y : region.y + region.height, region.x : region.x + region.width]
@@ -221,12 +232,18 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
 
 
 def _paste_blocks(
-    parsed: Parsed, decoded: pixels.Pixels, origin: tuple[int, int] = (0, 0), salvage: bool = False
+    parsed: Parsed,
+    decoded: pixels.Pixels,
+    origin: tuple[int, int] = (0, 0),
+    salvage: bool = False,
+    numbers: Sequence[int] | None = None,
 ) -> frozenset[int]:
-    """Pixel blocks into pixels [H, W, C] from `origin` (y, x) on -> groups whose blocks are lost."""
+    """Pixel blocks into pixels [H, W, C] from `origin` (y, x) on -> groups whose blocks are lost.
+
+    numbers: of the groups that are looked at."""
     header = parsed.header
     groups = Groups(header.latent_size, header.group_edge).all
-    return blocks.paste(decoded, groups, parsed.blocks, origin, salvage)
+    return blocks.paste(decoded, groups, parsed.blocks, origin, salvage, numbers=numbers)
 
 
 def verify(model: Model, parsed: Parsed, limits: Limits) -> None:

@@ -37,7 +37,7 @@ def test_text_becomes_sharp_and_small(codec, networks_only, quality):
     data, plain = codec.encode(picture, quality), networks_only.encode(picture, quality)
     assert len(data) < 0.8 * len(plain)
     assert psnr(codec.decode(data), picture) > psnr(codec.decode(plain), picture) + 10
-    assert psnr(codec.decode(data), picture) > 32
+    assert psnr(codec.decode(data), picture) > 30
 
 
 def test_one_pixel_patterns_survive(codec):
@@ -49,7 +49,7 @@ def test_noise_is_quantised_by_quality(codec):
     noise = np.random.default_rng(0).integers(0, 256, (64, 128, 3), np.uint8)
     found = [codec.encode(noise, quality) for quality in (60, 100)]
     assert len(found[0]) < 0.8 * len(found[1]) < 0.8 * noise.size
-    assert 25 < psnr(codec.decode(found[0]), noise) < psnr(codec.decode(found[1]), noise) - 6
+    assert 23 < psnr(codec.decode(found[0]), noise) < psnr(codec.decode(found[1]), noise) - 6
 
 
 @pytest.mark.parametrize("quality", [5, 60])
@@ -103,18 +103,20 @@ def test_hidden_blocks_go_smoothly_from_one_side_to_the_other(channels):
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_many_blocks_are_chosen_by_a_sample(threads, monkeypatch):
-    """Of 600 candidates, text is taken and noise is not; only the best step is tried on all."""
+    """Of 600 candidates, text is taken and noise is not; only the best tolerance is tried on all."""
     tried = []
-    saved = block_choice._saved
-    monkeypatch.setattr(block_choice, "_saved", lambda *a: tried.append(len(a[3])) or saved(*a))
+    part = block_choice._Part
+    monkeypatch.setattr(block_choice, "_Part", lambda *a: tried.append(len(a[1])) or part(*a))
     rng = np.random.default_rng(0)
     picture = np.tile(page(64, 64), (20, 30, 1))
     noisy = rng.random((20, 30)) < 0.3
     for row, column in np.argwhere(noisy):
         picture[64 * row :, 64 * column :][:64, :64] = rng.integers(0, 256, (64, 64, 3))
-    steps = block_choice.choose(picture, np.full(600, 20000.0), np.ones((20, 30), np.bool_), 0.3, threads)
-    np.testing.assert_array_equal(steps > 0, ~noisy)
-    assert sum(tried) - 600 <= len(block_choice.STEPS) * block_choice.SAMPLE
+    costs = np.full(600, 20000.0)
+    better, every = block_choice.choose(picture, costs, 0 * costs, np.ones((20, 30), np.bool_), 0.3, threads)
+    np.testing.assert_array_equal(better.mask, ~noisy)
+    assert every.mask.all()
+    assert sum(tried) == block_choice.SAMPLE + 600
 
 
 def test_the_sample_is_of_all_columns():
@@ -122,9 +124,48 @@ def test_the_sample_is_of_all_columns():
     rng = np.random.default_rng(0)
     picture = np.tile(page(64, 64), (128, 4, 1))
     picture[:, :64] = rng.integers(0, 256, (8192, 64, 3))
-    costs = np.full((128, 4), 20000.0)
-    steps = block_choice.choose(picture, costs.ravel(), np.ones((128, 4), np.bool_), 0.3)
-    assert (steps[:, 1:] > 0).all() and not steps[:, 0].any()
+    costs = np.full(512, 20000.0)
+    chosen = block_choice.choose(picture, costs, 0 * costs, np.ones((128, 4), np.bool_), 0.3)[0]
+    assert chosen.mask[:, 1:].all() and not chosen.mask[:, 0].any()
+
+
+def test_errors_are_those_of_the_way_that_is_taken():
+    """Text at a weight that merges colours: of what is taken that of its pixels, of the rest the other."""
+    picture = np.concatenate([page(64, 64), np.random.default_rng(1).integers(0, 256, (64, 64, 3))], 1)
+    picture = picture.astype(np.uint8)
+    mask, bits, errors = np.ones((1, 2), np.bool_), np.array([9000.0, 100.0]), np.array([1e6, 7.0])
+    for chosen in block_choice.choose(picture, bits, errors, mask, 1e-4):
+        payload = blocks.pack(picture, chosen.mask, [Group(0, 0, 4, 8)], chosen.tolerance)[0]
+        found = picture.copy()
+        blocks.paste(found, [Group(0, 0, 4, 8)], [payload])
+        error = np.square(found.astype(float) - picture).mean(2).sum() + (0 if chosen.mask[0, 1] else 7)
+        assert chosen.mask[0, 0] and chosen.tolerance and chosen.error == pytest.approx(error)
+
+
+def test_nothing_is_chosen_where_nothing_is_saved():
+    noise = np.random.default_rng(1).integers(0, 256, (64, 640, 3)).astype(np.uint8)
+    few = np.full(10, 10.0)
+    assert block_choice.choose(noise, few, few, np.ones((1, 10), np.bool_), 0.01) == []
+
+
+@pytest.mark.parametrize("quality", [5, 30, 60])
+def test_pictures_of_few_colours_take_what_is_cheapest(codec, networks_only, quality):
+    """Large shapes with soft edges never cost more, in bits and weighted errors, than by networks alone."""
+    image = Image.new("RGB", (512, 512), (250, 250, 245))
+    draw = ImageDraw.Draw(image)
+    for i, colour in enumerate([(230, 0, 0), (0, 170, 0), (0, 60, 255), (255, 210, 0)]):
+        draw.ellipse(
+            (60 + 240 * (i % 2), 60 + 240 * (i // 2), 210 + 240 * (i % 2), 210 + 240 * (i // 2)), colour
+        )
+    picture = np.asarray(image.resize((256, 256), Image.Resampling.BOX))
+    lmbda = codec.bundle.lmbda(63 * quality / 100)
+
+    def cost(codec):
+        data = codec.encode(picture, quality)
+        error = np.square(codec.decode(data).astype(float) - picture).mean(2).sum()
+        return 8 * len(data) + lmbda * error
+
+    assert cost(codec) <= cost(networks_only)
 
 
 def test_grey_and_alpha(codec):
@@ -160,41 +201,44 @@ GROUP = Group(32, 64, 12, 20)  # 3 x 5 blocks, from pixel (512, 1024) on
 def packed():
     rng = np.random.default_rng(1)
     pixels = rng.integers(0, 256, (512 + 150, 1024 + 300, 3), np.uint8)  # the last blocks are partial
-    steps = np.zeros((11, 21), np.uint8)
-    steps[8:11, 16:21] = rng.integers(0, 2, (3, 5))
-    steps[10, 20] = 1
-    return pixels, steps, blocks.pack(pixels, steps, [GROUP])[0]
+    mask = np.zeros((11, 21), np.bool_)
+    mask[8:11, 16:21] = rng.integers(0, 2, (3, 5))
+    mask[10, 20] = True
+    return pixels, mask, blocks.pack(pixels, mask, [GROUP])[0]
 
 
 def test_pack_unpack_paste(packed):
-    pixels, steps, payload = packed
+    pixels, own, payload = packed
     mask, found = blocks.unpack(payload, GROUP, 3, 0)
-    np.testing.assert_array_equal(mask, steps[8:11, 16:21] > 0)
+    np.testing.assert_array_equal(mask, own[8:11, 16:21])
     assert found.shape == (mask.sum(), 64, 64, 3)
     result = np.zeros_like(pixels)
     blocks.paste(result, [GROUP], [payload])
-    chosen = np.kron(steps, np.ones((64, 64), np.uint8))[: pixels.shape[0], : pixels.shape[1], None]
+    chosen = np.kron(own, np.ones((64, 64), np.uint8))[: pixels.shape[0], : pixels.shape[1], None]
     np.testing.assert_array_equal(result, pixels * chosen)
     part = np.zeros((100, 130, 3), np.uint8)
     blocks.paste(part, [GROUP], [payload], origin=(530, 1100))
     np.testing.assert_array_equal(part, result[530:630, 1100:1230])
-    assert blocks.pack(pixels, np.zeros_like(steps), [GROUP, GROUP]) == [b"", b""]
+    assert blocks.pack(pixels, np.zeros_like(own), [GROUP, GROUP]) == [b"", b""]
 
 
 @pytest.mark.parametrize("share", [0, 0.25, 0.5, 0.9, 1])
 def test_blocks_of_two_files_mixed(share):
     """The first places as in the second file, the others as in the first, also where only one has any."""
     groups = [Group(0, 0, 8, 8), Group(0, 8, 8, 4)]
-    picture = np.random.default_rng(1).integers(0, 256, (128, 192, 3), np.uint8)
-    steps = [np.array(s, np.uint8) for s in ([[32, 0, 0], [32, 32, 0]], [[1, 1, 1], [1, 0, 0]])]
-    first, second = (blocks.pack(picture, s, groups) for s in steps)
+    pictures = np.random.default_rng(1).integers(0, 256, (2, 128, 192, 3), np.uint8)
+    masks = np.array([[[1, 0, 0], [1, 1, 0]], [[1, 1, 1], [1, 0, 0]]], np.bool_)
+    first, second = (blocks.pack(p, mask, groups) for p, mask in zip(pictures, masks, strict=True))
     places = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2)]  # group by group
-    taken = np.array([steps[i < round(share * 5)][place] for i, place in enumerate(places)])
-    wanted = np.zeros((2, 3), np.uint8)
-    wanted[tuple(np.transpose(places))] = taken
+    wanted, mask = pictures[0].copy(), np.zeros((2, 3), np.bool_)
+    for i, (row, column) in enumerate(places):
+        of = int(i < round(share * 5))
+        mask[row, column] = masks[of, row, column]
+        at = slice(64 * row, 64 * row + 64), slice(64 * column, 64 * column + 64)
+        wanted[at] = pictures[of][at]
     found = blocks.mixed(first, second, groups, share)
-    assert found == blocks.pack(picture, wanted, groups)
-    np.testing.assert_array_equal(blocks.mask_of(found, groups) if any(found) else wanted > 0, wanted > 0)
+    assert found == blocks.pack(wanted, mask, groups)
+    np.testing.assert_array_equal(blocks.mask_of(found, groups), mask)
 
 
 def webp(size, **options) -> bytes:

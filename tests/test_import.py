@@ -51,7 +51,8 @@ LADDER: dict[str, set[str]] = {
     "raster": {"conceal"},
     "alpha": BASE | {"raster", "conceal", "png_rows"},
     "pixels": BASE | {"alpha", "deep", "exif", "modes", "opening", "png_rows", "raster", "source"},
-    "opening": BASE | {"container", "deep"},
+    "opening": BASE | {"container", "deep", "png_metadata"},
+    "png_metadata": BASE | {"modes"},
     "metadata": BASE,
     "sections": BASE | {"alpha", "container", "metadata", "pixels"},
     "orientation": {"exif", "pixels"},
@@ -70,8 +71,9 @@ LADDER: dict[str, set[str]] = {
     "rate_control": BASE | {"kept_blocks", "quality_search"},
     "options": BASE | {"describe", "rate_control"},
     "conceal": set(),
-    "blocks": BASE | {"conceal", "networks", "parallel", "raster"},
-    "block_choice": {"blocks", "networks", "parallel", "raster"},
+    "colours": set(),
+    "blocks": BASE | {"colours", "conceal", "networks", "parallel", "raster"},
+    "block_choice": {"blocks", "colours", "networks", "parallel", "raster"},
     "metrics": BASE,
     "region": BASE | {"container", "windows"},
     "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "scale_networks", "windows"},
@@ -167,12 +169,13 @@ HEAVY = {
     "numpy": {
         *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
         *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec", "png", "raster"),
-        *("rolling", "loaded", "encoding", "decoding", "block_choice", "latents", "thumbnail"),
+        *("rolling", "loaded", "encoding", "decoding", "block_choice", "colours", "latents", "thumbnail"),
         *("jpeg", "tiff", "scale_networks", "tables", "planes"),
     },
     "PIL": {
         *("modes", "deep", "alpha", "pixels", "png", "raster", "blocks", "codec", "api", "pillow_plugin"),
         *("cli", "opening", "block_choice", "exif", "latents", "thumbnail", "jpeg", "tiff"),
+        *("png_metadata", "integrations"),
     },
     "torch": set(),
     "onnx": set(),
@@ -282,7 +285,7 @@ STANDARD = (
 """Of the standard library, with what they load, `aecodec info` needs this."""
 OWN = {
     *("_core", "container", "describe", "errors", "group_data", "limits", "model_folders", "precision"),
-    *("remote", "source", "cli", "cli.common", "cli.files", "cli.info", "cli.main"),
+    *("remote", "source", "cli", "cli.common", "cli.files", "cli.info", "cli.main", "cli.streams"),
 }
 
 
