@@ -5,6 +5,7 @@ Used by aecodec.pixels on the way in and by aecodec.datapath for section ALPH.
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 
 import numpy as np
@@ -16,9 +17,8 @@ from aecodec.errors import CorruptError
 from aecodec.raster import HiddenRaster, Raster, is_large
 
 Pixels = NDArray[np.uint8 | np.uint16]
-MODES = {8: ("L",), 16: ("I;16", "I;16B")}
-BITS = 24
-"""Where a PNG says how many bits a sample has."""
+HEAD = 16
+"""Where a PNG has its width, height, bits of a sample and colour type."""
 
 
 def hide(colour: Raster, alpha: Pixels | None) -> Raster:
@@ -46,17 +46,17 @@ def pack(alpha: Pixels) -> bytes:
 def unpack(payload: bytes | memoryview, width: int, height: int, depth: int) -> Pixels:
     """Section ALPH -> [H, W]. CorruptError when it is no grey PNG of the picture's size and depth."""
     try:
-        with PngImagePlugin.PngImageFile(BytesIO(payload)) as image:
-            if image.size != (width, height) or image.mode not in MODES[depth]:
-                raise CorruptError(
-                    f"section ALPH: a PNG of {image.size[0]} x {image.size[1]}, mode {image.mode}; "
-                    f"{width} x {height}, mode {MODES[depth][0]} is needed"
-                )
-            if payload[BITS] != depth:
-                raise CorruptError(f"section ALPH: a PNG of {payload[BITS]} bits; {depth} bits are needed")
+        png = png_rows.stripped(payload)  # no other chunk means anything here, whatever Pillow makes of it
+        found = struct.unpack_from(">IIBB", png, HEAD)
+        if found != (width, height, depth, 0):
+            raise CorruptError(
+                f"section ALPH: a PNG of {found[0]} x {found[1]}, {found[2]} bits, colour type {found[3]}; "
+                f"{width} x {height}, {depth} bits, colour type 0 is needed"
+            )
+        if not png_rows.are_exact(BytesIO(png)):
+            raise CorruptError("section ALPH: its PNG is no one zlib stream of exactly its rows")
+        with PngImagePlugin.PngImageFile(BytesIO(png)) as image:
             plane: Pixels = np.array(image).astype(np.uint8 if depth == 8 else np.uint16, copy=False)
-        if not png_rows.are_exact(BytesIO(payload)):
-            raise CorruptError("section ALPH: its PNG has too few rows, too many, or no end")
         return plane
     except (CorruptError, MemoryError):
         raise

@@ -133,14 +133,14 @@ def _limit_message(head: bytes, limits: Limits) -> str:
 
 
 def read_sections(
-    data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, salvage: bool = False
+    data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS, unread_gdat: bool = False
 ) -> list[Section]:
-    """All sections in file order, their checksums verified (GDAT's not when salvaging).
+    """All sections in file order, their checksums verified. FormatError, CorruptError, LimitError.
 
-    FormatError, CorruptError, LimitError."""
+    unread_gdat: GDAT is not looked at, so that it may be damaged or cut short; its groups have checksums."""
     try:
         found = _core.sections_read(
-            data, HEADER_SIZE, min(limits.max_sections, _U32), min(limits.max_section_size, _U32), salvage
+            data, HEADER_SIZE, min(limits.max_sections, _U32), min(limits.max_section_size, _U32), unread_gdat
         )
     except _core.CoreError as error:
         raise _core_error(error) from None
@@ -162,7 +162,7 @@ def read_file(
     view = memoryview(data).cast("B")
     header = read_header(view, limits)
     try:
-        sections = read_sections(view, limits, salvage or only is not None)
+        sections = read_sections(view, limits, unread_gdat=salvage or only is not None)
     except CorruptError as error:
         raise CorruptError(_explain(view, header, limits) or str(error)) from None
     _check_work(header, len(view), limits)
@@ -208,7 +208,7 @@ def _check_flags(header: Header, where: Mapping[str, Section]) -> None:
 def _explain(view: memoryview, header: Header, limits: Limits) -> str:
     """A better message when the damage lies in GDAT: which group it hits. Empty when it does not."""
     try:
-        where = {section.tag: section for section in read_sections(view, limits, salvage=True)}
+        where = {section.tag: section for section in read_sections(view, limits, unread_gdat=True)}
         parts = group_data.find(view, where, header.n_groups)
     except (CorruptError, FormatError, LimitError):
         return ""

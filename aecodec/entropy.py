@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec import _core
-from aecodec.errors import CorruptError, UsageError, from_core
+from aecodec.errors import UsageError, from_core
 from aecodec.tables import PASSES, CodingTables
 
 Symbols = NDArray[np.int16]
@@ -37,7 +37,7 @@ def symbols_of_z(tables: CodingTables, z: Symbols, z_row: Index) -> tuple[Symbol
     try:
         tables.core_context.symbols(np.ascontiguousarray(z_row), np.ascontiguousarray(z), symbols, index)
     except _core.CoreError as error:
-        raise from_core(error.name, str(error)) from None
+        raise UsageError(str(error)) from None
     return symbols, index
 
 
@@ -64,8 +64,8 @@ def encode_group(
     index = np.concatenate([part.ravel() for part in (z_index, index_first, index_second)])
     try:
         return _core.encode_group(tables.core, symbols, index)
-    except _core.CoreError as error:
-        raise from_core(error.name, str(error)) from None
+    except _core.CoreError as error:  # there is no file yet that could be damaged
+        raise UsageError(str(error)) from None
 
 
 class GroupReader:
@@ -84,13 +84,7 @@ class GroupReader:
         try:
             self._decoder = _core.GroupDecoder(tables.core, payload)
         except _core.CoreError as error:
-            raise self._error(error) from None
-
-    @staticmethod
-    def _error(error: _core.CoreError) -> Exception:
-        if error.name == "BAD_INDEX":
-            return CorruptError(f"{error}; the file's model has other tables")
-        return from_core(error.name, str(error))
+            raise from_core(error.name, str(error)) from None
 
     def _enter(self, stage: int) -> None:
         if stage != self._stage:
@@ -104,7 +98,7 @@ class GroupReader:
         try:
             self._decoder.decode(index, out)
         except _core.CoreError as error:
-            raise self._error(error) from None
+            raise from_core(error.name, str(error)) from None
         return out
 
     def z(self) -> Symbols:
@@ -116,7 +110,7 @@ class GroupReader:
         try:
             self._decoder.decode_z(self._tables.core_context, self._z_row, out)
         except _core.CoreError as error:
-            raise self._error(error) from None
+            raise from_core(error.name, str(error)) from None
         return out
 
     def first(self, index: Index) -> Symbols:
@@ -134,7 +128,7 @@ class GroupReader:
         try:
             self._decoder.finish()
         except _core.CoreError as error:
-            raise self._error(error) from None
+            raise from_core(error.name, str(error)) from None
 
 
 def symbols_crc(crc: int, z: Symbols, y: Symbols) -> int:

@@ -74,6 +74,7 @@ _FROM_CORE: dict[str, type[AecodecError]] = {
     "MISSING_SECTION": CorruptError,
     "BAD_ORDER": CorruptError,
     "TRAILING_DATA": CorruptError,
+    "BAD_INDEX": CorruptError,  # only a file whose model has other tables has such an index
     "LIMIT": LimitError,
 }
 

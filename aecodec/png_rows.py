@@ -1,4 +1,6 @@
-"""Does a PNG hold all of its rows, and just them?  Pillow does not look at how its compressed stream ends.
+"""Does a PNG hold all of its rows, and just them?
+
+Pillow does not look at how its compressed stream ends, and fails over chunks that do not concern the rows.
 
 PNG specification, third edition, sections 5, 8 and 10.
 """
@@ -15,8 +17,11 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 WHOLE = ((0, 0, 1, 1),)
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """First column and row, and steps, of each pass."""
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER = 13
 """Bytes of IHDR."""
+METHODS = (("compression", 0), ("filter", 0), ("interlace", 1))
+"""Its last bytes, and the largest number that stands for a method."""
 TAKEN, PART = 1 << 16, 1 << 20
 """Bytes that are inflated together, and that may come out."""
 
@@ -39,31 +44,58 @@ def are_all_there(stream: BinaryIO) -> bool:
     return wanted <= 0
 
 
+def stripped(png: bytes | memoryview) -> bytes:
+    """IHDR, IDAT and IEND alone, of a PNG in which they are in order and every chunk's checksum is right.
+
+    ValueError: what is wrong with it."""
+    view, at, before, kept = memoryview(png), len(SIGNATURE), b"", [memoryview(SIGNATURE)]
+    if view[:at] != SIGNATURE:
+        raise ValueError("no PNG signature")
+    while before != b"IEND":
+        if at + 12 > len(view):
+            raise ValueError("it is cut short")
+        size, tag = struct.unpack_from(">I4s", view, at)
+        chunk, at = view[at : at + 12 + size], at + 12 + size
+        if at > len(view):
+            raise ValueError("it is cut short")
+        if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
+            raise ValueError(f"the checksum of {tag.decode('latin-1')} does not match")
+        if not before and (tag != b"IHDR" or size != HEADER):
+            raise ValueError("IHDR is not first")
+        if before and tag == b"IHDR":
+            raise ValueError("IHDR is there twice")
+        if tag == b"IDAT" and len(kept) > 2 and before != tag:
+            raise ValueError("its IDAT chunks do not follow each other")
+        if tag in (b"IHDR", b"IDAT", b"IEND"):
+            kept.append(chunk)
+        before = tag
+    if size or at != len(view):
+        raise ValueError("it does not end with an empty IEND")
+    for (name, most), method in zip(METHODS, kept[1][18:21], strict=True):
+        if method > most:
+            raise ValueError(f"{name} method {method}")
+    return b"".join(kept)
+
+
 def are_exact(stream: BinaryIO) -> bool:
-    """The same, and nothing else: IHDR is first, checksums are right, IEND is there, and what is compressed
-    is one whole zlib stream of these rows."""
+    """Is what is compressed in a PNG of `stripped` one whole zlib stream of its rows, and nothing else?"""
     stream.seek(8)
     wanted, inflate = 0, zlib.decompressobj()
-    for number, (tag, body) in enumerate(_chunks(stream)):
-        if (tag == b"IHDR") != (number == 0) or not _is_whole(stream, tag, body):
-            return False
-        if tag == b"IEND":
-            return wanted == 0 and inflate.eof and not inflate.unused_data
+    for tag, body in _chunks(stream):
         if tag == b"IHDR":
-            if len(body) != HEADER:
-                return False
             wanted = _size(body)
-        if tag != b"IDAT" or not body:
+        if tag != b"IDAT":
             continue
-        if inflate.eof:
-            return False
-        try:
-            wanted -= _inflated(inflate, body, wanted)
-        except zlib.error:
-            return False
-        if wanted < 0:
-            return False
-    return False
+        for at in range(0, len(body), TAKEN):
+            if inflate.eof:
+                return False
+            try:
+                wanted -= _inflated(inflate, body[at : at + TAKEN], wanted)
+            except zlib.error:
+                return False
+            if wanted < 0:
+                return False
+    return wanted == 0 and inflate.eof and not inflate.unused_data
 
 
 def _inflated(inflate: Any, body: bytes, wanted: int) -> int:
@@ -83,13 +115,6 @@ def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         length, tag = struct.unpack(">I4s", head)
         yield tag, stream.read(length)
         stream.seek(4, 1)
-
-
-def _is_whole(stream: BinaryIO, tag: bytes, body: bytes) -> bool:
-    """Is the chunk there, and its checksum, before which the stream stands, right?"""
-    stored = stream.read(4)
-    stream.seek(-len(stored), 1)
-    return stored == struct.pack(">I", zlib.crc32(body, zlib.crc32(tag)))
 
 
 def _size(header: bytes) -> int:

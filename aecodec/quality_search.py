@@ -24,7 +24,8 @@ PATIENCE = 8
 JUMPS = 4
 """Encodings after which it takes values to jump."""
 MOST = 16
-"""Encodings after which it ends where values jump, if any file is an answer."""
+"""Encodings after which it ends where values jump, if there are files made in another way (Search.others) and
+any file is an answer. Without those it halves until no quality is left, at most 14 times after PATIENCE."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
+from conformance.pieces import PNG, PNG_END, png_chunk
 from conftest import psnr
 from PIL import Image
 
 import aecodec
-from aecodec import alpha, container, pixels, sections
+from aecodec import alpha, container, pixels, png_rows, sections
 from aecodec.errors import CorruptError, FormatError, UsageError
 from aecodec.pixels import read_picture
 
@@ -33,6 +36,22 @@ def test_exact(codec):
     array = np.dstack([np.full((33, 47), 90, np.uint8), plane])
     decoded = codec.decode(codec.encode(array, 50))
     assert np.array_equal(decoded[:, :, 1], plane) and psnr(decoded[:, :, 0], array[:, :, 0]) > 25
+
+
+@pytest.mark.parametrize("left", [b"", b"x"])
+def test_a_stream_that_ends_between_two_parts(left):
+    """It is inflated in parts of 64 KiB, and ends with the first one."""
+    rows = bytes(25 * 2621)
+    stored = b"\x78\x01\x01" + struct.pack("<HH", len(rows), len(rows) ^ 0xFFFF) + rows
+    stream = stored + struct.pack(">I", zlib.adler32(rows))
+    assert len(stream) == png_rows.TAKEN
+    head = png_chunk("IHDR", struct.pack(">IIB", 2620, 25, 8) + bytes(4))
+    png = PNG + head + png_chunk("IDAT", stream + left) + PNG_END
+    if left:
+        with pytest.raises(CorruptError, match="zlib stream"):
+            alpha.unpack(png, 2620, 25, 8)
+    else:
+        assert not alpha.unpack(png, 2620, 25, 8).any()
 
 
 def test_hidden_noise_costs_nothing(codec, city):

@@ -12,7 +12,7 @@ import reference_coder
 from coding import laplace_rows
 
 from aecodec import _core, entropy
-from aecodec.errors import CorruptError, ModelError, UsageError
+from aecodec.errors import CorruptError, ModelError, UsageError, from_core
 from aecodec.tables import CodingTables, ZContext, load_tables, make_tables, pack_tables
 
 SKIP = 4
@@ -264,6 +264,19 @@ def test_group_reader_wants_its_order(tables: CodingTables) -> None:
         entropy.encode_group(tables, z, z_row, first, index_first, second, index_first)
     with pytest.raises(UsageError, match="int32"):
         entropy.encode_group(tables, z.astype(np.int32), z_row, first, index_first, second, index_second)
+
+
+def test_rows_that_are_none_damage_no_file_before_there_is_one(
+    plain: CodingTables, with_context: CodingTables
+) -> None:
+    assert type(from_core("BAD_INDEX", "")) is CorruptError
+    z, first, index_first, second, index_second = group()
+    for tables in (plain, with_context):
+        with pytest.raises(UsageError, match="BAD_INDEX"):
+            wrong = np.full_like(index_first, ROWS)
+            entropy.encode_group(tables, z, tables.z_row[0], first, wrong, second, index_second)
+    with pytest.raises(UsageError, match="channel 0"):
+        entropy.symbols_of_z(with_context, z, np.full(Z, ROWS, np.uint8))
 
 
 def test_symbols_crc_covers_order_and_sign() -> None:

@@ -11,6 +11,7 @@ from conftest import DATA, psnr
 
 from aecodec import container, rate_control
 from aecodec.errors import UsageError
+from aecodec.quality_search import PATIENCE
 from aecodec.rate_control import STEPS, Target
 
 CITY = DATA / "city.jpg"
@@ -57,6 +58,15 @@ def test_size_within_half_a_percent(size, wanted):
 def test_nearest_step_where_sizes_jump():
     found = Fake(staircase).reach(Target(size=1250))
     assert len(found.data) == 1300 and "nearer" in found.note
+
+
+@pytest.mark.parametrize("at", [1, 5000, 9001, STEPS - 1])
+def test_a_jump_that_nothing_bridges_is_found_by_halving(at):
+    """No quality is left between the two files around it, which the note may then say."""
+    fake = Fake(lambda quality: 1000 + 1000 * (quality >= at) + quality / STEPS)
+    found = fake.reach(Target(size=1400))
+    assert found.quality < at and "no quality comes nearer" in found.note
+    assert {at - 1, at} <= set(fake.asked) and found.runs <= PATIENCE + 14
 
 
 @pytest.mark.parametrize("size", [smooth, bent, staircase])

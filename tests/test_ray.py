@@ -114,10 +114,19 @@ def test_batches_usage():
         lambda: EncodeBatch(device="cpu", precision="fp16"),
         lambda: DecodeBatch(mode="CMYK"),
         lambda: DecodeBatch(mode=None),
+        lambda: DecodeBatch(format=3),
         lambda: EncodeBatch(device="cpu")({"x": np.zeros(1)}),
     ):
         with pytest.raises(UsageError):
             wrong()
+
+
+def test_formats_are_known_at_once():
+    for name in ("jpg", "", "none", "hdf5"):
+        with pytest.raises(UsageError, match=f"^format '{name}' is unknown; use one of .*jpeg, .*png"):
+            DecodeBatch(format=name)
+    for name in ("png", "JPEG", "WebP"):
+        DecodeBatch(format=name)
 
 
 def test_without_ray(tmp_path):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import container, decoding
+from aecodec import _core, container, decoding
 from aecodec.codec import Codec
 from aecodec.container import Header
 from aecodec.errors import CorruptError, UsageError
+from aecodec.group_data import pack_sizes
 from aecodec.region import Region, plan
 from aecodec.source import map_bytes
 
@@ -132,6 +135,52 @@ def test_a_region_of_all_groups_is_verified(codec, city_file):
     data = container.write_file(wrong, {}, [bytes(group) for group in parsed.groups])
     with pytest.raises(CorruptError, match="checksum"):
         codec.decode(data, (1, 1, 400, 290))
+
+
+@pytest.fixture(scope="module")
+def two_groups(codec, city):
+    """810 x 300."""
+    parsed = container.read_file(codec.encode(np.pad(city, ((0, 0), (0, 400), (0, 0)), mode="reflect"), 40))
+    assert parsed.header.n_groups == 2 and not any(parsed.blocks)
+    return parsed.header, [bytes(group) for group in parsed.groups]
+
+
+def resident(path):
+    """Bytes of this process's mapping of a file that are in memory."""
+    with open("/proc/self/smaps") as maps:
+        lines = iter(maps)
+        next(line for line in lines if line.rstrip().endswith(str(path)))
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says what is read of a mapping")
+def test_the_rest_of_a_mapped_file_is_not_read(codec, two_groups, tmp_path):
+    """The second group has 64 MiB that are nowhere: a hole in the file."""
+    header, groups = two_groups
+    whole = container.write_file(header, {}, groups)
+    size, path = 64 << 20, tmp_path / "large.aec"
+    sizes, crcs = [len(groups[0]), size], [_core.crc32c(groups[0]), 0]
+    with path.open("wb") as out:
+        out.write(whole[: container.HEADER_SIZE])
+        out.write(_core.section_write("GIDX", _core.group_index_write(sizes, crcs)))
+        out.write(b"GDAT" + pack_sizes([sum(sizes)]) + groups[0])
+        out.truncate(out.tell() + size + 4)
+    view = map_bytes(path)
+    part = codec.decode(view, (20, 30, 40, 50))
+    assert np.abs(part.astype(int) - codec.decode(whole, (20, 30, 40, 50))).max() <= 1
+    assert 0 < resident(path) < size // 4
+
+
+def test_blocks_of_groups_beside_the_region_are_left_alone(codec, two_groups):
+    """A group whose symbols are seen from the region, and whose blocks are none; its checksum fits."""
+    header, groups = two_groups
+    sound = container.write_file(header, {}, groups)
+    bad = container.write_file(header, {}, groups, [b"", b"\x80\0\0\0no WebP"])
+    beside, within = (480, 10, 30, 40), (500, 10, 30, 40)
+    assert plan(header, Region(*beside), codec.bundle.halo["synthesis"]).groups == (0, 1)
+    assert np.array_equal(codec.decode(bad, beside), codec.decode(sound, beside))
+    with pytest.raises(CorruptError, match="group 1: its pixel blocks"):
+        codec.decode(bad, within)
 
 
 def test_a_mapped_file_is_not_copied(tmp_path, city_file):

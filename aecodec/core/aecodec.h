@@ -34,7 +34,7 @@ typedef enum aecodec_status {
     AECODEC_CORRUPT = 5,           /* bytes that no encoder writes */
     AECODEC_BAD_CRC = 6,           /* a checksum does not match */
     AECODEC_DUPLICATE_SECTION = 7, /* the same tag twice */
-    AECODEC_MISSING_SECTION = 8,   /* a section the header or the format asks for is absent */
+    AECODEC_MISSING_SECTION = 8,   /* a section the header asks for is absent; callers see that, not the library */
     AECODEC_BAD_ORDER = 9,         /* sections in an order the format does not allow */
     AECODEC_TRAILING_DATA = 10,    /* bytes after the end */
     AECODEC_LIMIT = 11,            /* larger than the caller's limits */
@@ -122,23 +122,20 @@ aecodec_status aecodec_header_check(const aecodec_header *header, const aecodec_
 void aecodec_group_grid(const aecodec_header *header, uint64_t *rows, uint64_t *columns);
 
 enum {
-    /* Accept a GDAT section that is cut short or whose CRC is wrong, so that the groups that are
-     * still whole can be found through GIDX. Its size is reported as the file states it. */
-    AECODEC_SALVAGE = 1
+    /* Leave GDAT unread: it may be cut short, and its CRC is not computed. For readers of some groups, or
+     * of those that are whole in a damaged file: GIDX has a CRC for each. Its size is that which the file
+     * states. */
+    AECODEC_UNREAD_GDAT = 1
 };
 
 /* Lists the sections from offset (AECODEC_HEADER_SIZE in a file) to the end, checking tags, sizes,
- * CRCs, order, duplicates, unknown required tags and the end of the file. sections has room for
- * capacity entries (limits->max_sections is always enough). */
+ * CRCs, order, duplicates, unknown required tags and the end of the file; not whether flags and colour of
+ * the header agree with them. sections has room for capacity entries (limits->max_sections is always
+ * enough). */
 aecodec_status aecodec_sections_read(const uint8_t *data, size_t size, size_t offset,
                                      const aecodec_limits *limits, unsigned options,
                                      aecodec_section *sections, size_t capacity, size_t *count,
                                      size_t *where);
-
-/* MISSING_SECTION or CORRUPT unless flags and colour agree with the sections: ALPH or ALPC, but not
- * both, is there exactly when the flag is set, iCCP exactly when colour is 1. */
-aecodec_status aecodec_sections_check(const aecodec_header *header, const aecodec_section *sections,
-                                      size_t count);
 
 /* A section is: tag, varint size, payload, CRC. These write what stands before the payload (head,
  * room for 9 bytes, *head_size used) and the four bytes after it. */

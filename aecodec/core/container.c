@@ -57,12 +57,16 @@ static aecodec_status read_section(aecodec_cursor *c, const aecodec_limits *limi
     if (section->size > limits->max_section_size) return AECODEC_LIMIT;
 
     section->offset = c->offset;
-    int salvage = (options & AECODEC_SALVAGE) != 0 && tag_is(section->tag, "GDAT");
+    int unread = (options & AECODEC_UNREAD_GDAT) != 0 && tag_is(section->tag, "GDAT");
     size_t left = aecodec_cursor_left(c);
     if (left < 4 || left - 4 < section->size) {
         *where = c->size;
-        if (!salvage) return AECODEC_TRUNCATED;
+        if (!unread) return AECODEC_TRUNCATED;
         c->offset = c->size;
+        return AECODEC_OK;
+    }
+    if (unread) { /* of a mapped file, only what is looked at is read */
+        c->offset += section->size + 4;
         return AECODEC_OK;
     }
     const uint8_t *payload = aecodec_cursor_take(c, section->size);
@@ -70,7 +74,7 @@ static aecodec_status read_section(aecodec_cursor *c, const aecodec_limits *limi
     *where = c->offset;
     uint32_t crc = aecodec_cursor_u32(c);
     if (!payload) return c->status; /* cannot happen: the size was compared with what is left */
-    if (crc != aecodec_crc32c(0, c->data + begin, covered) && !salvage) return AECODEC_BAD_CRC;
+    if (crc != aecodec_crc32c(0, c->data + begin, covered)) return AECODEC_BAD_CRC;
     return AECODEC_OK;
 }
 
@@ -105,22 +109,6 @@ aecodec_status aecodec_sections_read(const uint8_t *data, size_t size, size_t of
     *where = c.offset;
     /* A file that stops between two sections, before GDAT, is a file cut short. */
     return tag_seen("GDAT", sections, *count) ? AECODEC_OK : AECODEC_TRUNCATED;
-}
-
-aecodec_status aecodec_sections_check(const aecodec_header *header, const aecodec_section *sections,
-                                      size_t count) {
-    int exact = tag_seen("ALPH", sections, count), coded = tag_seen("ALPC", sections, count);
-    int alpha = exact || coded;
-    int icc = tag_seen("iCCP", sections, count);
-    if (!tag_seen("GIDX", sections, count) || !tag_seen("GDAT", sections, count)) {
-        return AECODEC_MISSING_SECTION;
-    }
-    if ((header->flags & AECODEC_FLAG_ALPHA) != 0 && !alpha) return AECODEC_MISSING_SECTION;
-    if (header->colour == 1 && !icc) return AECODEC_MISSING_SECTION;
-    if ((header->flags & AECODEC_FLAG_ALPHA) == 0 && alpha) return AECODEC_CORRUPT;
-    if (exact && coded) return AECODEC_CORRUPT;
-    if (header->colour != 1 && icc) return AECODEC_CORRUPT;
-    return AECODEC_OK;
 }
 
 aecodec_status aecodec_section_frame(const char tag[4], const uint8_t *payload, size_t size,

@@ -74,7 +74,7 @@ static PyMethodDef methods[] = {
      "bit_depth, orientation, colour, quality, model_id, symbols_crc, group_edge, group_rows, "
      "group_columns)"},
     {"sections_read", WITH_KEYWORDS(py_sections_read), METH_VARARGS | METH_KEYWORDS,
-     "sections_read(data, offset, max_sections, max_section_size, salvage=False) -> [(tag, offset, size)]"},
+     "sections_read(data, offset, max_sections, max_section_size, unread_gdat=False) -> [(tag, offset, size)]"},
     {"section_write", py_section_write, METH_VARARGS, "section_write(tag, payload) -> bytes"},
     {"group_index_write", py_group_index_write, METH_VARARGS, "group_index_write(sizes, crcs) -> bytes"},
     {"group_index_read", py_group_index_read, METH_VARARGS,

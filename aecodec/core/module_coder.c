@@ -1,8 +1,9 @@
 /* aecodec._core, the coder half: Tables and encode_group. GroupDecoder is in module_decoder.c.
  *
  * Buffers are taken as they are (C-contiguous, right item type, no copies) and the GIL is released
- * around the coding loops. Memory stays safe even when another thread changes a buffer meanwhile: the
- * C library copies each index before it checks and uses it. */
+ * around the coding loops. Memory stays safe even when another thread changes a buffer meanwhile: where the
+ * C library reads and writes is bounded by sizes that stand in no buffer, and all 256 rows of the tables
+ * exist, so that an index that was not the one checked is one of them, too. */
 #include "module.h"
 
 #include <stdint.h>

@@ -108,13 +108,13 @@ static PyObject *section_list(const aecodec_section *sections, size_t count) {
 }
 
 PyObject *py_sections_read(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"data", "offset", "max_sections", "max_section_size", "salvage", NULL};
+    static char *names[] = {"data", "offset", "max_sections", "max_section_size", "unread_gdat", NULL};
     aecodec_limits limits = aecodec_limits_default();
     Py_buffer data;
     Py_ssize_t offset;
-    int salvage = 0;
+    int unread_gdat = 0;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "y*n|O&O&p:sections_read", names, &data, &offset, to_u32,
-                                     &limits.max_sections, to_u32, &limits.max_section_size, &salvage)) {
+                                     &limits.max_sections, to_u32, &limits.max_section_size, &unread_gdat)) {
         return NULL;
     }
     PyObject *result = NULL, *error = state_of_module(module)->error;
@@ -129,7 +129,7 @@ PyObject *py_sections_read(PyObject *module, PyObject *args, PyObject *kwargs) {
     } else {
         size_t count, where;
         aecodec_status status;
-        unsigned options = salvage ? AECODEC_SALVAGE : 0u;
+        unsigned options = unread_gdat ? AECODEC_UNREAD_GDAT : 0u;
         Py_BEGIN_ALLOW_THREADS
         status = aecodec_sections_read(data.buf, (size_t)data.len, (size_t)offset, &limits, options, sections,
                                        capacity, &count, &where);

@@ -1,4 +1,6 @@
-/* aecodec._core, the coder half: ZContext, what a model knows about the neighbours of z. */
+/* aecodec._core, the coder half: ZContext, what a model knows about the neighbours of z.
+ *
+ * The GIL is released around the coding loops, see module_coder.c. */
 #include "module.h"
 
 #include <string.h>
@@ -102,8 +104,10 @@ static PyObject *context_symbols(PyObject *object, PyObject *args) {
         PyErr_SetString(PyExc_ValueError, "symbols: five times as many symbols and indices as z has are needed");
     } else {
         size_t where;
-        aecodec_status status =
-            aecodec_z_symbols(context, z_row.buf, z.buf, height, width, symbols.buf, index.buf, &where);
+        aecodec_status status;
+        Py_BEGIN_ALLOW_THREADS
+        status = aecodec_z_symbols(context, z_row.buf, z.buf, height, width, symbols.buf, index.buf, &where);
+        Py_END_ALLOW_THREADS
         if (status != AECODEC_OK) {
             const char *unit = status == AECODEC_BAD_INDEX ? "channel" : "symbol";
             raise_status(((module_state *)PyModule_GetState(module))->error, status, "z", unit, where);

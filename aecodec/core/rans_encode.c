@@ -15,7 +15,8 @@
 #include <string.h>
 
 typedef struct {
-    uint8_t *out; /* NULL: count only */
+    uint8_t *out;
+    uint64_t room; /* bytes that out has: the input may have changed since they were counted; 0: count only */
     uint64_t bits;
     uint64_t pending;
     unsigned n_pending;
@@ -25,7 +26,7 @@ static void raw_put(raw_writer *w, uint32_t value, unsigned n) {
     w->pending |= (uint64_t)value << w->n_pending;
     w->n_pending += n;
     while (w->n_pending >= 8) {
-        if (w->out) w->out[w->bits / 8] = (uint8_t)(w->pending & 255u);
+        if (w->bits / 8 < w->room) w->out[w->bits / 8] = (uint8_t)(w->pending & 255u);
         w->pending >>= 8;
         w->n_pending -= 8;
         w->bits += 8;
@@ -123,7 +124,7 @@ aecodec_status aecodec_group_encode(const aecodec_tables *tables, const int16_t 
 
     uint8_t *words = out + (capacity - (size_t)raw_size);
     if (raw_size) {
-        raw = (raw_writer){.out = words};
+        raw = (raw_writer){.out = words, .room = raw_size};
         status = forward(tables, symbols, index, count, &raw, &coded, where);
         if (status != AECODEC_OK) return status; /* the caller changed the input meanwhile */
         if (raw_finish(&raw) != raw_size) return AECODEC_BAD_ARGUMENT;

@@ -184,6 +184,8 @@ class DecodeBatch(_Batch):
         if mode not in MODES and not (mode is None and format):
             known = ", ".join(MODES)
             raise UsageError(f"mode {mode!r} is unknown; use one of {known}, or None together with a format")
+        if format is not None:
+            _check_format(format)
         self._mode, self._format, self._scale = mode, format, scale
 
     def __call__(self, batch: Columns) -> dict[str, Any]:
@@ -216,6 +218,21 @@ class DecodeBatch(_Batch):
         import numpy as np
 
         return b"" if self._format else np.zeros(MODES[str(self._mode)], np.uint8)
+
+
+def _check_format(name: str) -> None:
+    """UsageError for what Pillow writes no files of."""
+    from PIL import Image, ImageFile
+
+    Image.init()
+    stubs = {  # of which Pillow has the name alone
+        one
+        for one, (factory, _) in Image.OPEN.items()
+        if isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)
+    }
+    known = sorted(set(Image.SAVE) - stubs)
+    if not isinstance(name, str) or name.upper() not in known:
+        raise UsageError(f"format {name!r} is unknown; use one of {', '.join(known).lower()}")
 
 
 @dataclass(frozen=True, slots=True)

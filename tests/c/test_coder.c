@@ -227,6 +227,20 @@ static void test_raw_bits(void) {
     }
 }
 
+/* Input that changes while it is coded, as another thread could do it: the raw bits are written over symbols
+ * that are still to come, which then need more of them than were counted. */
+static void test_changing_input(void) {
+    enum { N = 400, ESCAPES = 64, SYMBOLS_AT = 2000, RAW = ESCAPES * 30 / 8 };
+    static int16_t area[SYMBOLS_AT / 2 + N];
+    size_t written;
+    memset(area, 0, sizeof area);
+    memset(index_, TEST_SKIP, N);
+    for (size_t i = 0; i < ESCAPES; i++) area[SYMBOLS_AT / 2 + i] = 32767;
+    CHECK(aecodec_group_encode(&tables, area + SYMBOLS_AT / 2, index_, N, 0, (uint8_t *)area, SYMBOLS_AT + RAW,
+                               &written, NULL) == AECODEC_BAD_ARGUMENT);
+    for (size_t i = (SYMBOLS_AT + RAW) / 2; i < sizeof area / sizeof *area; i++) CHECK(area[i] == 0);
+}
+
 static void test_tables_refused(void) {
     aecodec_tables t;
     uint16_t row[16];
@@ -258,6 +272,7 @@ int main(void) {
     test_damage();
     test_refusals();
     test_raw_bits();
+    test_changing_input();
     test_tables_refused();
     return 0;
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from io import BytesIO
 
 import reference_coder
-from conformance import broken_groups
+from conformance import broken_alpha, broken_groups
 from conformance.pieces import HEADER, Case, body, patch, raw_section, section
 from PIL import Image
 
@@ -27,12 +27,12 @@ def invalid_files(codec: Codec, files: dict[str, bytes]) -> Iterator[Case]:
     yield from _sections(base, payload)
     yield from _metadata(base, files)
     yield from _indices(base, payload, files["rgb_520x40"])
-    yield from _pixel_blocks(files["pixel_blocks"])
+    yield from _pixel_blocks(files["pixel_blocks"], files["grey16_40x32"])
     yield from broken_groups.payload_files(codec, base, payload, files["escapes"])
     yield from _limits(base, payload)
 
 
-def _pixel_blocks(base: bytes) -> Iterator[Case]:
+def _pixel_blocks(base: bytes, deep: bytes) -> Iterator[Case]:
     """BLOK, and what it says is in the groups: two groups, the first with blocks."""
     parsed = container.read_file(base)
     groups, [blocks, _] = [bytes(g) for g in parsed.groups], [bytes(b) for b in parsed.blocks]
@@ -64,6 +64,11 @@ def _pixel_blocks(base: bytes) -> Iterator[Case]:
     second = b"EXIF" + struct.pack("<I", 6) + bytes(6)
     longer = webp[:4] + struct.pack("<I", len(webp) - 8 + len(second)) + webp[8:] + second
     yield "blocks_two_chunks", with_blocks(mask + longer), CorruptError, "a WebP with a second chunk"
+    out, [group] = BytesIO(), container.read_file(deep).groups
+    Image.new("RGB", (64, 64)).save(out, "WEBP", lossless=True)
+    one = b"\x80" + out.getvalue()
+    sixteen = deep[:HEADER] + section("BLOK", reference_coder.varint(len(one))) + body(bytes(group) + one)
+    yield "blok_16_bits", sixteen, CorruptError, "BLOK in a picture of 16 bits"
     with Image.open(BytesIO(webp)) as image:
         for name, options, text in (
             ("lossy", {"quality": 50}, "a WebP that is not lossless"),
@@ -167,31 +172,6 @@ def _png(height: int, width: int, mode: str = "L") -> bytes:
     return out.getvalue()
 
 
-def _grey_png(stream: bytes, bits: int = 8, end: bool = True) -> bytes:
-    """One grey pixel, whatever the compressed stream holds; checksums are right."""
-
-    def chunk(tag: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + tag + data + struct.pack(">I", zlib.crc32(tag + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, bits, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", stream) + (chunk(b"IEND", b"") if end else b"")
-
-
-def _alpha_rows() -> Iterator[tuple[str, bytes, str]]:
-    """(name, ALPH, what it pins): PNGs that many readers take for whole."""
-    row = zlib.compress(b"\0\x80")
-    yield "alpha_bits_4", _grey_png(row, bits=4), "ALPH of 4 bits in a file of 8"
-    yield (
-        "alpha_rows_missing",
-        _grey_png(zlib.compress(b"\0")),
-        "ALPH whose stream lacks the last byte of its rows",
-    )
-    yield "alpha_rows_too_many", _grey_png(zlib.compress(b"\0\x80\0")), "ALPH whose stream has a byte more"
-    yield "alpha_stream_cut", _grey_png(row[:-4]), "ALPH whose stream lacks its checksum"
-    yield "alpha_stream_left", _grey_png(row + b"x"), "ALPH with a byte behind its stream"
-    yield "alpha_no_end", _grey_png(row, end=False), "ALPH without IEND"
-
-
 def _metadata(base: bytes, files: dict[str, bytes]) -> Iterator[Case]:
     def with_section(tag: str, payload: bytes, flags: bool = True) -> bytes:
         head = patch(base, *((9, b"\x01") if tag in ("ALPH", "ALPC") else (21, b"\x01"))) if flags else base
@@ -211,7 +191,7 @@ def _metadata(base: bytes, files: dict[str, bytes]) -> Iterator[Case]:
     yield "alpha_mode", with_section("ALPH", _png(1, 1, "RGB")), CorruptError, "ALPH with three channels"
     yield "alpha_no_png", with_section("ALPH", b"no picture"), CorruptError, "ALPH that is no PNG"
     yield "alpha_cut", with_section("ALPH", alpha[:40]), CorruptError, "ALPH with half a PNG"
-    for name, payload, text in _alpha_rows():
+    for name, payload, text in broken_alpha.pngs():
         yield name, with_section("ALPH", payload), CorruptError, text
     grey = files["grey_1x1"]
     yield (

@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
 from conformance import broken  # noqa: E402
+from conformance.pieces import png_chunk  # noqa: E402
 from conformance.symbols import file_from_symbols, tiny_codec  # noqa: E402
 
 from aecodec import blocks, container, deep, metadata, pixels  # noqa: E402
@@ -82,6 +83,8 @@ def valid_files(codec: Codec) -> Iterator[tuple[str, bytes, str]]:
     alpha = np.tile(np.arange(0, 256, 8, dtype=np.uint8)[:, None], (1, 40))
     yield "rgba_40x32", encode(32, 40, 50, alpha=alpha), "alpha, exact"
     yield "grey_alpha_40x32", encode(32, 40, 50, 1, alpha=alpha), "grey with alpha"
+    other = _with_other_chunks(encode(32, 40, 50, alpha=alpha))
+    yield "alpha_other_chunks", other, "ALPH with chunks that are left alone: of wrong sizes, a text of 2 MiB"
     coded = Picture(scene(32, 40), alpha=alpha)
     yield "rgba_coded_40x32", codec.encode_picture(coded, 50, 70), "alpha with loss, a file in section ALPC"
     yield "grey16_40x32", codec.encode_picture(Picture(scene16(32, 40, 1)), 90), "grey of 16 bits"
@@ -130,6 +133,15 @@ def _without_dictionary(data: bytes) -> bytes:
     for tag in ("iCCP", "eXIF", "xMPd"):
         sections[tag] = zlib.compress(metadata.unpack(tag, sections[tag]), 9)
     return container.write_file(parsed.header, sections, [bytes(g) for g in parsed.groups])
+
+
+def _with_other_chunks(data: bytes) -> bytes:
+    """More of them in the PNG in ALPH, behind IHDR."""
+    parsed = container.read_file(data)
+    alpha, text = bytes(parsed.sections["ALPH"]), b"a\0\0" + zlib.compress(bytes(2 << 20), 9)
+    more = (("tRNS", b"\0"), ("pHYs", bytes(3)), ("gAMA", b"\1"), ("zTXt", text), ("PLTE", bytes(7)))
+    alpha = alpha[:33] + b"".join(png_chunk(*chunk) for chunk in more) + alpha[33:]
+    return container.write_file(parsed.header, {"ALPH": alpha}, [bytes(g) for g in parsed.groups])
 
 
 def _small_groups(codec: Codec) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import reference_coder
 
@@ -11,6 +12,7 @@ from aecodec.errors import AecodecError
 
 Case = tuple[str, bytes, type[AecodecError], str]
 HEADER = 41
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def patch(data: bytes, at: int, new: bytes, crc: bool = True) -> bytes:
@@ -33,3 +35,11 @@ def body(*payloads: bytes) -> bytes:
     """GIDX and GDAT around payloads, right or wrong."""
     index = b"".join(reference_coder.varint(len(p)) + struct.pack("<I", _core.crc32c(p)) for p in payloads)
     return section("GIDX", index) + section("GDAT", b"".join(payloads))
+
+
+def png_chunk(tag: str, data: bytes) -> bytes:
+    body = tag.encode() + data
+    return struct.pack(">I", len(data)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+PNG_END = png_chunk("IEND", b"")

@@ -101,12 +101,12 @@ aecodec_status EXPORT(web_header_write)(const uint32_t fields[11], const uint8_t
 
 /* sections: room for `capacity` of 12 bytes each. */
 aecodec_status EXPORT(web_sections_read)(const uint8_t *data, size_t size, uint32_t max_sections,
-                                         uint32_t max_section_size, int salvage, aecodec_section *sections,
+                                         uint32_t max_section_size, int unread_gdat, aecodec_section *sections,
                                          size_t capacity, size_t *count, size_t *where) {
     aecodec_limits limits = aecodec_limits_default();
     limits.max_sections = max_sections;
     limits.max_section_size = max_section_size;
-    unsigned options = salvage ? AECODEC_SALVAGE : 0u;
+    unsigned options = unread_gdat ? AECODEC_UNREAD_GDAT : 0u;
     return aecodec_sections_read(data, size, AECODEC_HEADER_SIZE, &limits, options, sections, capacity, count,
                                  where);
 }

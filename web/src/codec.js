@@ -17,6 +17,7 @@ import { LARGEST } from "./windows.js";
 
 /** Quality 0..100 of the interface -> level 0..63 of the file. */
 export const LEVELS_PER_QUALITY = 0.63;
+const QUALITY = 60;
 /** What models are trained for; the first is what one without such a name is. */
 const TUNES = ["psnr", "perceptual"];
 /** Where the models of the package are; in two steps, since bundlers take a literal for a file of theirs. */
@@ -143,31 +144,36 @@ export class Codec {
 
   async encode(
     image,
-    { quality = 60, tune, alpha = true, alphaQuality, orientation = 1, onProgress, ...metadata } = {},
+    { quality, tune, alpha = true, alphaQuality, orientation = 1, onProgress, ...metadata } = {},
   ) {
-    const stored = storedQuality(quality);
+    const stored = storedQuality(quality ?? QUALITY);
+    const exact = alphaQuality === undefined || alphaQuality === null;
+    const storedOfAlpha = exact ? undefined : storedQuality(alphaQuality);
     const picture = fromImageData(image, this.limits);
     if (!alpha) picture.alpha = undefined;
     picture.samples = hide(picture);
-    const lossy = picture.alpha && alphaQuality !== undefined;
+    const lossy = picture.alpha && !exact;
     const { width, height } = picture;
     const sections = await packSections({
       ...metadata,
       width,
       height,
       alpha: lossy ? undefined : picture.alpha,
+      limit: this.limits.maxMetadata,
     });
     const core = await Core.open();
     const model = await this.#model({ tune }, true);
     if (lossy) {
       const plane = { width, height, channels: 1, depth: 8, samples: picture.alpha };
-      sections.ALPC = await encodeFile(model, core, plane, {}, storedQuality(alphaQuality));
+      sections.ALPC = await encodeFile(model, core, plane, {}, storedOfAlpha);
     }
     return encodeFile(model, core, picture, sections, stored, orientation, onProgress);
   }
 }
 
 function storedQuality(quality) {
+  if (typeof quality !== "number")
+    throw new UsageError(`quality ${String(quality)}: a number from 0 to 100 is needed`);
   if (!(quality >= 0 && quality <= 100)) throw new UsageError(`quality ${quality} is outside 0..100`);
   return Math.round(quality * LEVELS_PER_QUALITY * 256);
 }

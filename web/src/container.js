@@ -104,7 +104,7 @@ function headerAt(core, at, size, limits) {
   };
 }
 
-function sectionsAt(core, at, size, limits, salvage = false) {
+function sectionsAt(core, at, size, limits, unreadGdat = false) {
   const capacity = Math.min(Math.floor(size / 9) + 1, limits.maxSections + 1); // a section takes 9 bytes at least
   const list = core.alloc(12 * capacity);
   const [count, where] = [core.alloc(4), core.alloc(4)];
@@ -113,7 +113,7 @@ function sectionsAt(core, at, size, limits, salvage = false) {
     size,
     Math.min(limits.maxSections, U32),
     Math.min(limits.maxSectionSize, U32),
-    salvage ? 1 : 0,
+    unreadGdat ? 1 : 0,
     list,
     capacity,
     count,

@@ -20,7 +20,7 @@ export interface Limits {
   /** Bytes of one section's payload. */
   maxSectionSize: number;
   maxGroups: number;
-  /** Bytes of one metadata section after inflation. */
+  /** Bytes of one metadata section, inflated; encode() takes no more, either. */
   maxMetadata: number;
   /** Pixels that one byte of a file may stand for, in pictures of more than 2^20. */
   maxPixelsPerByte: number;

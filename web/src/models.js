@@ -76,9 +76,9 @@ export class Bundle {
     this.group = manifest.group;
     /** How far each float network sees, in blocks of 64 pixels. */
     this.halo = manifest.halo;
-    /** [64] what is added to a size before it is rounded down, by scale index. */
+    /** [64] what is added to a size before it is rounded down, by scale index; in 32 bits, as aecodec/loaded.py does it. */
     this.rounding = Float32Array.from(manifest.dead_zone, (zone, i) =>
-      i < manifest.skip ? -Infinity : 0.5 - zone,
+      i < manifest.skip ? -Infinity : 0.5 - Math.fround(zone),
     );
     this.files = manifest.files;
   }

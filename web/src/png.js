@@ -77,14 +77,18 @@ function readChunks(payload, what) {
       throw broken(`the checksum of ${type} does not match`);
     }
     if (!head && (type !== "IHDR" || size !== 13)) throw broken("IHDR is not first");
+    if (head && type === "IHDR") throw broken("IHDR is there twice");
     head ??= new DataView(view.buffer, view.byteOffset + at + 8, 13);
     if (type === "IDAT") {
       if (pieces.length && before !== type) throw broken("its IDAT chunks do not follow each other");
       pieces.push(payload.subarray(at + 8, at + 8 + size));
     }
-    if (type === "IEND") break;
-    before = type;
     at += 12 + size;
+    if (type === "IEND") {
+      if (size || at !== payload.length) throw broken("it does not end with an empty IEND");
+      break;
+    }
+    before = type;
   }
   METHODS.forEach(([name, most], i) => {
     const method = head.getUint8(10 + i);

@@ -4,7 +4,7 @@
  *
  * A coded alpha plane (section ALPC) is a file inside the file; datapath.js decodes it. */
 import { readFile } from "./container.js";
-import { CorruptError, UsageError } from "./errors.js";
+import { CorruptError, LimitError, UsageError } from "./errors.js";
 import { deflate } from "./inflate.js";
 import { inflateMetadata } from "./metadata.js";
 import { hex } from "./models.js";
@@ -15,14 +15,20 @@ const DPI_UNIT = 10_000;
 const [MIN_DPI, MAX_DPI] = [0.01, 400_000];
 const METADATA = { iCCP: "icc", eXIF: "exif", xMPd: "xmp" };
 
-/** icc, exif, xmp: bytes; dpi: [across, down]; alpha: Uint8Array [H, W] -> payloads by tag. */
-export async function packSections({ icc, exif, xmp, dpi, alpha, width, height }) {
+/** icc, exif, xmp: bytes, `limit` at most of each; dpi: [across, down]; alpha: Uint8Array [H, W] -> payloads by tag. */
+export async function packSections({ icc, exif, xmp, dpi, alpha, width, height, limit }) {
   const sections = {};
-  for (const [tag, data] of [
-    ["iCCP", icc],
-    ["eXIF", exif],
-    ["xMPd", xmp],
+  for (const [tag, name, data] of [
+    ["iCCP", "profile", icc],
+    ["eXIF", "EXIF data", exif],
+    ["xMPd", "XMP", xmp],
   ]) {
+    if (data?.length > limit) {
+      throw new LimitError(
+        `the picture's ${name}: ${data.length} bytes, the limit is ${limit} ` +
+          "(leave it out, or pass a larger maxMetadata to encoder and decoder)",
+      ); // decoders would refuse it
+    }
     if (data?.length) sections[tag] = await deflate(data);
   }
   if (dpi !== undefined && dpi !== null) sections.rESo = packResolution(dpi);

@@ -116,6 +116,43 @@ test("a resolution that no file can hold is refused", async () => {
   }
 });
 
+test("null stands for the quality that is meant without a word", async () => {
+  const image = scene(64, 64, (x, y, pixel) => (pixel[3] = 3 * x));
+  const plain = await codec.encode(image);
+  for (const options of [{ quality: null }, { quality: undefined, alphaQuality: null }]) {
+    assert.deepEqual(await codec.encode(image, options), plain);
+  }
+  const lossy = await codec.encode(image, { alphaQuality: 0 });
+  assert.ok((await info(lossy)).sections.some(({ tag }) => tag === "ALPC"));
+  for (const wrong of ["50", true, [50], "", false, 7n]) {
+    for (const name of ["quality", "alphaQuality"]) {
+      await assert.rejects(codec.encode(scene(16, 16), { [name]: wrong }), {
+        name: "UsageError",
+        message: `quality ${wrong}: a number from 0 to 100 is needed`,
+      });
+    }
+  }
+  for (const wrong of [-1, 100.5, NaN, Infinity]) {
+    await assert.rejects(codec.encode(image, { quality: wrong }), {
+      name: "UsageError",
+      message: `quality ${wrong} is outside 0..100`,
+    });
+  }
+});
+
+test("metadata that no decoder would take is refused", async () => {
+  const small = new Codec({ models: [TINY], device: "wasm", threads: 1, limits: { maxMetadata: 20 } });
+  const image = scene(16, 16);
+  for (const [name, said] of Object.entries({ icc: "profile", exif: "EXIF data", xmp: "XMP" })) {
+    const data = new Uint8Array(20).fill(7);
+    assert.deepEqual((await small.read(await small.encode(image, { [name]: data })))[name], data);
+    await assert.rejects(small.encode(image, { [name]: new Uint8Array(21) }), {
+      name: "LimitError",
+      message: new RegExp(`^the picture's ${said}: 21 bytes, the limit is 20 `),
+    });
+  }
+});
+
 test("windows give what the whole picture gives", async () => {
   const data = await codec.encode(scene(64 * 13, 64 * 12), { quality: 70 });
   const pieces = new Codec({ models: [TINY], device: "wasm", threads: 1, largestWindow: 9 });

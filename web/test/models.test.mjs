@@ -64,6 +64,12 @@ for (const [what, from, to] of [
   });
 }
 
+test("dead zones are taken from a half in 32 bits", () => {
+  const dead_zone = [0.1, 0.318, 0.25]; // in 64 bits 0.318 would leave 0.18199999630451202
+  const { rounding } = new Bundle(TINY, { dead_zone, skip: 1 });
+  assert.deepEqual([...rounding], [-Infinity, 0.18200001120567322, 0.25]);
+});
+
 test("a file of another model names it", async () => {
   const nano = new URL("../../aecodec/bundles/nano/", import.meta.url);
   const codec = new Codec({ models: [nano], device: "wasm", threads: 1 });

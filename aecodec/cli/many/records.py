@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from aecodec import remote
-from aecodec.cli import files
+from aecodec.cli import common, files
 from aecodec.cli.many.journal import Journal
 from aecodec.errors import InputError, OutputError, UsageError
 
@@ -36,7 +36,8 @@ class Done(NamedTuple):
 
 
 class Records:
-    """The tables of one DST. Only one run at a time may write them, which a lock ensures on this machine."""
+    """The tables of one DST. Only one run at a time may write them, which a lock ensures where the
+    file system has locks."""
 
     def __init__(self, dst: str) -> None:
         self.folder = join(dst, FOLDER)
@@ -219,7 +220,10 @@ def _lock(path: Path) -> Any:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except ImportError:
         pass  # Windows
-    except OSError:
+    except BlockingIOError:
         stream.close()
         raise UsageError(f"another run is writing to {str(path.parent.parent)!r}; wait for its end") from None
+    except OSError as error:  # a network file system that locks nothing
+        where = f"{str(path.parent.parent)!r} cannot be locked"
+        common.note(f"{where} ({error.strerror or error}); see to it that no other run writes there")
     return stream
