@@ -12,7 +12,8 @@ from PIL import ExifTags, Image
 ORIENTATION = ExifTags.Base.Orientation
 TURNED = (5, 6, 7, 8)
 """Orientations that exchange width and height."""
-IN_XMP = re.compile(rb"(tiff:Orientation(?:=[\"']|>))(\d)")
+IN_XMP = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)(\d)")
+"""As an attribute or an element, with the space that XML allows; Pillow knows `="6"` and `>6` alone."""
 
 
 def load(data: bytes) -> Image.Exif | None:
@@ -30,7 +31,16 @@ def load(data: bytes) -> Image.Exif | None:
 
 def orientation_in(found: Image.Exif | None) -> int:
     """1..8; 1 where there is none, or another value."""
-    stated = 1 if found is None else found.get(ORIENTATION, 1)
+    return _valid(1 if found is None else found.get(ORIENTATION, 1))
+
+
+def orientation_in_xmp(xmp: bytes) -> int:
+    """1..8; 1 where there is none, or another value."""
+    stated = IN_XMP.search(xmp)
+    return _valid(int(stated[2]) if stated else 1)
+
+
+def _valid(stated: object) -> int:
     return stated if isinstance(stated, int) and 1 <= stated <= 8 else 1
 
 

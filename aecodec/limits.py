@@ -32,6 +32,9 @@ class Limits(NamedTuple):
 FREE_PIXELS = 1 << 20
 """A picture of so few pixels, padding included, may have any number for each byte of its file."""
 
+MOST_THREADS = 1024
+"""onnxruntime makes as many as it is told, and each takes memory."""
+
 DEFAULT_LIMITS = Limits()
 
 

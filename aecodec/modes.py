@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from aecodec.errors import InputError
-from aecodec.exif import TURNED, orientation_in
+from aecodec.exif import TURNED, orientation_in, orientation_in_xmp
 from aecodec.raster import is_large, strips
 
 Bytes = NDArray[np.uint8]
@@ -66,12 +66,12 @@ def metadata_of(image: Image.Image, turned: bool = False) -> Metadata:
     if not exif and image.format in ("TIFF", "MPO"):
         exif = _portable(found)
     dpi = _resolution(image)
-    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    xmp = bytes_of(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"), "xmp")
     return Metadata(
         icc=bytes_of(image.info.get("icc_profile"), "icc_profile"),
         exif=bytes_of(exif, "exif").removeprefix(b"Exif\0\0"),
-        xmp=bytes_of(xmp, "xmp"),
-        orientation=orientation_in(found),
+        xmp=xmp,
+        orientation=_orientation(image, found, xmp),
         dpi=dpi[::-1] if dpi and turned else dpi,
     )
 
@@ -89,7 +89,7 @@ def metadata_of_deep(image: Image.Image, afresh: Image.Image) -> Metadata:
     afresh.load()
     found = metadata_of(afresh, turned)
     if image.format == "PNG" and "exif" in image.info:  # without, getexif() would load it
-        return replace(found, orientation=orientation_in(_exif_of(image)))
+        return replace(found, orientation=_orientation(image, _exif_of(image), found.xmp))
     if image.format == "TIFF":
         tags = _exif_of(image)
         exif = image.info.get("exif") or _portable(tags)
@@ -99,13 +99,21 @@ def metadata_of_deep(image: Image.Image, afresh: Image.Image) -> Metadata:
 
 
 def _exif_of(image: Image.Image) -> Image.Exif:
-    """Where EXIF names no orientation, Pillow takes it from XMP."""
+    """Where EXIF names no orientation, Pillow takes it from XMP, if it is spelled as Adobe does."""
     try:
         return image.getexif()
     except MemoryError:
         raise
     except Exception:  # damaged; it is kept as it is
         return Image.Exif()
+
+
+def _orientation(image: Image.Image, found: Image.Exif, xmp: bytes) -> int:
+    """That of EXIF; without, that of XMP. Of a TIFF, and of an image that has been made of another one, only
+    what Pillow reads: the pixels may be turned already, and XMP left as it was."""
+    if image.format in (None, "TIFF") or ExifTags.Base.Orientation in found:
+        return orientation_in(found)
+    return orientation_in_xmp(xmp)
 
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:

@@ -9,17 +9,25 @@ from io import BytesIO
 from typing import BinaryIO
 
 from PIL import Image, ImageFile
+from PIL.PngImagePlugin import PngImageFile
 
 from aecodec import deep
 from aecodec.container import MAGIC
 from aecodec.errors import AecodecError, InputError
+from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.png_metadata import Png
 
-REFUSED = {"EPS"}
-"""A PostScript file is a program."""
+REFUSED = {"EPS": "a PostScript file is a program, which is not run"}
+"""Formats that are not opened, and why."""
+NUMBERS = {1: "whole numbers", 2: "numbers with a sign", 3: "floating point", 5: "complex", 6: "complex"}
+"""Kinds of a TIFF's samples."""
+BITS, KIND = 258, 339
+"""Tags of a TIFF."""
 
 
-def open_image(stream: BinaryIO, where: str) -> ImageFile.ImageFile:
-    """Image.open without Pillow's own size limit, which is global to the process; ours is checked next."""
+def open_image(stream: BinaryIO, where: str, limits: Limits = DEFAULT_LIMITS) -> ImageFile.ImageFile:
+    """Image.open without Pillow's own limits, which are global to the process: that of PNG's metadata is
+    ours, and the size is checked next."""
     try:
         prefix = stream.read(16)
     except OSError as error:
@@ -27,43 +35,76 @@ def open_image(stream: BinaryIO, where: str) -> ImageFile.ImageFile:
     if prefix.startswith(MAGIC):  # its plugin, where it is registered, knows 8 bits only
         raise InputError(f"{where}this is an .aec file; decode it first")
     tried: set[str] = set()
+    why: list[tuple[str, str]] = []
     for find_plugins in (Image.preinit, Image.init):  # a few plugins, then all, which takes longer
         find_plugins()
-        for name in [n for n in Image.ID if n not in tried | REFUSED]:
+        for name in [n for n in Image.ID if n not in tried]:
             tried.add(name)
-            if image := _try_format(name, stream, prefix):
-                return image
+            found = _try_format(name, stream, prefix, limits)
+            if isinstance(found, ImageFile.ImageFile):
+                return found
+            if found:
+                why.append((name, found))
     size = stream.seek(0, os.SEEK_END)
+    if why:
+        name, reason = why[0]
+        raise InputError(f"{where}{name} of {size} bytes that cannot be read: {reason}")
     raise InputError(f"{where}no picture that Pillow can read ({size} bytes); try PNG")
 
 
-def _try_format(name: str, stream: BinaryIO, prefix: bytes) -> ImageFile.ImageFile | None:
+def _try_format(name: str, stream: BinaryIO, prefix: bytes, limits: Limits) -> ImageFile.ImageFile | str:
+    """-> the picture; or why there is none, which is empty where the file does not look like this format."""
     factory, accept = Image.OPEN[name]
     try:
-        answer = accept(prefix) if accept else True
-        if not answer or isinstance(answer, str):  # a str: known, but this Pillow was built without it
-            return None
+        known = accept(prefix) if accept else ""
+    except Exception:  # there are less bytes than it looks at
+        return ""
+    if accept and not known:
+        return ""
+    if known and (name in REFUSED or isinstance(known, str)):  # a str: this Pillow was built without it
+        return REFUSED.get(name) or str(known)
+    try:
         stream.seek(0)
-        return factory(stream, "")
+        return Png(stream, limits) if factory is PngImageFile else factory(stream, "")
     except AecodecError:
         raise
-    except Exception:  # a plugin that does not know the file raises whatever comes first
-        return None
+    except Exception as error:  # a plugin that does not know the file raises whatever comes first
+        return _reason(name, stream, prefix, error) if known else ""
 
 
-def reopener(data: BinaryIO, where: str) -> deep.Opener:
+def _reason(name: str, stream: BinaryIO, prefix: bytes, error: Exception) -> str:
+    """Why a plugin failed that knows the file's first bytes."""
+    reason = str(error) or type(error).__name__
+    if name != "TIFF" or "mode" not in reason:
+        return reason
+    from PIL import TiffImagePlugin
+
+    try:
+        directory = TiffImagePlugin.ImageFileDirectory_v2(prefix[: 16 if 43 in prefix[2:4] else 8])
+        stream.seek(directory.next)
+        directory.load(stream)
+        bits, kind = directory.get(BITS, (1,)), directory.get(KIND, (1,))[0]
+    except Exception:  # it is damaged, too
+        return reason
+    return (
+        f"Pillow does not read {len(bits)} sample{'s' * (len(bits) > 1)} of {bits[0]} bits a pixel "
+        f"({NUMBERS.get(kind, 'of an unknown kind')}); store whole numbers of 8 or 16 bits"
+    )
+
+
+def reopener(data: BinaryIO, where: str, limits: Limits) -> deep.Opener:
     """For a file of this machine, or bytes: opens it once more, with a position of its own."""
 
     @contextmanager
     def again() -> Iterator[ImageFile.ImageFile]:
         stream = BytesIO(data.getvalue()) if isinstance(data, BytesIO) else open(data.name, "rb")
-        with stream, open_image(stream, where) as image:
+        with stream, open_image(stream, where, limits) as image:
             yield image
 
     return again
 
 
-def opener(image: Image.Image) -> deep.Opener | None:
+def opener(image: Image.Image, limits: Limits) -> deep.Opener | None:
     """For an image that Pillow has opened and not loaded, at its frame."""
     stream, frame = getattr(image, "fp", None), image.tell()
     if not deep.is_deep(image) or stream is None or (frame and image.format == "PNG"):
@@ -74,7 +115,7 @@ def opener(image: Image.Image) -> deep.Opener | None:
     stream.seek(at)
 
     def again() -> ImageFile.ImageFile:
-        opened = open_image(BytesIO(data), "")
+        opened = open_image(BytesIO(data), "", limits)
         if frame:
             opened.seek(frame)
         return opened

@@ -2,7 +2,8 @@
 
 Opening reads the container and verifies its checksums (no network runs, no onnxruntime is loaded);
 pixels are decoded when Pillow loads them. Errors are OSError, as Pillow's users expect, with the
-AecodecError as their cause.
+AecodecError as their cause. Image.save opens its file, and so empties one that exists, before it asks the
+plugin: save into a BytesIO where an old file must outlive an error.
 """
 
 from __future__ import annotations

@@ -92,10 +92,10 @@ def open_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool
     if isinstance(image, Image.Image):
         return from_pil(image, limits, alpha=alpha)
     where = f"{os.fspath(image)!r}: " if isinstance(image, str | os.PathLike) else ""
-    with open_bytes(image) as data, open_image(data, where) as opened:
+    with open_bytes(image) as data, open_image(data, where, limits) as opened:
         path = data.name if isinstance(data, BufferedReader) else None
         raster = file_raster(opened, path) if is_large(*opened.size) else None
-        picture = from_pil(opened, limits, where, alpha, reopener(data, where), raster)
+        picture = from_pil(opened, limits, where, alpha, reopener(data, where, limits), raster)
         if opened.format == "PNG" and _may_lack_rows(opened, picture) and not png_rows.are_all_there(data):
             raise InputError(f"{where}the picture is cut short: its data ends before its last row")
         frames = _frames(opened)
@@ -172,7 +172,7 @@ def from_pil(
     notes: tuple[str, ...] = ()
     try:
         is_deep, stored, inverted = deep.is_deep(image), deep.rawmode(image), white_is_zero(image)
-        again = again or opener(image)
+        again = again or opener(image, limits)
         if again is not None and deep.is_joined(image):
             with again() as first:
                 metadata = metadata_of_deep(image, first)

@@ -16,6 +16,7 @@ from numbers import Integral
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
 from aecodec.errors import DeviceError, ModelError, UsageError
+from aecodec.limits import MOST_THREADS
 
 Device = Literal["auto", "cpu", "cuda"]
 DEVICES = ("auto", "cpu", "cuda")
@@ -29,9 +30,6 @@ BOTH_WHEELS = (
 
 FIRST_REGION = 512 << 20
 """Bytes that the shared arena asks for at first; what is not used of them takes no memory."""
-
-MOST_THREADS = 1024
-"""onnxruntime makes as many as it is told, and each takes memory."""
 
 SPIN = 1000
 """Microseconds that a session's thread waits for work before it sleeps; older versions do not know it."""

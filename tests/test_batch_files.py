@@ -125,6 +125,16 @@ def test_stubs_with_a_reader_are_inputs(monkeypatch):
         Hdf5StubImagePlugin.register_handler(before)
 
 
+def test_pictures_that_another_formats_plugin_reads_are_inputs(cli, tmp_path):
+    """MPO is JPEG with several pictures; PDF and Palm are only written."""
+    assert ".mpo" in picture_suffixes() and picture_suffixes().isdisjoint({".pdf", ".palm"})
+    two = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
+    (tmp_path / "in").mkdir()
+    two[0].save(tmp_path / "in" / "a.mpo", save_all=True, append_images=two[1:])
+    result = cli("encode", "-r", tmp_path / "in", "--out-dir", tmp_path / "out", *FAST)
+    assert result.code == 0 and (tmp_path / "out" / "a.aec").exists()
+
+
 def test_result_over_an_input(cli, tree):
     (tree / "a.aec").write_bytes(b"somebody else's")
     names = (tree / "a.png", tree / "a.aec")

@@ -136,6 +136,15 @@ def test_a_file_without_a_fact_is_refused(monkeypatch, missing):
         classify.load(data)
 
 
+def test_one_class_is_seen_before_anything_is_coded(cli, tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "read", lambda *_: pytest.fail("a picture was coded"))
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "one" / "a.png")
+    result = cli("classify", "fit", tmp_path, "-o", tmp_path / "model.npz", "--device", "cpu")
+    assert result.code == UsageError.exit_code and "1 class is not enough" in result.err
+    assert result.err.count("\n") == 1
+
+
 def test_command(cli, tmp_path, monkeypatch):
     monkeypatch.setenv("AECODEC_MODEL_PATH", str(DATA / "bundles"))
     for number in range(18):

@@ -184,8 +184,12 @@ def test_metadata_comes_back(cli, tmp_path, suffix):
 def test_alpha_into_jpeg(cli, tmp_path):
     Image.new("RGBA", (20, 20), (9, 9, 9, 9)).save(tmp_path / "a.png")
     assert cli("encode", tmp_path / "a.png", tmp_path / "a.aec").code == 0
-    assert one_line_error(cli("decode", tmp_path / "a.aec", tmp_path / "a.jpg"), 9, "RGBA", ".png")
+    result = cli("decode", tmp_path / "a.aec", tmp_path / "a.jpg")
+    assert one_line_error(result, 9, "cannot hold transparency", ".png", "--no-alpha")
     assert not (tmp_path / "a.jpg").exists()
+    assert cli("decode", tmp_path / "a.aec", tmp_path / "a.jpg", "--no-alpha") == (0, b"", "")
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.mode == "RGB"
 
 
 def with_alpha(cli, tmp_path, side):
@@ -229,7 +233,7 @@ def test_icons_are_not_shrunk_in_silence(cli, aec, tmp_path):
 
 def test_errors_of_the_format_name_the_file_once(cli, tmp_path):
     source = with_alpha(cli, tmp_path, 70)
-    result = cli("decode", source, tmp_path / "a.jpg")
+    result = cli("decode", source, tmp_path / "a.xbm")
     assert one_line_error(result, 9, repr(str(source)), "use .png")
     assert result.err.count("cannot write mode") == 1
 
@@ -302,7 +306,7 @@ def test_json_of_a_picture_beyond_the_default_limits(cli, tmp_path, monkeypatch)
         ("index", "city.aec", "-o", "a.npz"),
         ("inpaint", CITY, "--mask", CITY, "-o", "a.png"),
         ("anomaly", "fit", CITY, "-o", "a.npz"),
-        ("classify", "fit", CITY, "-o", "a.npz"),
+        ("classify", "fit", CITY, "city.aec", "-o", "a.npz"),
         ("batch", "encode", ".", "out"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The command line: names as they are given, in messages and in --model."""
+"""The command line: names as they are given, in messages and in --model; options that are none."""
 
 from __future__ import annotations
 
@@ -37,3 +37,36 @@ def test_an_empty_model_is_no_default(cli, tmp_path, monkeypatch, command):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UsageError, match="model ''"):
         aecodec.encode(np.zeros((8, 8), np.uint8), model="", device="cpu")
+
+
+def test_unknown_options_lead_to_the_help_of_the_command(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = cli("encode", "--foo", "a", "b")
+    assert one_line_error(result, 2, "unrecognized arguments: --foo (see `aecodec encode --help`)")
+    assert one_line_error(cli("decode", "--foo=1.5", "a", "b"), 2, "see `aecodec decode --help`")
+    assert one_line_error(cli("--foo"), 2, "see `aecodec --help`")
+
+
+def test_names_that_begin_with_a_dash(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for names in (("-dash.jpg", "o.aec"), (CITY, "-out.aec")):
+        name = next(name for name in names if str(name).startswith("-"))
+        assert one_line_error(cli("encode", *names), 2, f"is written ./{name}, or behind --")
+    (tmp_path / "-dash").write_bytes(CITY.read_bytes())  # without a suffix it is known by being there
+    assert one_line_error(cli("encode", "-dash", "o.aec"), 2, "is written ./-dash")
+    assert cli("encode", "--device", "cpu", "--", "-dash", "o.aec").code == 0
+    assert cli("encode", "--device", "cpu", "./-dash", "p.aec").code == 0
+
+
+def test_formats_are_named_as_they_were_given(cli, aec, tmp_path):
+    for where in (("--out-dir", tmp_path / "out"), (tmp_path / "a.png",)):
+        result = cli("decode", aec, *where, "--format", "Foo")
+        assert one_line_error(result, 2, "format 'Foo': no format has the suffix '.foo'")
+    result = cli("batch", "decode", tmp_path, tmp_path / "out", "--format", "Foo")
+    assert one_line_error(result, 2, "format 'Foo'")
+
+
+def test_threads_in_words_of_the_command_line(cli):
+    result = cli("encode", CITY, "o.aec", "--threads", "100000")
+    assert one_line_error(result, 2, "--threads: 100000 is above 1024") and "None" not in result.err
+    assert b"1024 at most" in cli("encode", "--help").out

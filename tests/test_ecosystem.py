@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import importlib
 import importlib.util
 import io
@@ -166,6 +167,28 @@ def test_webdataset_has_the_options_of_encode(wds, tmp_path):
     for odd in ({"effort": 9}, {"quality": 101}, {"image": 3}, {"target_bpp": 1, "target_size": 5}):
         with pytest.raises(aecodec.errors.UsageError):
             encoder(**odd)
+
+
+def test_webdataset_takes_paths_and_files(wds, tmp_path):
+    """TarWriter by itself stores text and bytes as they are, before it asks a handler."""
+    path = tmp_path / "a.png"
+    Image.fromarray(smooth(1)).save(path)
+    coded = aecodec.encode(path, 30, device="cpu")
+    given = {
+        "aec": str(path),
+        "right.aec": path.read_bytes(),
+        "own.AEC": coded,
+        "view.aec": memoryview(coded),
+    }
+    kept = {"txt": str(path), "__key__": "1"}
+    write = encoder(30, device="cpu")
+    found = write(given | kept)
+    assert {name: found[name] for name in given} == dict.fromkeys(given, coded)
+    assert found["txt"] == str(path).encode()
+    assert gzip.decompress(write({"__key__": "1", "aec.gz": str(path)})["aec.gz"]) == coded
+    for bad in (str(tmp_path / "none.png"), b"no picture"):
+        with pytest.raises(aecodec.errors.InputError):
+            write({"__key__": "1", "aec": bad})
 
 
 def test_webdataset_in_processes(shard):

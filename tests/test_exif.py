@@ -9,12 +9,14 @@ import sys
 import numpy as np
 import pytest
 from conformance.symbols import TINY
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 from synthetic import smooth
 
 import aecodec
-from aecodec import exif, pixels, thumbnail
+from aecodec import deep, exif, pixels, thumbnail
 from aecodec.codec import Codec
+from aecodec.orientation import upright
 from aecodec.pixels import Picture, read_picture
 
 DAMAGED = [b"no TIFF header", b"II*\0", b"II*\0\xff\xff\xff\x7f", b"II*\0\x08\0\0\0\xff\xff" + bytes(5)]
@@ -52,6 +54,63 @@ def test_the_headers_orientation_goes_before_that_of_xmp(small, own, stated):
     assert pixels.from_pil(shown).orientation == stated
     assert thumbnail.fit(given, 20).orientation == stated
     assert pixels.pil_info(b"", own, xmp.replace(b"6", b"1"), 1).get("exif", b"")[6:] == own
+
+
+def xmp_of(stated):
+    """stated: an attribute, or elements between `>` and a tag that is open."""
+    end = "</rdf:Description>" if stated.startswith(">") else "/>"
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description rdf:about="" xmlns:tiff="http://ns.adobe.com/tiff/1.0/" {stated}{end}</rdf:RDF>'
+        "</x:xmpmeta>"
+    ).encode()
+
+
+SPELLINGS = [
+    'tiff:Orientation="6"', "tiff:Orientation='6'", 'tiff:Orientation = "6"', 'tiff:Orientation=\n"6"',
+    'tiff:Orientation=" 6 "', "><tiff:Orientation>6</tiff:Orientation>",
+    "><tiff:Orientation> 6\n</tiff:Orientation>", "><tiff:Orientation >6</tiff:Orientation >",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_every_spelling_of_xmp_is_read_and_corrected(small, spelling, form):
+    """Pillow reads two of them."""
+    xmp, out = xmp_of(spelling), io.BytesIO()
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    Image.fromarray(small).save(out, form, **({"pnginfo": text} if form == "PNG" else {"xmp": xmp}))
+    picture = read_picture(out.getvalue())
+    assert picture.orientation == 6 and picture.xmp == xmp
+    turned = upright(picture)
+    assert turned.xmp == xmp.replace(b"6", b"1") and exif.orientation_in_xmp(turned.xmp) == 1
+    stated = pixels.pil_info(b"", b"", xmp, 1)["exif"]  # a picture that is upright, behind XMP that is not
+    assert exif.load(stated)[exif.ORIENTATION] == 1
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_exif_goes_before_any_spelling_of_xmp(small, spelling):
+    for form in ("JPEG", "TIFF"):
+        out, xmp = io.BytesIO(), xmp_of(spelling)
+        options = {"tiffinfo": {700: xmp, 274: 3}} if form == "TIFF" else {"xmp": xmp}
+        own = b"Exif\0\0" + TURNED.replace(b"\x06\0\0\0\0\0\0\0", b"\x03" + bytes(7))
+        Image.fromarray(small).save(out, form, **options, **({} if form == "TIFF" else {"exif": own}))
+        picture = read_picture(out.getvalue())
+        assert picture.orientation == (1 if form == "TIFF" else 3)  # Pillow has turned a TIFF
+        with Image.open(out) as image:
+            assert read_picture(ImageOps.exif_transpose(image)).orientation == 1
+
+
+def test_sixteen_bits_and_an_orientation_in_xmp():
+    samples = np.random.default_rng(1).integers(0, 65536, (20, 30, 3), np.uint16)
+    text = PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp_of('tiff:Orientation = "6"').decode())
+    bare = deep.png(samples, pnginfo=text)
+    other = deep.png(samples, pnginfo=text, exif=TURNED.replace(b"\x12\x01", b"\x13\x01"))  # another tag
+    for data in (bare, other):
+        picture = read_picture(data)
+        assert picture.depth == 16 and picture.orientation == 6
 
 
 @pytest.mark.parametrize("data", DAMAGED)

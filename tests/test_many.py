@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -253,6 +254,18 @@ def test_one_run_at_a_time(tmp_path):
         Records(str(tmp_path))
     first.close()
     Records(str(tmp_path)).close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, capsys, number):
+    def flock(stream, operation):
+        raise OSError(number, "nothing is locked here")
+
+    monkeypatch.setattr(pytest.importorskip("fcntl"), "flock", flock)
+    Records(str(tmp_path)).close()
+    told = capsys.readouterr().err
+    assert told.startswith("aecodec: note: ") and told.count("\n") == 1
+    assert f"{str(tmp_path)!r} cannot be locked (nothing is locked here)" in told
 
 
 SLOW = """

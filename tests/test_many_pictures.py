@@ -76,3 +76,16 @@ def test_precision(cli, tree, tmp_path):
     assert cli("batch", "encode", tree, out, *FAST, "--precision", "fp32").code == 3
     result = cli("batch", "encode", tree, out, *FAST)
     assert result.code == 2 and "precision 'fp32', now 'auto'" in result.err
+
+
+def test_transparency_can_be_left_out(cli, tmp_path):
+    """JPEG cannot hold it."""
+    source, out, back = (tmp_path / name for name in ("source", "out", "back"))
+    source.mkdir()
+    Image.new("RGBA", (40, 30), (9, 99, 200, 128)).save(source / "a.png")
+    assert cli("batch", "encode", source, out, *FAST).code == 0
+    decode = ("batch", "decode", out, back, "--format", "jpg", "--device", "cpu")
+    assert cli(*decode).code == 9 and "--no-alpha" in table(back, "failures")[0]["error"]
+    assert cli(*decode, "--no-alpha").code == 0 and results(back) == ["a.jpg"]
+    result = cli(*decode)
+    assert result.code == 2 and "no_alpha True, now None" in result.err

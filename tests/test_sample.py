@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -11,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image, ImageOps
 
+import aecodec
 from aecodec.errors import ModelError, UsageError
 from aecodec.latents import sample
 from aecodec.latents.autoencoder import Autoencoder
@@ -134,4 +136,6 @@ def test_pictures_are_fitted_upright(bundle, tmp_path, kind):
 
 
 def test_no_model(cli, tmp_path):
-    assert cli("sample", tmp_path, "-o", tmp_path / "x.png").code == ModelError.exit_code
+    for name in (tmp_path, "nano", Path(aecodec.__file__).parent / "bundles" / "nano"):  # of the codec
+        result = cli("sample", name, "-o", tmp_path / "x.png")
+        assert result.code == ModelError.exit_code and "folder of a small autoencoder is wanted" in result.err

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms
 from aecodec import pixels
 from aecodec.cli import written
 from aecodec.cli.decode import format_of
+from aecodec.cli.files import UnfitError
 from aecodec.errors import UsageError
 from aecodec.pixels import Picture
 
@@ -137,9 +138,30 @@ def test_alpha_that_a_format_does_not_know(form, channels):
             assert np.array_equal(np.asarray(image).reshape(picture.pixels.shape), picture.pixels)
 
 
-def test_pfm_is_refused():
-    """Pillow would write a PPM under that name."""
-    assert format_of("a.ppm", None) == "PPM"
-    for output, name in (("a.pfm", None), ("a.png", "pfm")):
-        with pytest.raises(UsageError, match="no format has the suffix '.pfm'"):
+@pytest.mark.parametrize(("kind", "why"), [("pfm", "floating-point"), ("pbm", "black and white")])
+def test_what_pillow_would_write_under_a_wrong_name_is_refused(kind, why):
+    """It makes a PPM or PGM of both."""
+    assert format_of("a.ppm", None) == format_of("a.pnm", None) == "PPM"
+    for output, name in ((f"a.{kind}", None), ("a.png", kind)):
+        with pytest.raises(UsageError, match=f"{why}.*; use .ppm"):
             format_of(output, name)
+
+
+def test_pgm_is_grey():
+    form = format_of("a.pgm", None)
+    picture = picture_of(1, alpha=np.full((31, 45), 9, np.uint8))
+    for data, notes in files(picture, form):
+        assert data.startswith(b"P5\n45 31\n255\n") and data.endswith(picture.pixels.tobytes())
+        assert any("transparency left out" in note for note in notes)
+    with pytest.raises(UnfitError, match="use .ppm or .png"):
+        written.at_once(picture_of(3), form)
+    with pytest.raises(UnfitError, match="use .ppm or .png"):
+        written.by_rows(picture_of(3), iter(()), form, 1)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "MPO", "PCX", "EPS"])
+def test_transparency_that_pillow_refuses_is_named(form):
+    """Where it is left out they are written."""
+    with pytest.raises(UnfitError, match=f"{form} cannot hold transparency.*--no-alpha"):
+        written.at_once(picture_of(3, alpha=np.full((31, 45), 9, np.uint8)), form)
+    assert written.at_once(picture_of(3), form)[0]

@@ -64,6 +64,8 @@ def _fit(args: argparse.Namespace) -> int:
     suffixes = {".aec", *picture_suffixes()}
     jobs = plan.make(args.names, True, lambda: suffixes)
     plan.check_result(jobs.jobs, args.output)
+    if jobs.jobs:  # before they are coded
+        classify.check_classes({_class_of(job.source) for job in jobs.jobs})
     found: dict[str, tuple[Float, bytes]] = {}
 
     def work(codec: Codec, job: Job) -> Outcome:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from aecodec.errors import UsageError
-from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.limits import DEFAULT_LIMITS, MOST_THREADS, Limits
 from aecodec.precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -94,6 +94,12 @@ def count(text: str) -> int:
     return value
 
 
+def threads(text: str) -> int:
+    if (value := count(text)) > MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text} is above {MOST_THREADS}")
+    return value
+
+
 def metadata(text: str) -> frozenset[str]:
     """The kinds to keep."""
     chosen = {"all": set(KINDS), "none": set()}.get(text, set(text.split(",")))
@@ -122,9 +128,9 @@ def add_encoding_quality(parser: argparse._ActionsContainer) -> None:
 
 
 def add_runtime_arguments(
-    parser: argparse.ArgumentParser, model: bool = True, threads: str = "automatic"
+    parser: argparse.ArgumentParser, model: bool = True, unless: str = "automatic"
 ) -> None:
-    """threads: how many there are where the option is not given, in words."""
+    """unless: how many threads there are where the option is not given, in words."""
     if model:
         parser.add_argument(
             "--model", type=model_name, metavar="NAME", help="name or folder of a model bundle"
@@ -141,7 +147,12 @@ def add_runtime_arguments(
         default="auto",
         help="of the networks: auto (int8 where the CPU is made for it, else fp32), fp32, int8, fp16 (CUDA)",
     )
-    parser.add_argument("--threads", type=count, metavar="N", help=f"CPU threads (default: {threads})")
+    parser.add_argument(
+        "--threads",
+        type=threads,
+        metavar="N",
+        help=f"CPU threads, {MOST_THREADS} at most (default: {unless})",
+    )
     add_limits(parser)
 
 

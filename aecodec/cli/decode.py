@@ -1,6 +1,7 @@
 """Decompress .aec files into pictures.
 
-OUT's suffix chooses the format (.png, .jpg, .tif, .webp, ...) where --format does not; for '-' it is PNG.
+OUT's suffix chooses the format (.png, .jpg, .tif, .webp, ...) where --format does not; for '-', /dev/stdout
+and /dev/fd/3, which are written into and not replaced, it is PNG.
 Colour profile, EXIF (with the orientation), XMP and resolution are written where the format takes them;
 pixels are as stored. 16-bit colour needs .png, 16-bit grey .png or .tif; other formats get 8 bits.
 With --out-dir there may be any number of inputs, and results that are there already are skipped.
@@ -15,7 +16,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aecodec.cli import common, files
+from aecodec.cli import common, files, streams
 from aecodec.errors import SALVAGED, UsageError
 
 if TYPE_CHECKING:
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
     from aecodec.codec import Codec
 
 HELP = ".aec -> picture"
-FLOATS = ".pfm"
-"""Pillow would write whole numbers under that name."""
+UNFIT = {
+    ".pfm": "it holds floating-point numbers, and pictures here are of whole ones",
+    ".pbm": "it holds black and white alone",
+}
+"""Formats under whose names Pillow would write another one."""
 USAGE = "aecodec decode [options] IN OUT\n       aecodec decode [options] --out-dir DIR [-r] IN..."
 
 
@@ -39,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="X,Y,W,H",
         help="a part only, in pixels; reads only what it needs",
     )
+    parser.add_argument("--no-alpha", action="store_true", help="leave transparency out")
     common.add_batch_arguments(parser)
     common.add_metadata(parser)
     common.add_runtime_arguments(parser)
@@ -87,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     codec = common.codec_of(args)
     outcome = replace(_decode(codec, args, source, target, form), seconds=time.perf_counter() - began)
     if args.json:
-        print(outcome.as_json(), file=sys.stderr if target == files.PIPE else sys.stdout)
+        print(outcome.as_json(), file=sys.stderr if streams.is_stdout(target) else sys.stdout)
     else:
         for text in outcome.notes:
             common.note(f"{source!r}: {text}")
@@ -97,8 +102,7 @@ def run(args: argparse.Namespace) -> int:
 def _run_batch(args: argparse.Namespace) -> int:
     from aecodec.cli import batch, plan
 
-    suffix = "." + (args.format or "png").lower().removeprefix(".")
-    form = format_of("", suffix)
+    suffix, form = chosen(args.format)
     jobs = plan.make(args.names, args.recursive, lambda: {".aec"}, args.out_dir, suffix)
     return batch.run(args, jobs, lambda codec, job: _decode(codec, args, job.source, str(job.target), form))
 
@@ -169,6 +173,8 @@ def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, nam
         if args.apply_orientation:
             picture = upright(picture)
         picture = common.keep_metadata(picture, args.metadata)
+        if args.no_alpha:
+            picture = replace(picture, alpha=None)
         if rows is None and is_large(picture.pixels.shape[1], picture.pixels.shape[0]):
             rows = written.rows_of(picture)
         if rows is None:
@@ -193,15 +199,28 @@ def _scale(args: argparse.Namespace, data: bytes | memoryview, codec: Codec) -> 
     return 1 / thumbnail.divisor_for(header.width, header.height, args.fit, preview.DIVISORS)
 
 
+def chosen(name: str | None) -> tuple[str, str]:
+    """--format, where there is no OUT -> the suffix of results, Pillow's name of the format."""
+    name = name or "png"
+    return _suffix(name), format_of("", name)
+
+
 def format_of(output: str, name: str | None) -> str:
-    """Pillow's name of the format that --format or OUT's suffix asks for."""
+    """Pillow's name of the format that --format or OUT's suffix asks for; PGM is none of Pillow's, but of
+    aecodec.cli.formats."""
     from PIL import Image
 
-    if output == files.PIPE and not name:
+    if streams.is_stream(output) and not name:
         return "PNG"
-    suffix = "." + name.lower().removeprefix(".") if name else os.path.splitext(output)[1].lower()
+    suffix = _suffix(name) if name else os.path.splitext(output)[1].lower()
     form = Image.registered_extensions().get(suffix)
-    if form is None or form not in Image.SAVE or form == "AEC" or suffix == FLOATS:
-        where = f"format {name!r}" if name else repr(output)
+    where = f"format {name!r}" if name else repr(output)
+    if suffix in UNFIT:
+        raise UsageError(f"{where}: {suffix} is not written: {UNFIT[suffix]}; use .ppm, .png or .tif")
+    if form is None or form not in Image.SAVE or form == "AEC":
         raise UsageError(f"{where}: no format has the suffix {suffix!r}; use .png, .jpg, .tif or .webp")
-    return form
+    return "PGM" if suffix == ".pgm" else form
+
+
+def _suffix(name: str) -> str:
+    return "." + name.lower().removeprefix(".")

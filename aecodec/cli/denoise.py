@@ -13,7 +13,7 @@ import os
 import sys
 import time
 
-from aecodec.cli import common, files
+from aecodec.cli import common, files, streams
 
 HELP = "picture -> the same without noise"
 
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         facts = {"input": source, "output": target, "model": codec.bundle.name, "sigma": round(sigma, 2)}
         facts |= {"quality": round(quality, 2), "seconds": round(seconds, 4), "notes": list(notes)}
-        print(json.dumps(facts), file=sys.stderr if target == files.PIPE else sys.stdout)
+        print(json.dumps(facts), file=sys.stderr if streams.is_stdout(target) else sys.stdout)
     else:
         for text in notes:
             common.note(text)

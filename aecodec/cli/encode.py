@@ -1,7 +1,8 @@
 """Compress pictures into .aec files.
 
-IN is any picture that Pillow reads (PNG, JPEG, TIFF, WebP, AVIF, ...); '-' is stdin or stdout. With
---out-dir there may be any number of inputs, and results that are there already are skipped.
+IN is any picture that Pillow reads (PNG, JPEG, TIFF, WebP, AVIF, ...); '-' is stdin or stdout. An OUT that is
+open already (/dev/stdout, /dev/fd/3) is written into, and not replaced. With --out-dir there may be any
+number of inputs, and results that are there already are skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aecodec import models
-from aecodec.cli import common, files
+from aecodec.cli import common, files, streams
 from aecodec.models import TUNES
 from aecodec.options import EFFORTS
 
@@ -30,6 +31,8 @@ HELP = "picture -> .aec"
 DEFAULTS = {"quality": 60.0, "tune": TUNES[0], "effort": 0}
 VIDEOS = ("MPEG",)
 """Pillow tells them by their first bytes, reads none, and does not mark their plugins as stubs."""
+READ_AS = {"MPO": "JPEG"}
+"""Formats that the plugin of another one reads."""
 USAGE = "aecodec encode [options] IN OUT\n       aecodec encode [options] --out-dir DIR [-r] IN..."
 
 
@@ -131,7 +134,7 @@ def picture_suffixes() -> set[str]:
 
     from aecodec.opening import REFUSED
 
-    known = Image.registered_extensions()
+    known = {s: READ_AS.get(form, form) for s, form in Image.registered_extensions().items()}
     no = {"AEC", *VIDEOS, *REFUSED}
     return {s for s, form in known.items() if form in Image.OPEN and form not in no and _is_read(form)}
 
@@ -193,4 +196,4 @@ def _print_json(output: str, encoded: Encoded, limits: Limits) -> None:
     facts: dict[str, Any] = {"input_bytes": encoded.input_bytes, "seconds": round(encoded.seconds, 4)}
     facts |= {"encodings": encoded.encodings, "notes": list(encoded.notes)}
     result = info(encoded.data, limits) | {"file": output} | facts
-    print(json.dumps(result), file=sys.stderr if output == files.PIPE else sys.stdout)
+    print(json.dumps(result), file=sys.stderr if streams.is_stdout(output) else sys.stdout)

@@ -13,7 +13,7 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from aecodec.cli import common, files
+from aecodec.cli import common, files, streams
 
 if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     files.write_output(target, _pack(found), args.force)
     if args.json:
         facts = {"input": source, "output": target, "shape": list(found.shape)}
-        print(json.dumps(facts), file=sys.stderr if target == files.PIPE else sys.stdout)
+        print(json.dumps(facts), file=sys.stderr if streams.is_stdout(target) else sys.stdout)
     return 0
 
 

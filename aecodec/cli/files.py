@@ -15,6 +15,7 @@ from io import BytesIO
 from typing import IO, BinaryIO, TypeAlias
 
 from aecodec import remote
+from aecodec.cli import streams
 from aecodec.errors import (
     CorruptError,
     FormatError,
@@ -26,7 +27,7 @@ from aecodec.errors import (
 )
 from aecodec.source import read_bytes
 
-PIPE = "-"
+PIPE = streams.PIPE
 Contents: TypeAlias = bytes | Callable[[BinaryIO], None]
 """What a file is to hold, or what writes it."""
 STATUS = "/proc/self/status"
@@ -79,11 +80,8 @@ def about(name: str) -> Iterator[None]:
 
 def check_output(source: str, target: str, force: bool) -> None:
     """Before any work: refuses what write_output would have to refuse at the end."""
-    if target == PIPE:
-        if sys.stdout is None:
-            raise OutputError("stdout is closed; name a file, or send the output somewhere")
-        if sys.stdout.isatty():
-            raise UsageError("stdout is a terminal; send the output to a file or a pipe")
+    if streams.is_stream(target):
+        streams.check(target)
         return
     if not target:
         raise UsageError("the output's name is empty")
@@ -96,6 +94,8 @@ def check_output(source: str, target: str, force: bool) -> None:
     if source != PIPE and exist and os.path.samefile(source, target):
         raise UsageError(f"input and output are the same file, {target!r}")
     folder = os.path.dirname(os.path.realpath(target))
+    if os.path.basename(target) in ("", os.curdir, os.pardir):
+        folder = target  # the name of a folder, and never that of a file
     if os.path.isdir(target):
         raise OutputError(f"cannot write {target!r}: it is a folder")
     if not os.path.isdir(folder):
@@ -107,11 +107,11 @@ def check_output(source: str, target: str, force: bool) -> None:
 def write_output(target: str, data: Contents, force: bool, spare: str | None = None) -> None:
     """All of data or nothing: written under another name, then renamed.
 
-    What cannot be renamed (a pipe, a device, a URL) is begun when all of data is there.
+    What cannot be renamed (a stream, a pipe, a device, a URL) is begun when all of data is there.
     spare: the folder for what is not complete; None, or where it is on another disk: the target's."""
-    if target == PIPE:
+    if streams.is_stream(target):
         with _complete(data) as stream:
-            _write_pipe(stream)
+            streams.write(target, stream)
         return
     target = remote.local_path(target)
     if remote.is_url(target):
@@ -157,16 +157,6 @@ def _complete(data: Contents) -> Iterator[BinaryIO]:
         data(stream)
         stream.seek(0)
         yield stream
-
-
-def _write_pipe(stream: BinaryIO) -> None:
-    try:
-        shutil.copyfileobj(stream, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write to stdout: {error.strerror or error}") from None
 
 
 def is_folder(name: str) -> bool:

@@ -25,29 +25,36 @@ class Format(NamedTuple):
     options: Mapping[str, Any] = {}
     metadata: bool = False
     """ICC profile, EXIF data, with it the orientation, and XMP."""
-    alpha: Literal["all", "whole", "none"] = "all"
-    """whole: each pixel of a colour picture is seen or not. Pillow leaves the rest out without a word."""
+    alpha: Literal["all", "whole", "none", "refused"] = "all"
+    """whole: each pixel of a colour picture is seen or not. Pillow leaves the rest out without a word; where
+    transparency is refused it writes no picture that has some."""
     deep: Literal["all", "grey", "none"] = "none"
     """Which pictures of 16 bits."""
     dpi: bool = False
     """Dots an inch."""
     whole_dpi: int = 0
     """The most dots an inch, where they are to be whole ones."""
+    grey: bool = False
+    """And no colours."""
     side: int = 0
     """Pixels of the longest, where there is a limit."""
     note: str = ""
 
 
+JPEG = Format({"quality": 95, "subsampling": 0}, metadata=True, alpha="refused", dpi=True, whole_dpi=65535)
 FORMATS = {
     "AVIF": Format({"quality": 95, "subsampling": "4:4:4"}, metadata=True),
     "BMP": Format(alpha="none", dpi=True),
     "DIB": Format(alpha="none", dpi=True),
+    "EPS": Format(alpha="refused"),
     "GIF": Format(alpha="whole"),
     "ICNS": Format(note="ICNS holds the sizes of icons, to which the picture is scaled"),
     "ICO": Format(side=256),
-    "JPEG": Format({"quality": 95, "subsampling": 0}, metadata=True, dpi=True, whole_dpi=65535),
-    "MPO": Format({"quality": 95, "subsampling": 0}, metadata=True, dpi=True, whole_dpi=65535),
+    "JPEG": JPEG,
+    "MPO": JPEG,
+    "PCX": Format(alpha="refused"),
     "PDF": Format({"quality": 95, "subsampling": 0}, dpi=True),
+    "PGM": Format(alpha="none", grey=True),
     "PNG": Format(metadata=True, deep="all", dpi=True),
     "PPM": Format(alpha="none"),
     "SPIDER": Format(alpha="none"),
@@ -55,6 +62,8 @@ FORMATS = {
     "WEBP": Format({"lossless": True}, metadata=True),
 }
 
+SAVED_AS = {"PGM": "PPM"}
+"""Names that Pillow does not know, and those by which it writes them."""
 PALETTE = 256
 """Colours of a GIF."""
 XMP_TAG = 700
@@ -86,8 +95,15 @@ def info_of(picture: Picture) -> dict[str, Any]:
 
 
 def options_of(picture: Picture, name: str) -> tuple[Options, Notes]:
-    """What Pillow's writer is told of the picture; what of it is lost. UnfitError when it is too large."""
+    """What Pillow's writer is told of the picture; what of it is lost. UnfitError when it is too large, has
+    colours or has transparency, and the format does not take such a picture."""
     form = FORMATS.get(name, Format())
+    if form.grey and picture.pixels.shape[2] > 1:
+        raise UnfitError(f"{name} holds grey alone, and the picture has colours; use .ppm or .png")
+    if form.alpha == "refused" and picture.alpha is not None:
+        raise UnfitError(
+            f"{name} cannot hold transparency; use .png, or `aecodec decode --no-alpha` to leave it out"
+        )
     options, notes = dict(form.options), Notes()
     depth = depth_of(picture, name)
     if depth < picture.depth:

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING
 
 from aecodec import remote
-from aecodec.cli import common, files
+from aecodec.cli import common, files, streams
 from aecodec.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     common.one_thread_for_matrices()
-    if files.PIPE in (*args.names, args.output):
-        raise UsageError("an index is of files that have names; '-' has none")
+    if files.PIPE in args.names or streams.is_stream(args.output):
+        raise UsageError("an index is of files that have names, and a file itself; '-' has none")
     args.names, args.output = list(map(remote.local_path, args.names)), remote.local_path(args.output)
     for name in (*args.names, args.output):
         if remote.is_url(name):

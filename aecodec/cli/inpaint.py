@@ -11,7 +11,7 @@ import json
 import sys
 import time
 
-from aecodec.cli import common, files
+from aecodec.cli import common, files, streams
 from aecodec.errors import UsageError
 
 HELP = "fill what a mask marks in a picture"
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         facts = {"input": source, "output": target, "filled": int(mask.sum()), "notes": list(notes)}
         facts |= {"seconds": round(seconds, 4)}
-        print(json.dumps(facts), file=sys.stderr if target == files.PIPE else sys.stdout)
+        print(json.dumps(facts), file=sys.stderr if streams.is_stdout(target) else sys.stdout)
     else:
         for text in notes:
             common.note(text)

@@ -67,7 +67,12 @@ class CommandParser(Parser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         options, names = self._sorted(sys.argv[1:] if args is None else args)
-        return super().parse_known_args([*options, *(["--", *names] if names else [])], namespace)
+        found, unknown = super().parse_known_args([*options, *(["--", *names] if names else [])], namespace)
+        if unknown:  # the parser of all commands would refuse them, and name its own help
+            dashed = next(filter(_may_be_file, unknown), None)
+            advice = f"; a file of that name is written ./{dashed}, or behind --" if dashed else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
+        return found, unknown
 
     def _sorted(self, args: Sequence[str]) -> tuple[list[str], list[str]]:
         """-> options with their values, names."""
@@ -85,6 +90,11 @@ class CommandParser(Parser):
                 if action is not None and action.nargs != 0:
                     options += islice(rest, action.nargs if isinstance(action.nargs, int) else 1)
         return options, names
+
+
+def _may_be_file(argument: str) -> bool:
+    """And no option: there is one, or it has a suffix."""
+    return os.path.lexists(argument) or ("=" not in argument and bool(os.path.splitext(argument)[1]))
 
 
 def build_parser(command_line: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -55,7 +55,7 @@ def by_rows(blank: Picture, rows: Rows, form: str, threads: int) -> tuple[Conten
                 jpeg.write(out, (width, height), bands, **options)
             elif form == "TIFF":
                 tiff.write(out, (width, height), channels, depth, bands, **options)
-            elif form == "PPM" and channels in (1, 3):
+            elif form in ("PPM", "PGM") and channels in (1, 3):
                 out.write(b"P%d\n%d %d\n255\n" % (5 if channels == 1 else 6, width, height))
                 for band in bands:
                     out.write(np.ascontiguousarray(band).data)
@@ -94,7 +94,7 @@ def _painted(size: tuple[int, int], mode: str, bands: Iterator[Pixels], info: di
 
 def _save(image: Image.Image, out: BinaryIO, form: str, options: dict[str, Any]) -> None:
     try:
-        image.save(out, form, **options)
+        image.save(out, formats.SAVED_AS.get(form, form), **options)
     except (OSError, ValueError, KeyError) as error:
         raise _refused(image.mode, form, error) from None
 

@@ -49,6 +49,11 @@ class Decoder:
         return samples if self.kind.endswith("8") else samples.astype(np.float32) / np.float32(255)
 
 
+def _is_ours(name: str) -> bool:
+    """As TarWriter sees it: the last part of a member's extension, without .gz, says what it is."""
+    return not name.startswith("_") and name.removesuffix(".gz").rpartition(".")[2].lower() == "aec"
+
+
 @dataclass(frozen=True, slots=True)
 class Encoder:
     """An encoder for TarWriter; see encoder()."""
@@ -62,10 +67,16 @@ class Encoder:
     def __call__(self, sample: Mapping[str, Any]) -> dict[str, Any]:
         from webdataset.writer import default_handlers, encode_based_on_extension
 
-        encoded: dict[str, Any] = encode_based_on_extension(sample, {**default_handlers, "aec": self._encode})
+        # TarWriter stores str and bytes before it asks a handler: as text, a path would be.
+        ours = {name: self._encode(value) if _is_ours(name) else value for name, value in sample.items()}
+        encoded: dict[str, Any] = encode_based_on_extension(ours, default_handlers)
         return encoded
 
     def _encode(self, picture: Any) -> bytes:
+        from aecodec.container import MAGIC
+
+        if isinstance(picture, bytes | bytearray | memoryview) and bytes(picture[: len(MAGIC)]) == MAGIC:
+            return bytes(picture)
         return api.encode(picture, self.quality, self.model, self.device, self.threads, **self.options)
 
 
@@ -92,8 +103,8 @@ def encoder(
 ) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     """What TarWriter takes as `encoder`: "aec" members are coded here, all others as TarWriter does.
 
-    A picture may be anything that Codec.encode takes, but bytes are stored as they are: they are taken for an
-    .aec file. options: more of aecodec.encode, such as tune, effort or target_bpp. Errors are those of
+    A picture may be anything that Codec.encode takes, a path, say; bytes that are an .aec file are stored as
+    they are. options: more of aecodec.encode, such as tune, effort or target_bpp. Errors are those of
     Codec.encode. UsageError for an unknown device or option, or one that makes no sense."""
     known = [name for name, p in signature(api.encode).parameters.items() if p.kind is p.KEYWORD_ONLY]
     if unknown := options.keys() - set(known):

@@ -20,6 +20,7 @@ from aecodec.session import Device, Run, open_session, runner
 
 FORMAT = "aecodec-autoencoder"
 VERSION = 1
+WANTED = "the folder of a small autoencoder is wanted, and no model of the codec (docs/autoencoders.md)"
 GRAPHS = ("encoder.onnx", "decoder.onnx")
 Array = NDArray[np.float32]
 
@@ -120,11 +121,11 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
     except OSError as error:
-        raise ModelError(f"{folder} is no autoencoder bundle: manifest.json: {error.strerror}") from None
+        raise ModelError(f"{folder}: manifest.json: {error.strerror}; {WANTED}") from None
     except ValueError as error:
         raise ModelError(f"{folder / 'manifest.json'} is damaged: {error}") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ModelError(f"{folder} is no autoencoder bundle: its manifest does not say {FORMAT!r}")
+        raise ModelError(f"{folder}: its manifest does not say {FORMAT!r}; {WANTED}")
     if manifest.get("version") != VERSION:
         raise ModelError(f"{folder}: bundle version {manifest.get('version')}; this release reads {VERSION}")
     return manifest

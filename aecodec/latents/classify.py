@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -144,15 +144,20 @@ def grid(latents: Latents) -> Float:
     return found
 
 
+def check_classes(classes: Collection[str]) -> None:
+    """UsageError where there are too few to be told apart."""
+    if len(classes) < 2:
+        raise UsageError(
+            f"{len(classes)} class is not enough to learn from; give a folder for each of several"
+        )
+
+
 def fit(found: Float, labels: Sequence[str], model_id: bytes) -> Classifier:
     """features() of pictures [pictures, D] and the class of each -> Classifier.
 
     UsageError without scikit-learn, or for less than two classes."""
     classes = tuple(sorted(set(labels)))
-    if len(classes) < 2:
-        raise UsageError(
-            f"{len(classes)} class is not enough to learn from; give a folder for each of several"
-        )
+    check_classes(classes)
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError:

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     encode.add_coding(parser)
     decode.add_picture(parser)
     common.add_metadata(parser)
-    common.add_runtime_arguments(parser, threads="1 for each of --jobs")
+    common.add_runtime_arguments(parser, unless="1 for each of --jobs")
     parser.add_argument("--force", action="store_true", help="do everything again and replace what is there")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each file or shard")
     parser.set_defaults(region=None)
@@ -123,7 +123,6 @@ def _check(args: argparse.Namespace) -> None:
                 "target_psnr",
                 "max_size",
                 "alpha_quality",
-                "no_alpha",
                 "thumbnail",
             ),
             "encode",
@@ -139,4 +138,4 @@ def _check(args: argparse.Namespace) -> None:
         if getattr(args, option) not in (None, False):
             raise UsageError(f"--{option.replace('_', '-')} is for {why}, not for {args.action}")
     if args.action == "transcode" and args.no_alpha:
-        raise UsageError("--no-alpha is for encode, not for transcode")
+        raise UsageError("--no-alpha is for encode and decode, not for transcode")

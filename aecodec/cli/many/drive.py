@@ -50,8 +50,7 @@ def run(args: Namespace) -> int:
     args.threads = args.threads or 1  # the same sums in the same order, whatever the engine
     suffix, form = ".aec", ""
     if args.action == "decode":
-        suffix = "." + (args.format or "png").lower().removeprefix(".")
-        form = decode.format_of("", suffix)
+        suffix, form = decode.chosen(args.format)
     wanted = encode.picture_suffixes() if args.action == "encode" else {".aec"}
     items = list(collection.listing(args.src, without=args.dst))
     kind = collection.kind_of(items, wanted, args.kind)
@@ -132,6 +131,8 @@ def _settings(args: Namespace, kind: str, suffix: str) -> Row:
     names = OPTIONS["decode" if args.action == "decode" else "encode"]
     found: Row = {"action": args.action, "kind": kind, "suffix": suffix}
     found |= {name: getattr(args, name) for name in names}
+    if args.action == "decode":  # None is what earlier runs say, which do not know it
+        found["no_alpha"] = args.no_alpha or None
     found |= {"metadata": sorted(args.metadata), "full_names": args.full_names, "precision": args.precision}
     if kind == "parquet":
         found |= {"column": args.column, "output_column": args.output_column}

@@ -1,0 +1,77 @@
+"""Outputs that are open already: '-', and what names such as /dev/stdout and /dev/fd/3 stand for.
+
+A shell may have sent such a stream to a file. Replacing that file would lose what others write into it, so
+the result goes into the stream, as it goes into a pipe. Used by aecodec.cli.files and by the commands.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import BinaryIO
+
+from aecodec.errors import OutputError, UsageError
+
+PIPE = "-"
+STDOUT = 1
+FOLDER = "/dev/fd"
+LINKS = 40
+"""Links behind each other that are followed, as by Linux."""
+
+
+def is_stream(name: str) -> bool:
+    return name == PIPE or _number(name) is not None
+
+
+def is_stdout(name: str) -> bool:
+    """Is it where the command would tell about its results?"""
+    return name == PIPE or _number(name) == STDOUT
+
+
+def check(name: str) -> None:
+    """Before any work: that it is open, and no terminal."""
+    number = _number(name)
+    where = "stdout" if number is None else repr(name)
+    try:
+        if number is None:
+            terminal = sys.stdout.isatty()
+        else:
+            os.fstat(number)
+            terminal = os.isatty(number)
+    except (OSError, AttributeError):  # there is no sys.stdout where the process began without
+        raise OutputError(f"{where} is closed; name a file, or send the output somewhere") from None
+    if terminal:
+        raise UsageError(f"{where} is a terminal; send the output to a file or a pipe")
+
+
+def write(name: str, data: BinaryIO) -> None:
+    """At its place, or behind what is there where it is appended to."""
+    number = _number(name)
+    try:
+        if number is None:
+            shutil.copyfileobj(data, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            with os.fdopen(os.dup(number), "wb") as stream:
+                shutil.copyfileobj(data, stream)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = "to stdout" if number is None else repr(name)
+        raise OutputError(f"cannot write {where}: {error.strerror or error}") from None
+
+
+def _number(name: str) -> int | None:
+    """Of the stream, also where links lead to it; None for any other name."""
+    own = f"/proc/{os.getpid()}/"
+    for _ in range(LINKS):
+        above, last = os.path.split(name)
+        folder = os.path.realpath(above)
+        if last.isdecimal() and (folder == FOLDER or (folder.startswith(own) and folder.endswith("/fd"))):
+            return int(last)
+        try:
+            name = os.path.join(folder, os.readlink(os.path.join(folder, last)))
+        except (OSError, AttributeError):  # no link, or a system without
+            return None
+    return None

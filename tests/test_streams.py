@@ -1,0 +1,133 @@
+"""Outputs that are open already, and names that are those of folders."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+from PIL import Image
+from synthetic import smooth
+from test_cli import one_line_error
+
+from aecodec.cli import streams
+
+pytestmark = pytest.mark.skipif(not os.path.isdir("/dev/fd"), reason="this system has no such names")
+FAST = ("--model", "nano", "--device", "cpu", "--threads", "1", "-q", "5")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, cli):
+    """Here are a picture, a.png, and what becomes of it, a.aec."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(smooth(1, 24, 40)).save("a.png")
+    assert cli("encode", "a.png", "a.aec", *FAST).code == 0
+    return tmp_path
+
+
+@contextmanager
+def sent(number, path, how=os.O_TRUNC):
+    """The stream of that number goes to a file, as a shell sends it."""
+    before, there = os.dup(number), os.open(path, os.O_WRONLY | os.O_CREAT | how)
+    os.dup2(there, number)
+    os.close(there)
+    try:
+        yield
+    finally:
+        os.dup2(before, number)
+        os.close(before)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"])
+def test_the_file_behind_a_stream_is_written_into(place, cli, name):
+    """It has what others wrote before, and gets what they write afterwards."""
+    if name.startswith("/proc") and not os.path.isdir("/proc/self/fd"):
+        pytest.skip("this system has no such names")
+    (place / "link").symlink_to("/dev/stdout")
+    coded = (place / "a.aec").read_bytes()
+    with sent(1, "out"):
+        os.write(1, b"before\n")
+        result = cli("encode", "a.png", name, *FAST)
+        os.write(1, b"behind\n")
+    assert result == (0, b"", "")
+    assert (place / "out").read_bytes() == b"before\n" + coded + b"behind\n"
+    with sent(1, "out", os.O_APPEND):
+        assert cli("encode", "a.png", name, *FAST, "--json").err.startswith('{"file"')  # as with '-'
+    assert (place / "out").read_bytes() == b"before\n" + coded + b"behind\n" + coded
+    assert (place / "link").is_symlink()
+
+
+def test_from_a_shell(place):
+    line = (
+        f'exec 5> out; echo a >&5; "$0" -m aecodec encode a.png /dev/fd/5 --json {" ".join(FAST)}; echo b >&5'
+    )
+    result = subprocess.run(["sh", "-c", line, sys.executable], capture_output=True, timeout=120)
+    assert b'"bpp"' in result.stdout and not result.stderr
+    assert (place / "out").read_bytes() == b"a\n" + (place / "a.aec").read_bytes() + b"b\n"
+
+
+def test_a_stream_gets_png(place, cli):
+    with sent(1, "out"):
+        assert cli("decode", "a.aec", "/dev/stdout", "--device", "cpu").code == 0
+    with Image.open("out") as image:
+        assert image.format == "PNG" and image.size == (40, 24)
+
+
+def test_streams_that_take_nothing(place, cli):
+    free = os.dup(1)
+    os.close(free)
+    assert one_line_error(cli("encode", "a.png", f"/dev/fd/{free}", *FAST), 9, "is closed")
+    reader, writer = os.pipe()
+    try:
+        assert one_line_error(cli("encode", "a.png", f"/dev/fd/{reader}", *FAST), 9, "cannot write")
+        os.close(reader)
+        assert cli("encode", "a.png", f"/dev/fd/{writer}", *FAST).code == 141  # who read it went away
+    finally:
+        os.close(writer)
+    assert one_line_error(cli("index", "a.aec", "-o", "/dev/stdout"), 2, "an index is")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no such terminals")
+def test_a_terminal_gets_no_bytes(place, cli):
+    ends = os.openpty()
+    try:
+        assert one_line_error(cli("encode", "a.png", f"/dev/fd/{ends[1]}", *FAST), 2, "is a terminal")
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def test_ordinary_names_are_no_streams(place):
+    (place / "fd").mkdir()
+    (place / "loop").symlink_to("loop")
+    (place / "link").symlink_to("a.aec")
+    for name in (
+        "1",
+        "fd/1",
+        "loop",
+        "link",
+        "a.aec",
+        "none",
+        "",
+        "/",
+        "/dev/null",
+        "/proc/1/fd/1",
+        "s3://b/1",
+    ):
+        assert not streams.is_stream(name), name
+
+
+@pytest.mark.parametrize("name", ["none/", "none/.", "a.aec/", "none//"])
+def test_the_name_of_a_folder_is_no_files(place, cli, name):
+    for force in ((), ("--force",)):
+        assert one_line_error(cli("encode", "a.png", name, *FAST, *force), 9, f"there is no folder '{name}'")
+    assert sorted(os.listdir()) == ["a.aec", "a.png"]
+
+
+def test_a_folder_is_no_output(place, cli):
+    (place / "out").mkdir()
+    for name in ("out", "out/", "out/.", "out/.."):
+        assert one_line_error(cli("encode", "a.png", name, *FAST), 9, "is a folder")
+    assert os.listdir("out") == []
