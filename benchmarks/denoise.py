@@ -6,9 +6,9 @@ White Gaussian noise of each sigma is added to the pictures (one seed a picture;
 Then every way is taken from the noisy picture to a file and back, over its qualities:
 
     aecodec:MODEL      encode with a model; a denoising one, or any other, which loses noise by being coarse
-    avif-s6, ...       any other codec of benchmarks.codecs, on the noisy picture
-    nlm+avif-s6        scikit-image's non-local means first, told sigma (Buades et al. 2005)
-    bm3d+avif-s6       BM3D first, told sigma (Dabov et al. 2007); the package bm3d is not for commerce
+    avif-s6-psnr, ...  any other codec of benchmarks.codecs, on the noisy picture
+    nlm+avif-s6-psnr   scikit-image's non-local means first, told sigma (Buades et al. 2005)
+    bm3d+avif-s6-psnr  BM3D first, told sigma (Dabov et al. 2007); the package bm3d is not for commerce
 
 PSNR is to the clean picture. It rises with the rate, and falls again where bits begin to go into noise: so
 each way has a best point. Bits and PSNR are means over the pictures. BD-rate takes each curve up to its best
@@ -231,7 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--models", nargs="+", help="bundles; the first is compared with (default: the default)"
     )
-    parser.add_argument("--peers", nargs="*", default=["avif-s6", "nlm+avif-s6"], help="other ways")
+    parser.add_argument("--peers", nargs="*", default=["avif-s6-psnr", "nlm+avif-s6-psnr"], help="other ways")
     parser.add_argument("--pictures", type=int, help="only so many of them, evenly spread")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/denoise.json"))

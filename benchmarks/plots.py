@@ -10,9 +10,12 @@ from benchmarks.curves import METRICS, Curve, points
 
 COLOURS = {
     "avif-s3": "#1f77b4",
+    "avif-s3-psnr": "#08519c",
     "avif-s6": "#6baed6",
+    "avif-s6-psnr": "#17becf",
     "jxl": "#2ca02c",
     "heic": "#9467bd",
+    "heic-psnr": "#c5b0d5",
     "webp": "#8c564b",
     "jpeg2000": "#e377c2",
     "jpeg": "#7f7f7f",

@@ -4,14 +4,14 @@
 
 One picture (the first of the folder) and a 2-megapixel one made of its mirrored tiles. Warm: all codecs in
 one run and in alternating rounds, each from a PIL image to bytes and from bytes to an array. AVIF (speed 6,
-4:4:4) has as many threads as aecodec; WebP (method 6) and JPEG have one in Pillow. Each peer works at the
-quality at which its file is nearest to aecodec's in bytes. aecodec itself computes in the precision of
-`auto` and, where that is another, in fp32 beside it; graphs.py has each graph beside the machine's peak.
---sizes: models that are not trained, for their speed alone (untrained.py). Whole processes: the aecodec
-command and, for the peers, benchmarks.one, with their peak memory; avifenc where it is installed; the parts
-of one aecodec process (startup.py). Learned codecs (one picture, random
-weights): learned.py. Ratios are the other's time / aecodec's time: above 1, aecodec is faster. Run it on a
-machine that does nothing else.
+4:4:4; with libavif's own tune, and with that for PSNR) has as many threads as aecodec; WebP (method 6) and
+JPEG have one in Pillow. Each peer works at the quality at which its file is nearest to aecodec's in bytes.
+aecodec itself computes in the precision of `auto` and, where that is another, in fp32 beside it; graphs.py
+has each graph beside the machine's peak. --sizes: models that are not trained, for their speed alone
+(untrained.py). Whole processes: the aecodec command and, for the peers, benchmarks.one, with their peak
+memory; avifenc where it is installed; the parts of one aecodec process (startup.py). Learned codecs (one
+picture, random weights): learned.py. Ratios are the other's time / aecodec's time: above 1, aecodec is
+faster. Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from benchmarks.codecs.compressai_networks import MODELS
 from benchmarks.timing import Spread, alternate, spread
 
 FORMAT = 2
-PEERS = ("avif-s6", "webp", "jpeg-baseline")
+PEERS = ("avif-s6", "avif-s6-psnr", "webp", "jpeg-baseline")
 LARGE = (1920, 1088)
 COLD_ROUNDS, LEARNED_ROUNDS = 5, 3
 

@@ -23,7 +23,10 @@ from benchmarks import codecs, entropy, environment, rd, report, speed, syntheti
 from benchmarks.codecs.aecodec_codec import source_hash
 from benchmarks.curves import METRICS
 
-PEERS = ("avif-s3", "avif-s6", "heic", "jxl", "jpeg2000", "webp", "jpeg")
+PEERS = (
+    *("avif-s3-psnr", "avif-s6", "avif-s6-psnr", "heic", "heic-psnr"),
+    *("jxl", "jpeg2000", "webp", "jpeg"),
+)
 STAMP = "made_with"
 
 
@@ -68,7 +71,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--anchors", type=Path, nargs="+", default=[], help="curve files of the first folder")
     parser.add_argument("--codecs", nargs="+", default=["aecodec"], help="models, and peers beside the usual")
     parser.add_argument("--peers", nargs="*", default=PEERS)
-    parser.add_argument("--against", default="avif-s6", help="of the worst pictures (%(default)s)")
+    parser.add_argument("--against", default="avif-s6-psnr", help="of the worst pictures (%(default)s)")
     parser.add_argument("--qualities", nargs="+", type=float, help="as in benchmarks.rd")
     parser.add_argument("--threads", type=int, default=min(2, environment.cpus()))
     parser.add_argument("--jobs", type=int, default=1, help="above 1: curves and page alone, no timing")

@@ -15,7 +15,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from aecodec.errors import UsageError
-from benchmarks import codecs, curves, metrics, perceptual, pictures, tracing
+from benchmarks import codecs, curves, metrics, perceptual, pictures, rd, speed, suite, tracing
+from benchmarks.codecs import avif
 
 DATA = Path(__file__).parent / "data"
 BPP = [0.1, 0.2, 0.45, 0.9, 1.6]
@@ -191,6 +192,44 @@ def test_peers_code_pictures(name: str) -> None:
     low, high = (codec.encode(image, q) for q in (codec.qualities[0], codec.qualities[-1]))
     assert len(low) < len(high)
     assert metrics.psnr(pictures.pixels(image), codec.decode(high)) > 30
+
+
+@pytest.mark.parametrize(("usual", "tuned"), [("avif-s6", "avif-s6-psnr"), ("heic", "heic-psnr")])
+def test_peers_tuned_for_psnr_are_better_by_it(usual: str, tuned: str) -> None:
+    image = Image.fromarray(photo()[:160, :224])
+    original = pictures.pixels(image)
+    found = {}
+    for name in (usual, tuned):
+        try:
+            codec = codecs.make(name, 1)
+        except ValueError as error:
+            pytest.skip(str(error))
+        data = [codec.encode(image, quality) for quality in (20, 40, 60, 80)]
+        sizes, values = map(len, data), (metrics.psnr(original, codec.decode(d)) for d in data)
+        found[name] = list(sizes), list(values)
+        assert codec.version.count("tune ") == 1
+    gain = metrics.bd_rate(*found[usual], *found[tuned])
+    assert gain is not None and gain < -2
+    assert codec.version.endswith("tune psnr")
+
+
+def test_avif_by_psnr_is_tuned_for_it_where_nothing_is_asked_for() -> None:
+    for chosen in (rd.DEFAULT_CODECS, suite.PEERS, speed.PEERS):
+        assert "avif-s6-psnr" in chosen and set(chosen) <= codecs.REGISTRY.keys()
+
+
+def test_avif_tells_its_own_tune(monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        codecs.make("avif-s6", 1)
+    except ValueError as error:
+        pytest.skip(str(error))
+    tune = avif.own_tune()
+    assert tune in ("iq", "ssim", "psnr", "ssimulacra2")
+    assert codecs.make("avif-s6", 1).version.endswith(f"tune {tune} (its own)")
+    with monkeypatch.context() as patch:
+        patch.setitem(avif.VARIANTS, "avif-s6-none", (6, "none"))
+        with pytest.raises(ValueError, match="avif-s6-none: .*older"):
+            avif.make("avif-s6-none", 1)
 
 
 def test_unknown_codec() -> None:

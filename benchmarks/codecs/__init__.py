@@ -14,9 +14,9 @@ REGISTRY: dict[str, Maker] = {
     "aecodec": aecodec_codec.make,
     **dict.fromkeys(jpeg.VARIANTS, jpeg.make),
     **dict.fromkeys(webp.NAMES, webp.make),
-    **dict.fromkeys(avif.SPEEDS, avif.make),
+    **dict.fromkeys(avif.VARIANTS, avif.make),
     **dict.fromkeys(jpegxl.NAMES, jpegxl.make),
-    **dict.fromkeys(heic.NAMES, heic.make),
+    **dict.fromkeys(heic.TUNES, heic.make),
     **dict.fromkeys(jpeg2000.NAMES, jpeg2000.make),
 }
 
