@@ -13,6 +13,7 @@ COLOURS = {
     "avif-s3-psnr": "#08519c",
     "avif-s6": "#6baed6",
     "avif-s6-psnr": "#17becf",
+    "avif-s6-ssimulacra2": "#3182bd",
     "jxl": "#2ca02c",
     "heic": "#9467bd",
     "heic-psnr": "#c5b0d5",

@@ -24,7 +24,7 @@ from benchmarks.codecs.aecodec_codec import source_hash
 from benchmarks.curves import METRICS
 
 PEERS = (
-    *("avif-s3-psnr", "avif-s6", "avif-s6-psnr", "heic", "heic-psnr"),
+    *("avif-s3-psnr", "avif-s6", "avif-s6-psnr", "avif-s6-ssimulacra2", "heic", "heic-psnr"),
     *("jxl", "jpeg2000", "webp", "jpeg"),
 )
 STAMP = "made_with"
