@@ -93,14 +93,16 @@ def ratios(found: dict[str, Any], ours: str) -> dict[str, Spread]:
 
 def report_warm(title: str, found: dict[str, Any], ratio: dict[str, Spread]) -> None:
     print(f"\n{title}: milliseconds, median (fastest .. slowest)")
-    print("  codec           q    bpp   PSNR", *(f"  {what:26} MP/s" for what in ("encode", "decode")))
+    wide = max(map(len, found))
+    heads = (f"  {what:26} MP/s" for what in ("encode", "decode"))
+    print(f"  {'codec':{wide}}   q    bpp   PSNR", *heads)
     for name, entry in found.items():
         cells = ""
         for what in ("encode", "decode"):
             s = entry[what]
             span = f"({s['ms_min']:.1f} .. {s['ms_max']:.1f})"
             cells += f"  {s['ms']:7.1f} {span:18} {s['megapixels_per_second']:6.1f}"
-        print(f"  {name:13} {entry['quality']:3g} {entry['bpp']:6.3f} {entry['psnr-rgb']:6.2f}{cells}")
+        print(f"  {name:{wide}} {entry['quality']:3g} {entry['bpp']:6.3f} {entry['psnr-rgb']:6.2f}{cells}")
     for name, r in ratio.items():
         print(f"  {name}'s time / aecodec's: encode {r['encode']:.2f}, decode {r['decode']:.2f}")
 
