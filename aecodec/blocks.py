@@ -14,6 +14,7 @@ bh, bw: the picture's size in blocks, padded to whole ones.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Sequence
 from io import BytesIO
 from typing import Any
@@ -41,7 +42,7 @@ PER_ROW = 8
 
 def hide(pixels: Pixels, mask: Mask) -> Pixels:
     """uint8 [H, W, C] -> what the networks see: the blocks of the mask go smoothly from the mean colours of
-    those on one side to those on the other, which takes few bits; white, which takes fewest, if all are."""
+    those on one side to those on the other, which takes few bits; they are white if all are in it."""
     if not mask.any():
         return pixels
     if mask.all():
@@ -204,15 +205,38 @@ def _payload(mask: Mask, found: list[Pixels]) -> bytes:
     return np.packbits(mask.ravel()).tobytes() + webp(beside(found)) if found else b""
 
 
-def mask_of(payloads: Sequence[bytes | memoryview], groups: Sequence[Group]) -> Mask:
-    """The payloads of all groups of a picture -> [bh, bw], true where a block is coded as pixels."""
+def mask_of(
+    payloads: Sequence[bytes | memoryview],
+    groups: Sequence[Group],
+    salvage: bool = False,
+    numbers: Collection[int] | None = None,
+) -> Mask:
+    """The payloads of all groups of a picture -> [bh, bw], true where a block is coded as pixels.
+
+    numbers: of the groups that are looked at. CorruptError for a mask that is none, unless salvaging."""
     height, width = (max(getattr(g, at) + getattr(g, side) for g in groups) // 4
                      for at, side in (("top", "height"), ("left", "width")))  # fmt: skip
     mask = np.zeros((height, width), np.bool_)
-    for number, (group, payload) in enumerate(zip(groups, payloads, strict=True)):
-        if payload:
-            cut(mask, group)[:] = _mask(payload, group, number)
+    for number in range(len(groups)) if numbers is None else numbers:
+        with contextlib.suppress(CorruptError) if salvage else contextlib.nullcontext():
+            if payloads[number]:
+                cut(mask, groups[number])[:] = _mask(payloads[number], groups[number], number)
     return mask
+
+
+def unseen(mask: Mask, groups: Sequence[Group], halo: int) -> frozenset[int]:
+    """Groups whose symbols show nowhere: all blocks around them, as far as networks see, are in the mask.
+
+    halo: blocks that the synthesis sees beyond a block."""
+    bare = ~mask
+    found = set()
+    for number, group in enumerate(groups):
+        top, left = group.top // 4, group.left // 4
+        rows = slice(max(0, top - halo), top + group.height // 4 + halo)
+        columns = slice(max(0, left - halo), left + group.width // 4 + halo)
+        if not bare[rows, columns].any():
+            found.add(number)
+    return frozenset(found)
 
 
 def _place(row: int, column: int, top: int = 0, left: int = 0) -> tuple[slice, slice]:

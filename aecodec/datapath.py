@@ -163,7 +163,7 @@ def _colours(model: Model, parsed: Parsed, salvage: bool) -> tuple[pixels.Pixels
 
     out: pixels.Pixels | None = None
     coming = noted(bands(model, header, parsed.groups, whole, salvage))
-    for top, part in pixel_bands(model, header, coming):
+    for top, part in pixel_bands(model, header, coming, covered=covered(parsed, salvage)):
         if out is None:
             shape = header.height, header.width, header.channels
             out = part if part.shape == shape else np.empty(shape, part.dtype)
@@ -191,7 +191,8 @@ def rows(model: Model, parsed: Parsed) -> Iterator[tuple[int, pixels.Pixels]]:
     """The colours from the top down: the number of the first row, pixels [rows, W, C]. See stream()."""
     header = parsed.header
     groups = Groups(header.latent_size, header.group_edge).all
-    for top, part in pixel_bands(model, header, bands(model, header, parsed.groups)):
+    coming = bands(model, header, parsed.groups)
+    for top, part in pixel_bands(model, header, coming, covered=covered(parsed)):
         own = [n for n, group in enumerate(groups) if 0 <= 16 * group.top - top < part.shape[0]]
         blocks.paste(part, groups, parsed.blocks, (top, 0), numbers=own)
         yield top, part
@@ -218,7 +219,8 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     decoded: pixels.Pixels = np.empty(shape, planes.kind_of(header.bit_depth))
     left = region.x - BLOCK * needed.columns.start
     coming = bands(model, header, parsed.groups, needed.groups)
-    for top, part in pixel_bands(model, header, coming, part=needed):
+    hidden = covered(parsed, numbers=needed.groups)
+    for top, part in pixel_bands(model, header, coming, part=needed, covered=hidden):
         begin, end = max(top, region.y), min(top + part.shape[0], region.y + region.height)
         cut = part[begin - top : end - top, left : left + region.width]
         decoded[begin - region.y : end - region.y] = cut
@@ -229,6 +231,18 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     if extras.coded_alpha:
         alpha = decode_region(model, extras.coded_alpha, limits, region).array[:, :, 0]
     return assemble(header, extras, decoded, alpha)
+
+
+def covered(
+    parsed: Parsed, salvage: bool = False, numbers: Sequence[int] | None = None
+) -> blocks.Mask | None:
+    """[H/64, W/64]: where pixel blocks come over what the networks make; None where no group has any.
+
+    numbers: of the groups that are looked at."""
+    if not any(parsed.blocks):
+        return None
+    groups = Groups(parsed.header.latent_size, parsed.header.group_edge).all
+    return blocks.mask_of(parsed.blocks, groups, salvage, numbers)
 
 
 def _paste_blocks(

@@ -19,7 +19,7 @@ from aecodec import entropy, pixels, planes, windows
 from aecodec.container import Header
 from aecodec.entropy import GroupReader
 from aecodec.errors import CorruptError
-from aecodec.loaded import BATCH, Z_MAX, Model, check_groups, level_of, quality_of
+from aecodec.loaded import BATCH, Z_MAX, Model, check_groups, level_of, quality_of, zeros_of
 from aecodec.networks import Float, Group, Groups
 from aecodec.parallel import Workers, ahead, workers, worth
 from aecodec.region import Plan
@@ -69,7 +69,8 @@ def bands(
         for band in groups.bands(windows.band_height(height, width, halo, *limits)):
             found: dict[int, tuple[entropy.Symbols, entropy.Symbols]] = {}
             own = [number for number in band if number in wanted]
-            for batch in groups.batches(own, size):
+            found |= {n: zeros_of(model, groups.all[n]) for n in own if not payloads[n]}
+            for batch in groups.batches((n for n in own if payloads[n]), size):
                 try:
                     decoded = _decode_groups(model, header, groups, batch, payloads, pool)
                 except CorruptError:
@@ -123,9 +124,9 @@ def decode_first(model: Model, header: Header, payloads: list[memoryview]) -> tu
     networks, level = model.networks, level_of(header)
     groups = Groups(header.latent_size, header.group_edge)
     (h, w), half = header.latent_size, model.bundle.n // 2
-    symbols = np.empty((1, half, h, w), np.float32)
-    z_hat = np.empty((1, model.bundle.z, h // 4, w // 4), np.float32)
-    for numbers in groups.batches(range(len(groups.all)), BATCH):
+    symbols = np.zeros((1, half, h, w), np.float32)
+    z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)
+    for numbers in groups.batches((n for n, payload in enumerate(payloads) if payload), BATCH):
         readers = [_reader(model, header, groups.all[n], payloads[n]) for n in numbers]
         z = [_checked_z(r.z(), n) for r, n in zip(readers, numbers, strict=True)]  # [Z, vh/4, vw/4] each
         index, _ = networks.scales_first(np.stack(z).astype(np.float32), level)  # [G, N, vh, vw]
@@ -147,13 +148,15 @@ def pixel_bands(
     wanted: NDArray[np.bool_] | None = None,
     divisor: int = 1,
     part: Plan | None = None,
+    covered: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[int, pixels.Pixels]]:
     """Symbols -> the picture without its pixel blocks, from top to bottom: row, pixels [rows, W, C].
 
     wanted [H/64, W/64]: only bands with such blocks are given.
+    covered [H/64, W/64]: blocks of which the pixels do not matter; networks run on what is around the others.
     divisor: of the picture's sides, a power of two up to 16; each pixel is the mean of a square.
     part: only its rows and columns of blocks are given; symbols of other groups may be None."""
-    return _Synthesis(model, header, wanted, divisor, part).bands(coming)
+    return _Synthesis(model, header, wanted, divisor, part, covered).bands(coming)
 
 
 class _Synthesis:
@@ -166,8 +169,10 @@ class _Synthesis:
         wanted: NDArray[np.bool_] | None,
         divisor: int,
         part: Plan | None,
+        covered: NDArray[np.bool_] | None,
     ) -> None:
         self._model, self._header, self._wanted, self._divisor = model, header, wanted, divisor
+        self._covered = covered
         self._side = 64 // divisor  # of a block, in pixels of what comes out
         self._height, self._width = (side // 4 for side in header.latent_size)
         whole = (windows.span(0, side, 0, side) for side in (self._height, self._width))
@@ -198,10 +203,12 @@ class _Synthesis:
     def _pixels(self, top: int, bottom: int) -> pixels.Pixels:
         networks, header, side, depth = self._model.networks, self._header, self._side, self._header.bit_depth
         width, height = size_at(header.width, header.height, self._divisor)
-        high = min(side * bottom, height) - side * top
         begin, end = side * self._columns.start, min(side * self._columns.stop, width)
-        out: pixels.Pixels = np.empty((high, end - begin, header.channels), planes.kind_of(depth))
-        rows = windows.span(top, bottom, networks.halo("synthesis"), self._height)
+        shape = min(side * bottom, height) - side * top, end - begin, header.channels
+        out: pixels.Pixels = np.zeros(shape, planes.kind_of(depth))
+        rows, columns = self._bare(top, bottom)
+        if columns.start == columns.stop:
+            return out
         found = networks.synthesis_band(
             self._latents,
             rows,
@@ -209,13 +216,27 @@ class _Synthesis:
             quality_of(header),
             encoding=self._wanted is not None,
             divisor=self._divisor,
-            columns=self._columns,
+            columns=columns,
         )
+        upper, lower = side * rows.start, min(side * rows.stop, height)
         for column, (x_hat,) in found:
             left, right = side * column.start, min(side * column.stop, width)
-            drawn = planes.from_network(x_hat, high, right - left, header.channels, depth)
-            out[:, left - begin : right - begin] = drawn
+            drawn = planes.from_network(x_hat, lower - upper, right - left, header.channels, depth)
+            out[upper - side * top : lower - side * top, left - begin : right - begin] = drawn
         return out
+
+    def _bare(self, top: int, bottom: int) -> tuple[Span, Span]:
+        """Rows and columns of a band outside which all is covered."""
+        halo, columns = self._model.networks.halo("synthesis"), self._columns
+        if self._covered is None:
+            return windows.span(top, bottom, halo, self._height), columns
+        bare = ~self._covered[top:bottom, columns.start : columns.stop]
+        spans = []
+        for axis, (start, length) in enumerate(((top, self._height), (columns.start, self._width))):
+            at = start + np.flatnonzero(bare.any(1 - axis))
+            first, last = (int(at[0]), int(at[-1]) + 1) if len(at) else (start, start)
+            spans.append(windows.span(first, last, halo, length))
+        return spans[0], spans[1]
 
     def _latents(self, rows: Span, columns: Span) -> list[NDArray[Any]]:
         """symbols [1, N, h, w] and z_hat [1, Z, h/4, w/4] of a window."""

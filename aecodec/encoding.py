@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from aecodec import blocks, entropy, planes, windows
 from aecodec.container import Header
-from aecodec.loaded import BATCH, SYMBOL_MAX, Model, level_of, quality_of
+from aecodec.loaded import BATCH, SYMBOL_MAX, Model, level_of, quality_of, zeros_of
 from aecodec.networks import Float, Group, Groups, Index
 from aecodec.parallel import Workers, workers, worth
 from aecodec.raster import Raster
@@ -44,10 +44,21 @@ def encode_symbols(
     """Pixels -> payloads in raster order of the groups, checksum of the symbols.
 
     effort: how often the encoder looks at what the decoder will make of its symbols, and mends them.
-    hidden [H/64, W/64]: blocks that the networks do not see (blocks.hide)."""
-    payloads, crc = [], 0
+    hidden [H/64, W/64]: blocks that the networks do not see (blocks.hide). Groups that show nowhere then have
+    no bytes."""
+    groups, payloads, crc = Groups(header.latent_size, header.group_edge).all, [], 0
+    halo = model.networks.halo("synthesis")
+    bare = blocks.unseen(hidden, groups, halo) if hidden is not None else frozenset()
+
+    def empty(group: Group) -> Coded:
+        return b"", *zeros_of(model, group)
+
     with workers(worth(model.networks.threads, header.n_groups)) as pool:
-        for payload, z, y in _Encoder(model, header, raster, effort, hidden, pool).groups():
+        coming: Iterator[Coded] = map(empty, groups)
+        if len(bare) < len(groups):
+            coming = _Encoder(model, header, raster, effort, hidden, pool).groups()
+        for number, (group, coded) in enumerate(zip(groups, coming, strict=True)):
+            payload, z, y = empty(group) if number in bare else coded
             payloads.append(payload)
             crc = entropy.symbols_crc(crc, z, y)
     return payloads, crc

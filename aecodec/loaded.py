@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.container import Header
+from aecodec.entropy import Symbols
 from aecodec.errors import FormatError
 from aecodec.models import Bundle
-from aecodec.networks import Float, Networks
+from aecodec.networks import Float, Group, Networks
 from aecodec.tables import CodingTables
 
 SYMBOL_MAX = 32767
@@ -45,6 +46,12 @@ def check_groups(bundle: Bundle, header: Header) -> None:
             f"groups of {header.group_edge} positions; "
             f"those of model {bundle.name!r} have {bundle.group} at most"
         )
+
+
+def zeros_of(model: Model, group: Group) -> tuple[Symbols, Symbols]:
+    """What a payload without bytes stands for: z [Z, vh/4, vw/4] and y [N, vh, vw]."""
+    z = np.zeros((model.bundle.z, group.height // 4, group.width // 4), np.int16)
+    return z, np.zeros((model.bundle.n, group.height, group.width), np.int16)
 
 
 def quality_of(header: Header) -> Float:

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from aecodec import block_choice, blocks, container, describe
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError, FormatError
-from aecodec.networks import Group, Groups
+from aecodec.networks import Group
 
 
 def page(height: int = 192, width: int = 256) -> np.ndarray:
@@ -69,19 +69,6 @@ def test_a_photograph_with_text_in_it(codec, networks_only, city):
     assert psnr(found[64:192, 128:384], picture[64:192, 128:384]) > 35
     assert psnr(found[:, :96], picture[:, :96]) > psnr(lossy[:, :96], picture[:, :96]) - 0.3
     assert len(data) < len(plain)
-
-
-@pytest.mark.parametrize("quality", [80, 95])
-def test_networks_spend_next_to_nothing_on_them(codec, quality):
-    """On what nobody sees: no more than on a white page, though blocks differ in colour."""
-    tint = np.random.default_rng(2).integers(0, 127, (5, 7, 3)).repeat(64, 0).repeat(64, 1)
-    tinted = page(320, 448) // 2 + tint
-    parsed = container.read_file(codec.encode(tinted.astype(np.uint8), quality))
-    assert blocks.mask_of(
-        parsed.blocks, Groups(parsed.header.latent_size, parsed.header.group_edge).all
-    ).all()
-    white = container.read_file(codec.encode(np.full_like(page(320, 448), 255), quality))
-    assert sum(map(len, parsed.groups)) <= sum(map(len, white.groups))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

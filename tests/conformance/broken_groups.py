@@ -46,7 +46,7 @@ def payload_files(codec: Codec, base: bytes, payload: bytes, escapes: bytes) -> 
     def with_parts(states: bytes = states, words: bytes = words, raw: bytes = raw) -> bytes:
         return big + body(_join(0, states, words, raw))
 
-    yield "payload_empty", head + body(b""), CorruptError, "a payload without bytes"
+    yield "crc_no_symbols", head + body(b""), CorruptError, "a payload without bytes where symbols are not 0"
     yield "payload_short", head + body(payload[:4]), CorruptError, "a payload that ends within its state"
     yield (
         "payload_reserved",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,10 @@ from conformance import broken  # noqa: E402
 from conformance.pieces import png_chunk  # noqa: E402
 from conformance.symbols import file_from_symbols, tiny_codec  # noqa: E402
 
-from aecodec import blocks, container, deep, metadata, pixels  # noqa: E402
+from aecodec import blocks, container, deep, entropy, metadata, pixels  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import Header  # noqa: E402
+from aecodec.decoding import decode_symbols  # noqa: E402
 from aecodec.networks import Groups  # noqa: E402
 from aecodec.pixels import Picture  # noqa: E402
 
@@ -115,6 +116,15 @@ def valid_files(codec: Codec) -> Iterator[tuple[str, bytes, str]]:
     )
     grey = _pixel_blocks(codec, 30, 70, 1)
     yield "pixel_blocks_grey", grey, "grey, both blocks as pixels"
+    yield "no_symbols", _without_symbols(codec, _zeros(codec), [0]), "zero_symbols.aec without the bytes"
+    one = _without_symbols(codec, _pixel_blocks(codec), [0])
+    yield "no_symbols_group_0", one, "pixel_blocks.aec, but no bytes for the symbols of group 0"
+    alone = _without_symbols(codec, grey, [0])
+    yield (
+        "pixel_blocks_alone",
+        alone,
+        "pixel_blocks_grey.aec, but no bytes for symbols",
+    )
     yield "escapes", _escapes(codec), "escapes of all lengths, shifted rows, the symbols -32768 and 32767"
     for log2 in range(1, 6):
         name = f"lanes_{1 << log2:02}"
@@ -163,6 +173,21 @@ def _pixel_blocks(codec: Codec, height: int = 40, width: int = 580, channels: in
 
 def _zeros(codec: Codec) -> bytes:
     return file_from_symbols(codec, header(codec, 64, 64, 8064), lambda stage, index: np.zeros(index.shape))
+
+
+def _without_symbols(codec: Codec, data: bytes, numbers: Collection[int]) -> bytes:
+    """All symbols of these groups are 0 and have no bytes."""
+    parsed = container.read_file(data)
+    header = parsed.header
+    payloads = [b"" if n in numbers else bytes(group) for n, group in enumerate(parsed.groups)]
+    views = [memoryview(payload) for payload in payloads]
+    y, z, _ = decode_symbols(codec._model_of(header), header, views, checked=False)
+    crc = 0
+    for group in Groups(header.latent_size, header.group_edge).all:
+        parts = Groups.cut(z[0], group, of_z=True), Groups.cut(y[0], group)
+        crc = entropy.symbols_crc(crc, *(part.astype(np.int16) for part in parts))
+    kept = [bytes(payload) for payload in parsed.blocks] if any(parsed.blocks) else []
+    return container.write_file(header._replace(symbols_crc=crc), {}, payloads, kept)
 
 
 def _escapes(codec: Codec) -> bytes:

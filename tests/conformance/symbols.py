@@ -68,15 +68,16 @@ def read_groups(codec: Codec, data: bytes) -> list[CodedGroup]:
     """What a whole file codes; its symbols CRC is checked here, apart from the codec's own check."""
     parsed = container.read_file(data)
     model = codec._model_of(parsed.header)
-    decoders = [_core.GroupDecoder(model.tables.core, payload) for payload in parsed.groups]
+    decoders = [_core.GroupDecoder(model.tables.core, p) if p else None for p in parsed.groups]
 
     def read(number: int, group: Group, stage: int, index: np.ndarray) -> np.ndarray:
-        out = np.empty(index.shape, np.int16)
-        decoders[number].decode(index, out)
+        out = np.zeros(index.shape, np.int16)
+        if decoder := decoders[number]:
+            decoder.decode(index, out)
         return out
 
     found = _walk(codec, parsed.header, read)
-    for decoder in decoders:
+    for decoder in filter(None, decoders):
         decoder.finish()
     crc = _core.crc32c(b"".join(merged.tobytes() for _, _, merged in found))
     assert crc == parsed.header.symbols_crc

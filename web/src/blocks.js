@@ -32,6 +32,19 @@ export async function pasteBlocks(picture, groups, payloads) {
   }
 }
 
+/** Where pixel blocks come over what the networks make: Uint8Array [h/4, w/4] of the latents' size, 1 in such places. */
+export function covered(groups, payloads) {
+  const across = groups.size.width / 4;
+  const mask = new Uint8Array((groups.size.height / 4) * across);
+  for (const [number, payload] of payloads.entries()) {
+    if (!payload.length) continue;
+    const { top, left } = groups.all[number];
+    for (const [row, column] of readMask(payload, groups.all[number], number).places)
+      mask[(top / 4 + row) * across + left / 4 + column] = 1;
+  }
+  return mask;
+}
+
 function readMask(payload, group, number) {
   const [rows, columns] = [group.height / 4, group.width / 4];
   const size = Math.ceil((rows * columns) / 8);

@@ -5,15 +5,15 @@
  * Only integers decide how bytes are read, so every machine reads the same symbols; the synthesis only decides how
  * the picture looks. Names of shapes as in encoder.js. */
 import { latentSize, levelOf } from "./container.js";
-import { pasteBlocks } from "./blocks.js";
+import { covered, pasteBlocks } from "./blocks.js";
 import { BATCH, sidesOf } from "./encoder.js";
-import { checkZ, GroupReader } from "./entropy.js";
+import { checkZ, GroupReader, ZeroReader } from "./entropy.js";
 import { CorruptError, FormatError } from "./errors.js";
 import { Groups } from "./groups.js";
 import { emptySamples, fromNetwork } from "./pixels.js";
 import { unpackSections } from "./sections.js";
 import { loadTables } from "./tables.js";
-import { cut, windows } from "./windows.js";
+import { cut, inner, windows } from "./windows.js";
 
 /**
  * @param {import("./codec.js").Model} model
@@ -40,7 +40,9 @@ export async function decodeFile(model, core, parsed, limits, progress = () => {
   const picture = { width, height, channels, depth, samples: emptySamples(header) };
   const size = { height: h / 4, width: w / 4 };
   const views = windows(size, bundle.halo.synthesis, largest);
+  const hidden = covered(groups, parsed.blocks);
   for (const [i, window] of views.entries()) {
+    if (cut(hidden, 1, size, inner(window), 1).every(Boolean)) continue;
     const part = cut(symbols, bundle.n, size, window, 4, Float32Array); // [N, h', w'] of the window
     const zPart = cut(zHat, bundle.z, size, window, 1, Float32Array);
     const xHat = await networks.synthesis(part, zPart, sidesOf(window, 4), header.quality / 256); // [3, H', W']
@@ -65,7 +67,9 @@ async function decodeSymbols(model, core, { header, groups: payloads }, groups, 
   let crc = 0;
   for (const batch of groups.batches(BATCH)) {
     core.top = top; // the readers of the batch before
-    const readers = batch.map((number) => new GroupReader(core, tables, payloads[number]));
+    const readers = batch.map((number) =>
+      payloads[number].length ? new GroupReader(core, tables, payloads[number]) : new ZeroReader(nz),
+    );
     const z = readers.map((reader, g) => {
       return checkZ(reader.z(level, groups.sizeOfZ(batch[g])), batch[g]); // [Z, vh/4, vw/4] each
     });

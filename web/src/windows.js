@@ -23,6 +23,12 @@ export function windows({ height, width }, halo, largest) {
   return spans(height, halo, largest).flatMap((row) => columns.map((column) => ({ row, column })));
 }
 
+/** A window without its halo. */
+export function inner({ row, column }) {
+  const bare = (span) => ({ ...span, first: span.start, last: span.stop });
+  return { row: bare(row), column: bare(column) };
+}
+
 /** The window's part, halo included, of an array of `scale` positions a block -> a new array of type Kind. */
 export function cut(array, channels, { height, width }, { row, column }, scale, Kind = array.constructor) {
   const [h, w] = [(row.last - row.first) * scale, (column.last - column.first) * scale];
