@@ -1,6 +1,7 @@
 """The head of a synthesis graph, up to the latents: bytes of synthesis.onnx -> bytes of a smaller graph.
 
     latents   symbols, z_hat, quality -> y_hat [1, N, h, w], in the units of y (the gain divided out)
+    preview   that, and behind it a small graph of the bundle -> x_hat at 1/8 or 1/16
     with_steps  the whole graph, and y_hat [1, N, h, w] in quantiser steps as a second output
     anchors   z_hat, quality, places [P] of h * w -> mean [1, K, P, 1] of the first K channels there; gain and
               factor [1, N, 1, 1]. At places that are decoded first, y_hat is (mean * gain + symbol) * factor
@@ -27,12 +28,27 @@ IN_ROWS = ELEMENTWISE | {"Concat", "Div", "MatMul", "Round"}
 
 def latents(synthesis: bytes) -> bytes:
     """ModelError when the graph has no y_hat where it should be."""
-    graph = onnx_file.read(synthesis)
-    scaled, _ = _scaling(graph.nodes)
-    users = [node for node in graph.nodes if scaled.outputs[0] in node.inputs]
-    if len(users) == 1 and users[0].kind == "Transpose":  # from [1, h, w, N]
-        return _cut(graph, users[0].outputs).pack()
-    return _cut(graph, scaled.outputs).pack()
+    return _head(onnx_file.read(synthesis)).pack()
+
+
+def preview(synthesis: bytes, small: bytes) -> bytes:
+    """small: a graph preview_8.onnx or preview_16.onnx (export/previews.py), which follows y_hat.
+
+    ModelError when they do not fit together."""
+    behind = onnx_file.read(small)
+    if DATA <= behind.inputs.keys():  # of a bundle from before they were cut: it has a head of its own
+        return small
+    head = _head(onnx_file.read(synthesis))
+    made = [name for part in (head, behind) for name in (*part.weights, *_outputs(part.nodes))]
+    if len(set(made)) < len(made) or behind.inputs.keys() - {"y_hat"} - head.inputs.keys():
+        raise ModelError("a preview does not fit behind synthesis.onnx; its tensors have other names")
+    (y_hat,) = head.outputs
+    nodes = [
+        replace(node, inputs=tuple(y_hat if name == "y_hat" else name for name in node.inputs))
+        for node in behind.nodes
+    ]
+    weights = {**head.weights, **behind.weights}
+    return replace(head, nodes=(*head.nodes, *nodes), weights=weights, outputs=behind.outputs).pack()
 
 
 def with_steps(synthesis: bytes) -> bytes:
@@ -70,6 +86,22 @@ def anchors(synthesis: bytes, channels: int) -> bytes:
     (mean,) = head.outputs
     gain = next(name for name in gained.inputs if name != mean)
     return _at_places(_first_channels(_cut(graph, (mean, gain, factor)), channels)).pack()
+
+
+def _head(graph: Graph) -> Graph:
+    """What y_hat [1, N, h, w], in the units of y, is computed from."""
+    scaled, _ = _scaling(graph.nodes)
+    users = [node for node in graph.nodes if scaled.outputs[0] in node.inputs]
+    if not _means_in_rows(graph.nodes):
+        return _cut(graph, scaled.outputs)
+    if len(users) == 1 and users[0].kind == "Transpose":
+        return _cut(graph, users[0].outputs)
+    turned = Node("Transpose", scaled.outputs, ("y_hat_turned",), onnx_file.attributes("perm", 0, 3, 1, 2))
+    return _cut(replace(graph, nodes=(*graph.nodes, turned)), turned.outputs)
+
+
+def _outputs(nodes: Sequence[Node]) -> list[str]:
+    return [name for node in nodes for name in node.outputs]
 
 
 def _bottleneck(nodes: Sequence[Node]) -> str:

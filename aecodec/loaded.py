@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec.container import Header
-from aecodec.entropy import Symbols
 from aecodec.errors import FormatError
 from aecodec.models import Bundle
 from aecodec.networks import Float, Group, Networks
@@ -48,7 +47,7 @@ def check_groups(bundle: Bundle, header: Header) -> None:
         )
 
 
-def zeros_of(model: Model, group: Group) -> tuple[Symbols, Symbols]:
+def zeros_of(model: Model, group: Group) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """What a payload without bytes stands for: z [Z, vh/4, vw/4] and y [N, vh, vw]."""
     z = np.zeros((model.bundle.z, group.height // 4, group.width // 4), np.int16)
     return z, np.zeros((model.bundle.n, group.height, group.width), np.int16)

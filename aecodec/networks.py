@@ -207,13 +207,25 @@ class Networks:
 
     def _synthesis(self, quality: Float, divisor: int = 1) -> windows.Network:
         if divisor in self._bundle.previews:
-            return lambda s, z: self._run(f"preview_{divisor}", symbols=s, z_hat=z, quality=quality)
+            run = self._preview(divisor)
+            return lambda symbols, z_hat: run(symbols=symbols, z_hat=z_hat, quality=quality)
 
         def whole(symbols: Float, z_hat: Float) -> list[Float]:
             (x_hat,) = self._run("synthesis", symbols=symbols, z_hat=z_hat, quality=quality)
             return [x_hat if divisor == 1 else means(x_hat, divisor)]
 
         return whole
+
+    def _preview(self, divisor: int) -> Callable[..., list[Any]]:
+        """The head of synthesis, and behind it the bundle's graph for small pictures."""
+        from aecodec import cutting
+
+        name, bundle = f"preview_{divisor}", self._bundle
+
+        def change(synthesis: bytes) -> bytes:
+            return cutting.preview(synthesis, bundle.read(f"{name}.onnx"))
+
+        return runner(self.derived(name, "synthesis", change, self._precision), bundle.name, name)
 
     def feedback(self, symbols: Float, z_hat: Float, quality: Float, kept: Callable[[Float], Float]) -> Float:
         """What analysis() misses in the picture that the decoder will make: y_hat less y of kept(x_hat),

@@ -119,10 +119,15 @@ def list_of_integers(name: str) -> bytes:
 
 
 def _node(payload: memoryview) -> Node:
-    inputs, outputs = _texts(payload, NODE_INPUT), _texts(payload, NODE_OUTPUT)
-    known = (NODE_INPUT, NODE_OUTPUT, NODE_KIND)
-    rest = b"".join(whole for number, _, whole in _fields(payload) if number not in known)
-    return Node("".join(_texts(payload, NODE_KIND)), inputs, outputs, rest)
+    found: dict[int, list[str]] = {NODE_INPUT: [], NODE_OUTPUT: [], NODE_KIND: []}
+    rest: list[Bytes] = []
+    for number, part, whole in _fields(payload):
+        if number in found:
+            found[number].append(_text(part))
+        else:
+            rest.append(whole)
+    inputs, outputs, kind = found.values()
+    return Node("".join(kind), tuple(inputs), tuple(outputs), b"".join(rest))
 
 
 def _node_bytes(node: Node) -> bytes:
@@ -140,7 +145,10 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
             tag, at = _varint(data, at)
             kind, start = tag & 7, at
             if kind == LENGTH_DELIMITED:
-                size, start = _varint(data, at)
+                size = data[at]
+                start = at + 1
+                if size > 127:
+                    size, start = _varint(data, at)
                 at = start + size
             elif kind == VARINT:
                 _, at = _varint(data, at)
@@ -156,8 +164,11 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview, memoryview]]:
 
 
 def _texts(data: memoryview, number: int) -> tuple[str, ...]:
-    found = (bytes(payload) for n, payload, _ in _fields(data) if n == number)
-    return tuple(text.decode("utf-8", "backslashreplace") for text in found)
+    return tuple(_text(payload) for n, payload, _ in _fields(data) if n == number)
+
+
+def _text(payload: memoryview) -> str:
+    return bytes(payload).decode("utf-8", "backslashreplace")
 
 
 def _ints(data: memoryview, number: int) -> tuple[int, ...]:

@@ -28,8 +28,9 @@ class GraphBuilder:
 
     domains: Sequence[tuple[str, int]] = (("", OPSET),)
 
-    def __init__(self, name: str):
-        self.name = name
+    def __init__(self, name: str, mark: str = ""):
+        """mark: what names of tensors begin with, where graphs are joined."""
+        self.name, self._mark = name, mark
         self.nodes: list[onnx.NodeProto] = []
         self.weights: list[onnx.TensorProto] = []
         self.inputs: list[onnx.ValueInfoProto] = []
@@ -41,13 +42,13 @@ class GraphBuilder:
 
     def const(self, value: Array | float | Sequence[int], kind: type = np.float32) -> str:
         self.count += 1
-        name = f"w{self.count}"
+        name = f"{self._mark}w{self.count}"
         self.weights.append(numpy_helper.from_array(np.ascontiguousarray(value, dtype=kind), name))
         return name
 
     def op(self, kind: str, *inputs: str, **attributes: object) -> str:
         self.count += 1
-        out = f"t{self.count}"
+        out = f"{self._mark}t{self.count}"
         self.nodes.append(helper.make_node(kind, list(inputs), [out], **attributes))
         return out
 

@@ -71,7 +71,7 @@ def write_bundle(
     exact: scale networks in bytes, by name.  They and graphs in 8 bits are no part of the model's id.
     same_as: a bundle of the same weights, whose id this one keeps: the files that were made with it stay
     readable. ValueError when its tables or scale networks are others, or where means round otherwise."""
-    plain = all_graphs(model, cfg["activation"]) | preview_graphs(model, cfg["activation"])
+    plain = all_graphs(model, cfg["activation"]) | preview_graphs(model)
     graphs = plain | (float_graphs(model, samples) if samples else {})
     int8 = int8_graphs(model, samples) if samples else {}
     offsets = dead_zone(torch.arange(INDEX_COUNT), model.dead_zone_strength)

@@ -16,7 +16,7 @@ from .calibration import collect
 from .int8_builder import Int8Builder
 from .int8_decoder import synthesis
 from .int8_encoder import analysis
-from .means import context, previews
+from .means import context
 from .prune import blocks_of
 from .trunk import Samples
 
@@ -31,12 +31,11 @@ def calibrated(model: CodecModel, activation: str, pictures: list[Tensor], crops
 
 def int8_graphs(model: CodecModel, samples: Samples) -> dict[str, onnx.ModelProto]:
     """Name -> graph."""
-    found = {
+    return {
         "analysis": analysis(model, samples),
         "context": context(Int8Builder("context"), model, samples),
         "synthesis": synthesis(model, samples),
     }
-    return found | {f"preview_{k}": graph for k, graph in previews(Int8Builder, model, samples).items()}
 
 
 def watched(m: CodecModel) -> dict[str, nn.Module]:

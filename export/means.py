@@ -18,7 +18,6 @@ from .calibration import Range
 from .float_form import FloatForm
 from .graphs import F32, U8, finish_synthesis, first_symbols
 from .int8_builder import Int8Builder
-from .previews import SCALES, finish_preview, mean_rows
 from .trunk import NHWC, Samples, Trunk, plain, rounded_by_channel, twice_as_fine
 
 LEADING = 32
@@ -79,12 +78,12 @@ def leading(g: Int8Builder, y: str, count: int = LEADING) -> str:
 
 
 def float_graphs(m: CodecModel, samples: Samples) -> dict[str, onnx.ModelProto]:
-    """File name -> graph: those of graphs.py and previews.py that have means, with integers in float32."""
+    """File name -> graph: those of graphs.py that have means, with integers in float32."""
     g = FloatForm("synthesis")
     y_hat, quality = latents(g, m, samples)
     found = {"synthesis.onnx": finish_synthesis(g, m, "relu", g.to_nchw(y_hat), quality)}
     found["context.onnx"] = context(FloatForm("context"), m, samples)
-    return found | {f"preview_{k}.onnx": graph for k, graph in previews(FloatForm, m, samples).items()}
+    return found
 
 
 def context(g: Int8Builder, m: CodecModel, samples: Samples) -> onnx.ModelProto:
@@ -101,21 +100,6 @@ def context(g: Int8Builder, m: CodecModel, samples: Samples) -> onnx.ModelProto:
     mu = g.op("Mul", g.to_nchw(means.second(g.to_nhwc(g.op("Div", y_first, gain)))), gain)
     residual, shape = g.op("Sub", y, mu), [1, n, "h", "w"]
     return g.finish({"symbols_first": (symbols, F32, shape), "residual_second": (residual, F32, shape)})
-
-
-def previews(form: type[Int8Builder], m: CodecModel, samples: Samples) -> dict[int, onnx.ModelProto]:
-    """Divisor -> graph; none for a model without the linear transform."""
-    found = {}
-    shortcut, lapped = m.g_s.shortcut, m.g_s.lapped
-    for k in () if shortcut is None or lapped is None else SCALES:
-        g = form(f"preview_{k}")
-        y_hat, quality = latents(g, m, samples)
-        rows = mean_rows(shortcut.conv.weight, k)[:, :, 0, 0] * shortcut.scale
-        patches, slowest = (
-            g.to_nchw(part) for part in (g.linear(y_hat, rows), leading(g, y_hat, lapped.count))
-        )
-        found[k] = finish_preview(g, lapped, patches, slowest, quality, k)
-    return found
 
 
 def latents(g: Int8Builder, m: CodecModel, samples: Samples) -> tuple[str, str]:

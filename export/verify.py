@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 import torch
 
+from aecodec import cutting
 from aecodec.models import SCALE_NETWORKS, Bundle, load
 from aecodec.scale_networks import InBytes
 from aecodec.session import runner
@@ -23,7 +24,6 @@ from aecodec.training.model import CodecModel
 
 from . import reference
 from .graphs import GROUP
-from .previews import SCALES
 
 Array = np.ndarray
 PIXEL_TOLERANCE = 0.5 / 255
@@ -154,6 +154,13 @@ def open_cpu(folder: Path, name: str) -> ort.InferenceSession:
     return ort.InferenceSession(str(folder / f"{name}.onnx"), providers=["CPUExecutionProvider"])
 
 
+def _preview(folder: Path, divisor: int, form: str) -> ort.InferenceSession:
+    """form: "" or ".int8", of synthesis."""
+    parts = (folder / name for name in (f"synthesis{form}.onnx", f"preview_{divisor}.onnx"))
+    joined = cutting.preview(*(part.read_bytes() for part in parts))
+    return ort.InferenceSession(joined, providers=["CPUExecutionProvider"])
+
+
 def too_far(bundle: Bundle, x_hat: Array, wanted: Array) -> bool:
     """Is this not what `wanted`, of torch from the same symbols, says?  Both 0 .. 1."""
     off = x_hat - wanted
@@ -181,9 +188,8 @@ def check_int8(folder: Path, picture: Array, say: Callable[[str], None]) -> None
         feed = {"symbols": np.where(half, first, np.rint(second)), "z_hat": z_hat, "quality": quality}
         x_hat, x_hat_int8 = (run[n].run(None, feed)[0] for n in ("synthesis", "synthesis.int8"))
         latents, pixels = np.sqrt(np.square(y_int8 - y).mean()), np.abs(x_hat_int8 - x_hat).mean()
-        for divisor in SCALES if load(folder).previews else ():
-            of_both = [f"preview_{divisor}", f"preview_{divisor}.int8"]
-            small, small_int8 = (open_cpu(folder, name).run(None, feed)[0] for name in of_both)
+        for divisor in load(folder).previews:
+            small, small_int8 = (_preview(folder, divisor, form).run(None, feed)[0] for form in ("", ".int8"))
             if np.abs(small_int8 - small).mean() > INT8_TOLERANCE:
                 raise ValueError(f"level {level}: preview_{divisor} in int8 is too far from the float one")
         say(f"level {level}: int8 moves y by {latents:.4f} steps (rms), pixels by {pixels * 255:.3f} / 255")

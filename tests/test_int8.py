@@ -29,7 +29,7 @@ from export.int8_builder import Int8Builder  # noqa: E402
 from export.prune import prune  # noqa: E402
 from export.trunk import Samples  # noqa: E402
 
-GRAPHS = ("analysis", "context", "preview_16", "preview_8", "synthesis")
+GRAPHS = ("analysis", "context", "synthesis")
 
 
 def run(graph: onnx.ModelProto, feed: dict[str, Any]) -> list[Any]:
@@ -191,7 +191,7 @@ def test_the_graphs_run_as_they_are_written(bundle: tuple[CodecModel, Path], tmp
             "analysis": (3 * 3, 2 * 3 + 3),  # pixels twice, the hyper encoder's first
             "context": (3 + 2, 2 + 2 + 5),
             "synthesis": (3 + 2 + 3 * 2 + 3, 2 + 2 + 5 + 2 * 2 + 3),
-        }.get(name, (3 + 2, 2 + 2 + 5))
+        }[name]
         assert (count["QLinearConv"], count["MatMulIntegerToFloat"]) == wanted, name
         read = {i: node.op_type for node in nodes for i in node.input}
         for node in nodes:

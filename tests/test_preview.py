@@ -12,9 +12,9 @@ from conftest import DATA, psnr
 from PIL import Image
 
 import aecodec
-from aecodec import container, datapath, decoding, pixels, preview, windows
+from aecodec import container, cutting, datapath, decoding, onnx_file, pixels, preview, windows
 from aecodec.codec import Codec
-from aecodec.errors import UsageError
+from aecodec.errors import ModelError, UsageError
 from aecodec.networks import Networks
 
 DIVISORS = [2, 4, 8, 16]
@@ -169,6 +169,18 @@ def test_small_graphs_are_used_and_windows_agree(bundle, city):
         assert tops[0] == 0 and len(tops) > 1
         assert np.abs(windowed.astype(int) - small).max() <= 1
         assert np.abs(averaged.astype(int) - other).max() <= 1
+
+
+def test_small_graphs_must_fit_behind_the_synthesis(bundle):
+    folder = bundle[1]
+    synthesis, small = ((folder / f"{name}.onnx").read_bytes() for name in ("synthesis", "preview_8"))
+    joined = onnx_file.read(cutting.preview(synthesis, small))
+    assert joined.inputs.keys() == {"symbols", "z_hat", "quality"} and joined.outputs == ("x_hat",)
+    assert len(joined.pack()) < len(synthesis) + len(small)
+    for change in ({"weights": onnx_file.read(synthesis).weights}, {"inputs": {"y_hat": b"", "other": b""}}):
+        with pytest.raises(ModelError, match="does not fit"):
+            cutting.preview(synthesis, replace(onnx_file.read(small), **change).pack())
+    assert cutting.preview(synthesis, joined.pack()) == joined.pack(), "those of older bundles are whole"
 
 
 def test_bundle_without_previews(codec):

@@ -260,7 +260,7 @@ def test_a_size_that_is_not_trained(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     untrained.write("tiny", Image.open(folder / "a.png"), tmp_path / "tiny-random")
     bundle = models.load(tmp_path / "tiny-random")
-    assert set(bundle.precisions["int8"]) == {"analysis", "context", "synthesis", "preview_8", "preview_16"}
+    assert set(bundle.precisions["int8"]) == {"analysis", "context", "synthesis"}
     assert set(bundle.exact) == set(models.SCALE_NETWORKS)
     untrained.check(["std"])
     with pytest.raises(ValueError, match="no size huge; there are nano, fast, std, hq"):
