@@ -85,6 +85,11 @@ class Bundle:
         return self.precisions.get(precision, {}).get(graph, f"{graph}.onnx")
 
     @property
+    def encoder(self) -> str:
+        """The name that tells it from bundles of the same id; empty for the complete one."""
+        return "" if self.base is None else self.name
+
+    @property
     def rounds_means(self) -> bool:
         """Do its graphs round the means in the same places in every precision (docs/design.md)?"""
         return "context" in self.precisions.get("int8", {})
@@ -300,13 +305,16 @@ def tuned(model: str | os.PathLike[str] | None, tune: str) -> str | os.PathLike[
     )
 
 
-def find_id(model_id: bytes) -> Bundle:
-    """The bundle that a file needs. ModelError names the id and the installed ones."""
+def find_id(model_id: bytes, encoder: str = "") -> Bundle:
+    """The bundle that a file needs. ModelError names the id and the installed ones.
+
+    encoder: Bundle.encoder, where a certain one is meant of those that share the decoder."""
     bundles = installed()
     for bundle in sorted(bundles, key=lambda b: b.base is not None):
-        if bundle.model_id == model_id:
+        if bundle.model_id == model_id and (not encoder or bundle.name == encoder):
             return bundle
+    wanted = f"{model_id.hex()} in the form {encoder!r}" if encoder else model_id.hex()
     raise ModelError(
-        f"the file needs model {model_id.hex()}, which is not installed; installed: {_names(bundles)}. "
+        f"the file needs model {wanted}, which is not installed; installed: {_names(bundles)}. "
         f"Put its bundle into a folder named in {PATH_VARIABLE}"
     )

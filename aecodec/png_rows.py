@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate, chain, repeat
 from typing import Any, BinaryIO
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -22,6 +23,7 @@ HEADER = 13
 """Bytes of IHDR."""
 METHODS = (("compression", 0), ("filter", 0), ("interlace", 1))
 """Its last bytes, and the largest number that stands for a method."""
+LAST_FILTER = 4
 TAKEN, PART = 1 << 16, 1 << 20
 """Bytes that are inflated together, and that may come out."""
 
@@ -80,32 +82,55 @@ def stripped(png: bytes | memoryview) -> bytes:
 def are_exact(stream: BinaryIO) -> bool:
     """Is what is compressed in a PNG of `stripped` one whole zlib stream of its rows, and nothing else?"""
     stream.seek(8)
-    wanted, inflate = 0, zlib.decompressobj()
+    wanted, inflate, filters = 0, zlib.decompressobj(), _Filters(())
     for tag, body in _chunks(stream):
         if tag == b"IHDR":
-            wanted = _size(body)
+            wanted, filters = _size(body), _Filters(_rows(body))
         if tag != b"IDAT":
             continue
         for at in range(0, len(body), TAKEN):
             if inflate.eof:
                 return False
             try:
-                wanted -= _inflated(inflate, body[at : at + TAKEN], wanted)
+                wanted -= _inflated(inflate, body[at : at + TAKEN], wanted, filters.see)
             except zlib.error:
                 return False
             if wanted < 0:
                 return False
-    return wanted == 0 and inflate.eof and not inflate.unused_data
+    return wanted == 0 and inflate.eof and not inflate.unused_data and filters.known
 
 
-def _inflated(inflate: Any, body: bytes, wanted: int) -> int:
+class _Filters:
+    """The filters of a PNG's rows, each the first byte of a row, while its stream comes in parts."""
+
+    def __init__(self, rows: Iterable[int]) -> None:
+        """rows: their lengths, in order."""
+        self._starts = chain([0], accumulate(rows))
+        self._next, self._at = next(self._starts), 0
+        self.known = True
+        """Does the specification know all that were seen?"""
+
+    def see(self, part: bytes) -> None:
+        end = self._at + len(part)
+        while self._next < end:
+            self.known &= part[self._next - self._at] <= LAST_FILTER
+            self._next = next(self._starts)
+        self._at = end
+
+
+def _inflated(
+    inflate: Any, body: bytes, wanted: int, see: Callable[[bytes], None] = lambda part: None
+) -> int:
     """How many bytes come out, or some number above `wanted`.  In parts of both: the rest of what goes in is
     copied each time."""
     found = 0
     for at in range(0, len(body), TAKEN):
         part = body[at : at + TAKEN]
         while part and not inflate.eof and found <= wanted:
-            found += len(inflate.decompress(part, PART))
+            out = inflate.decompress(part, PART)
+            found += len(out)
+            if found <= wanted:
+                see(out)
             part = inflate.unconsumed_tail
     return found
 
@@ -118,11 +143,19 @@ def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _size(header: bytes) -> int:
-    """Bytes of all rows, each with its filter."""
+    """Bytes of all rows."""
+    return sum(rows * length for rows, length in _passes(header))
+
+
+def _rows(header: bytes) -> Iterator[int]:
+    """Bytes of each row."""
+    return chain.from_iterable(repeat(length, rows) for rows, length in _passes(header))
+
+
+def _passes(header: bytes) -> Iterator[tuple[int, int]]:
+    """How many rows each pass has, and the bytes of one, its filter included."""
     width, height, depth, kind, _, _, interlaced = struct.unpack(">IIBBBBB", header[:HEADER])
-    bits, size = depth * CHANNELS[kind], 0
     for left, top, across, down in ADAM7 if interlaced else WHOLE:
         columns, rows = -(-(width - left) // across), -(-(height - top) // down)
         if columns > 0 and rows > 0:
-            size += rows * (1 + -(-columns * bits // 8))
-    return size
+            yield rows, 1 + -(-columns * depth * CHANNELS[kind] // 8)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from itertools import accumulate
 
 import numpy as np
 import pytest
 from conformance.pieces import PNG, PNG_END, png_chunk
 from conftest import psnr
-from PIL import Image
+from PIL import Image, ImageFile
 
 import aecodec
 from aecodec import alpha, container, pixels, png_rows, sections
@@ -52,6 +53,26 @@ def test_a_stream_that_ends_between_two_parts(left):
             alpha.unpack(png, 2620, 25, 8)
     else:
         assert not alpha.unpack(png, 2620, 25, 8).any()
+
+
+@pytest.mark.parametrize("tolerant", [False, True])
+@pytest.mark.parametrize("interlaced", [0, 1])
+def test_each_filter_of_a_row_is_looked_at(tolerant, interlaced, monkeypatch):
+    """Pillow takes any while an application has told it to show what there is of damaged files."""
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", tolerant)
+    head = png_chunk("IHDR", struct.pack(">IIBBBBB", 3, 3, 8, 0, 0, 0, interlaced))
+    rows = [2, 2, 3, 2, 2, 4] if interlaced else [4, 4, 4]
+    data = bytearray(sum(rows))
+    for at in [0, *accumulate(rows)][:-1]:
+        for kind, known in ((4, True), (5, False)):
+            data[at] = kind
+            png = PNG + head + png_chunk("IDAT", zlib.compress(data)) + PNG_END
+            if known:
+                assert alpha.unpack(png, 3, 3, 8).shape == (3, 3)
+            else:
+                with pytest.raises(CorruptError, match="ALPH"):
+                    alpha.unpack(png, 3, 3, 8)
+        data[at] = 0
 
 
 def test_hidden_noise_costs_nothing(codec, city):

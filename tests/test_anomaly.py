@@ -178,6 +178,35 @@ def test_latents_of_another_model_are_refused(plain):
             detector.score(source, Codec("nano-perceptual", "cpu", 2))
 
 
+def test_the_encoder_that_normal_was_told_by_is_the_one_that_scores(cli, tmp_path):
+    """Bundles that share a decoder have one id, and their latents differ."""
+    normal, model = tmp_path / "normal", tmp_path / "model.npz"
+    normal.mkdir()
+    for seed in range(6):
+        Image.fromarray(weave(seed)).save(normal / f"{seed}.png")
+    options = "--model", "nano-denoise", "--by", "rate", "--device", "cpu"
+    assert cli("anomaly", "fit", normal, "-o", model, *options).code == 0
+    made = anomaly.load(model)
+    assert made.encoder == made.bundle().encoder == "nano-denoise"
+    score = made.score(weave(0), made.codec(device="cpu", threads=1)).score
+    shown = cli("anomaly", "score", model, normal / "0.png", "--json", "--device", "cpu")
+    assert json.loads(shown.out)["score"] == pytest.approx(score, abs=0.01)
+    with pytest.raises(UsageError, match="nano-denoise"):
+        made.score(weave(7), Codec(device="cpu", threads=1, pixel_blocks=False))
+    assert anomaly.load(replace(made, encoder="").pack()).encoder == ""
+
+
+def test_heat_maps_of_an_earlier_run_are_no_pictures(cli, plain, tmp_path):
+    model, folder = tmp_path / "model.npz", tmp_path / "pictures"
+    model.write_bytes(anomaly.fit([weave(seed) for seed in range(6)], plain, "rate").pack())
+    folder.mkdir()
+    Image.fromarray(weave(7)).save(folder / "a.png")
+    for _ in range(2):
+        options = "--out-dir", folder / "heat", "--force", "--json", "--device", "cpu"
+        done = cli("anomaly", "score", model, folder, *options)
+        assert (done.code, len(done.out.splitlines())) == (0, 1), done.err
+
+
 def test_open_files(plain):
     data = plain.encode(weave(5), 70)
     found = anomaly.read(io.BytesIO(data), plain)

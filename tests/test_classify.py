@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import Codec
-from aecodec.errors import FormatError, UsageError
+from aecodec import Codec, models
+from aecodec.errors import FormatError, ModelError, UsageError
 from aecodec.latents import classify, reading
 from tests.conftest import DATA
 
@@ -71,6 +71,19 @@ def test_there_and_back(made):
     assert again.classes == CLASSES and again.model_id == made.model_id
     found = np.random.default_rng(1).normal(0, 1, (4, len(made.mean))).astype(np.float32)
     np.testing.assert_array_equal(again.probabilities(found), made.probabilities(found))
+
+
+def test_the_encoder_that_it_learnt_from_is_taken(made):
+    """Bundles that share a decoder have one id, and their latents differ."""
+    shipped = models.find("nano")
+    found = np.zeros((2, classify.length(shipped)), np.float32)
+    for name in ("", "nano-denoise"):
+        head = classify.fit(found, CLASSES[:2], shipped.model_id, name)
+        again = classify.load(head.pack())
+        assert again.encoder == name and again.bundle().name == (name or "nano")
+    assert made.encoder == ""
+    with pytest.raises(ModelError, match="'nano-other'"):
+        replace(again, encoder="nano-other").bundle()
 
 
 def test_what_is_refused(made, codec, tmp_path):

@@ -104,6 +104,11 @@ def test_invalid_file_is_refused(tiny: Codec, name: str) -> None:
         assert "checksum" not in str(caught.value), "the rule itself finds it, not a checksum further on"
 
 
+def test_pixel_blocks_of_16_bits_are_refused_before_they_are_looked_at() -> None:
+    with pytest.raises(errors.CorruptError, match="BLOK"):
+        container.read_file(golden("invalid", "blok_16_bits"))
+
+
 def test_what_the_names_promise(tiny: Codec) -> None:
     """The files hold what the README says they hold."""
     lanes = {n: [g.lanes_log2 for g in read_groups(tiny, golden("valid", n))] for n in VALID if "lanes" in n}

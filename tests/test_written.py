@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,15 @@ def test_what_is_lost_is_told(form):
     assert not written.at_once(picture_of(1), form)[1]
     few = Picture(picture_of(3).pixels // 64 * 64)  # 64 colours
     assert not written.at_once(few, form)[1]
+
+
+@pytest.mark.parametrize(("channels", "lost"), [(1, False), (3, True)])
+def test_gif_tells_of_colours_that_are_still_to_come(channels, lost):
+    """by_rows() gets a picture without them first."""
+    picture = picture_of(channels)
+    blank = replace(picture, pixels=np.zeros_like(picture.array))
+    notes = written.by_rows(blank, written.rows_of(picture), "GIF", 1)[1]
+    assert any("colours reduced" in note for note in notes) == lost
 
 
 @pytest.mark.parametrize("form", ["AVIF", "WEBP"])

@@ -93,15 +93,13 @@ def _score(args: argparse.Namespace) -> int:
         raise UsageError("anomaly score takes MODEL and PICTURE..., and no -o")
     if any(value is not None for value in (args.by, args.quality, args.model)):
         raise UsageError("anomaly score goes by what was learnt: --by, --quality and --model are for fit")
-    from aecodec import models
     from aecodec.cli import batch, outcome, plan
     from aecodec.cli.encode import picture_suffixes
     from aecodec.latents import anomaly
     from aecodec.pixels import Picture
 
     detector = anomaly.load(args.names[0])
-    model = models.find_id(detector.model_id).path
-    codec = common.codec_of(args, model, batch.threads_of(args), pixel_blocks=False)
+    codec = common.codec_of(args, detector.bundle().path, batch.threads_of(args), pixel_blocks=False)
     suffixes = {".aec", *picture_suffixes()}
     jobs = plan.make(args.names[1:], True, lambda: suffixes, args.out_dir, ".png")
 

@@ -67,12 +67,14 @@ def _fit(args: argparse.Namespace) -> int:
     if jobs.jobs:  # before they are coded
         classify.check_classes({_class_of(job.source) for job in jobs.jobs})
     found: dict[str, tuple[Float, bytes]] = {}
+    encoders = set[str]()
 
     def work(codec: Codec, job: Job) -> Outcome:
         data = files.read_input(job.source)
         with files.about(job.source):
             latents = reading.read(data, codec, args.quality)
         found[job.source] = classify.features(latents), latents.header.model_id
+        encoders.add(codec.bundle.encoder)
         return outcome.Outcome(job.source, None, found={"class": _class_of(job.source)})
 
     code = batch.run(args, jobs, work)
@@ -85,7 +87,7 @@ def _fit(args: argparse.Namespace) -> int:
     if not paths:
         raise UsageError("no picture could be read; there is nothing to learn from")
     vectors = np.stack([found[path][0] for path in paths])
-    made = classify.fit(vectors, [_class_of(path) for path in paths], models.pop())
+    made = classify.fit(vectors, [_class_of(path) for path in paths], models.pop(), encoders.pop())
     files.write_output(args.output, made.pack(), args.force)
     return code
 

@@ -199,6 +199,18 @@ def walk(name: str) -> Iterator[tuple[str, str, InputError | None]]:
         yield path, "", InputError(f"cannot list {path!r}: {error.strerror or error}")
 
 
+def below(folder: str, top: str) -> str | None:
+    """What walk(top) calls the files of a folder, up to their names; None where it is not below `top`."""
+    folder, top = _place(folder), _place(top)
+    return folder.removeprefix(top).lstrip("/") if folder != top and folder.startswith(top) else None
+
+
+def _place(name: str) -> str:
+    """The full name of a folder, with a "/" at its end."""
+    name = remote.local_path(name)
+    return (name if remote.is_url(name) else os.path.realpath(name).replace(os.sep, "/")).rstrip("/") + "/"
+
+
 def irregular(name: str) -> InputError | None:
     """Why a file that is found in a folder is not opened: a pipe would wait for who writes to it, a device
     may have no end. None for files, for what cannot be looked at (reading says why), and at URLs."""

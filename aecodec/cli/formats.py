@@ -94,9 +94,11 @@ def info_of(picture: Picture) -> dict[str, Any]:
     return pixels.pil_info(picture.icc, picture.exif, picture.xmp, picture.orientation, picture.dpi)
 
 
-def options_of(picture: Picture, name: str) -> tuple[Options, Notes]:
+def options_of(picture: Picture, name: str, unseen: bool = False) -> tuple[Options, Notes]:
     """What Pillow's writer is told of the picture; what of it is lost. UnfitError when it is too large, has
-    colours or has transparency, and the format does not take such a picture."""
+    colours or has transparency, and the format does not take such a picture.
+
+    unseen: its colours are not there yet."""
     form = FORMATS.get(name, Format())
     if form.grey and picture.pixels.shape[2] > 1:
         raise UnfitError(f"{name} holds grey alone, and the picture has colours; use .ppm or .png")
@@ -110,7 +112,7 @@ def options_of(picture: Picture, name: str) -> tuple[Options, Notes]:
         notes.append(f"16 bits a channel reduced to 8 for {name}; .png keeps them")
     if form.note:
         notes.append(form.note)
-    if name == "GIF" and not _has_few_colours(picture):
+    if name == "GIF" and picture.pixels.shape[2] > 1 and (unseen or not _has_few_colours(picture)):
         notes.append(f"colours reduced to the {PALETTE} that GIF holds; .png keeps them")
     if picture.pixels.shape[2] == 1:  # AVIF would store colour planes
         options.pop("subsampling", None)

@@ -46,7 +46,8 @@ def make(
 ) -> Plan:
     """What the command line names -> jobs in its order; what a folder holds, in the order of the names.
 
-    suffixes: of the files to take from folders, lower-case; files that are named are always taken.
+    suffixes: of the files to take from folders, lower-case; files that are named are always taken. Where
+    results have such a suffix, those of earlier runs are not taken from a folder in a named one.
     folder, suffix: results are folder/NAME.suffix, with the tree below a named folder mirrored; without
     folder there are none. UsageError when two inputs have one result, with advice, or when a result would
     replace an input.
@@ -64,8 +65,10 @@ def make(
             jobs.append(Job(name, problem=InputError(f"{name!r} is a folder; use -r to take what is in it")))
         else:
             wanted = suffixes()
+            own = files.below(folder, name) if folder is not None and suffix in wanted else None
             for path, relative, problem in files.walk(name):
-                if problem is None and os.path.splitext(relative)[1].lower() not in wanted:
+                result = own is not None and relative.replace(os.sep, "/").startswith(own)
+                if result or (problem is None and os.path.splitext(relative)[1].lower() not in wanted):
                     left_out += 1
                 else:
                     problem = problem or files.irregular(path)

@@ -40,7 +40,7 @@ def by_rows(blank: Picture, rows: Rows, form: str, threads: int) -> tuple[Conten
     """at_once() of a picture that is not held, but comes in rows; blank: all of it but its colours.
 
     PNG, JPEG, TIFF and PPM are written as the rows come. For other formats Pillow has to hold the picture."""
-    options, notes = formats.options_of(blank, form)
+    options, notes = formats.options_of(blank, form, unseen=True)
     blank = formats.without_alpha(blank, form)
     height, width, channels = blank.pixels.shape
     channels += blank.alpha is not None

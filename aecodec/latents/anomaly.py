@@ -78,13 +78,17 @@ class Detector:
     """Of the logarithms of map values on normal pictures."""
     threshold: float
     """99 % of normal pictures score less."""
+    encoder: str = ""
+    """Bundle.encoder of the model that made the latents."""
 
     def map_of(self, source: ImageInput, codec: Codec) -> Float:
         """A picture or .aec file -> its map. Raises what decode() and encode() do; InputError for the
         reconstruction error of an .aec file, as the picture itself is not in it; UsageError for a codec with
         another model."""
-        if codec.bundle.model_id != self.model_id:
-            have, want = codec.bundle.model_id.hex(), self.model_id.hex()
+        bundle = codec.bundle
+        if (bundle.model_id, bundle.encoder) != (self.model_id, self.encoder):
+            have = f"{bundle.model_id.hex()} {bundle.encoder}".rstrip()
+            want = f"{self.model_id.hex()} {self.encoder}".rstrip()
             raise UsageError(f"the detector is for model {want}, the codec has {have}; take Detector.codec()")
         return self.normalised(_raw_map(read(source, codec, self.by, self.quality), self))
 
@@ -101,12 +105,17 @@ class Detector:
 
     def codec(self, **options: Any) -> Codec:
         """A Codec with the model that the detector needs. ModelError where it is not installed."""
-        return Codec(models.find_id(self.model_id).path, pixel_blocks=False, **options)
+        return Codec(self.bundle().path, pixel_blocks=False, **options)
+
+    def bundle(self) -> models.Bundle:
+        """The model that the detector needs. ModelError where it is not installed."""
+        return models.find_id(self.model_id, self.encoder)
 
     def pack(self) -> bytes:
         """The bytes of a model file, .npz."""
         facts = {name: getattr(self, name) for name in ("by", "quality", "centre", "spread", "threshold")}
         facts |= {"format": FORMAT, "version": VERSION, "model_id": self.model_id.hex()}
+        facts |= {"encoder": self.encoder} if self.encoder else {}
         out = io.BytesIO()
         text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
         np.savez_compressed(out, facts=text, memory=self.memory.astype(np.float16), scale=self.scale)
@@ -128,13 +137,13 @@ def load(source: Source) -> Detector:
         quality, centre, spread, threshold = numbers
         if not np.isfinite([*scale, *numbers]).all() or not spread > 0 or (scale <= 0).any():
             raise ValueError(f"numbers {numbers}, scale {scale}")
-        model_id = bytes.fromhex(facts["model_id"])
+        model_id, encoder = bytes.fromhex(facts["model_id"]), str(facts.get("encoder", ""))
         if len(model_id) != 8 or not 0 <= quality <= 100:
             raise ValueError(f"model id {model_id.hex()}, quality {quality}")
     except Exception as error:  # a damaged zip or array raises many types
         raise FormatError(f"{where} is no anomaly model of aecodec, or is damaged") from error
     _check_memory(where, facts["by"], memory)
-    return Detector(facts["by"], model_id, quality, memory, scale, centre, spread, threshold)
+    return Detector(facts["by"], model_id, quality, memory, scale, centre, spread, threshold, encoder)
 
 
 def _check_memory(where: str, by: By, memory: Float) -> None:
@@ -207,8 +216,8 @@ def fit_readings(found: Sequence[Reading], codec: Codec, by: By, quality: float 
     every = np.concatenate([values.ravel() for values in logs])
     centre, spread = float(every.mean()), float(every.std()) + 1e-6
     threshold = float(np.quantile([_peak((values - centre) / spread) for values in logs], 0.99))
-    whole = _remember(start, found)
-    return Detector(by, model_id, quality, whole.memory, whole.scale, centre, spread, threshold)
+    whole, encoder = _remember(start, found), codec.bundle.encoder
+    return Detector(by, model_id, quality, whole.memory, whole.scale, centre, spread, threshold, encoder)
 
 
 def _peak(values: Float) -> float:

@@ -45,6 +45,8 @@ class Classifier:
     """[D] of the features that were learned from."""
     spread: Float
     """[D], their standard deviations."""
+    encoder: str = ""
+    """Bundle.encoder of the model that made the latents."""
 
     def probabilities(self, features: Float) -> Float:
         """[D] or [pictures, D] of `features` -> a share of 1 for each class, last axis."""
@@ -65,12 +67,13 @@ class Classifier:
 
     def bundle(self) -> Bundle:
         """The model whose latents it learnt from. ModelError where it is not installed."""
-        return models.find_id(self.model_id)
+        return models.find_id(self.model_id, self.encoder)
 
     def pack(self) -> bytes:
         """The bytes of a model file, .npz."""
         facts = {"format": FORMAT, "version": VERSION, "features": vectors.VERSION}
         facts |= {"model_id": self.model_id.hex(), "classes": self.classes}
+        facts |= {"encoder": self.encoder} if self.encoder else {}
         out = io.BytesIO()
         np.savez_compressed(
             out,
@@ -95,7 +98,7 @@ def load(source: Source) -> Classifier:
             raise ValueError(facts["format"])
         versions = facts["version"], facts["features"]
         classes = tuple(str(name) for name in facts["classes"])
-        model_id = bytes.fromhex(facts["model_id"])
+        model_id, encoder = bytes.fromhex(facts["model_id"]), str(facts.get("encoder", ""))
         if len(set(classes)) != len(classes) or len(classes) < 2 or len(model_id) != 8:
             raise ValueError(f"classes {classes}, model id {model_id.hex()}")
         shapes = (len(classes), mean.size), (len(classes),), (mean.size,), (mean.size,)
@@ -109,7 +112,7 @@ def load(source: Source) -> Classifier:
         raise FormatError(f"{where} was learnt from features of another version; fit it again")
     with suppress(ModelError):  # of a model that is not installed predict() finds it
         _check_width(where, mean, models.find_id(model_id))
-    return Classifier(classes, model_id, weight, bias, mean, spread)
+    return Classifier(classes, model_id, weight, bias, mean, spread, encoder)
 
 
 def _check_width(where: str, mean: Float, bundle: Bundle) -> None:
@@ -152,9 +155,10 @@ def check_classes(classes: Collection[str]) -> None:
         )
 
 
-def fit(found: Float, labels: Sequence[str], model_id: bytes) -> Classifier:
+def fit(found: Float, labels: Sequence[str], model_id: bytes, encoder: str = "") -> Classifier:
     """features() of pictures [pictures, D] and the class of each -> Classifier.
 
+    encoder: Bundle.encoder of the model that encoded them.
     UsageError without scikit-learn, or for less than two classes."""
     classes = tuple(sorted(set(labels)))
     check_classes(classes)
@@ -168,4 +172,4 @@ def fit(found: Float, labels: Sequence[str], model_id: bytes) -> Classifier:
     weight, bias = head.coef_.astype(np.float32), head.intercept_.astype(np.float32)
     if len(classes) == 2:  # scikit-learn keeps the difference of the two alone
         weight, bias = np.vstack([-weight, weight]) / 2, np.hstack([-bias, bias]) / 2
-    return Classifier(classes, model_id, weight, bias, mean, spread)
+    return Classifier(classes, model_id, weight, bias, mean, spread, encoder)

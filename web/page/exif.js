@@ -28,7 +28,7 @@ export function withOrientation(data, orientation, xmp = new Uint8Array()) {
 }
 
 function orientationOfXmp(xmp) {
-  const found = /tiff:Orientation(?:=["']|>)(\d)/.exec(new TextDecoder("latin1").decode(xmp));
+  const found = /tiff:Orientation\s*(?:=\s*["']|>)\s*(\d)/.exec(new TextDecoder("latin1").decode(xmp));
   return found ? Number(found[1]) : 1;
 }
 

@@ -149,8 +149,7 @@ export class Codec {
     const stored = storedQuality(quality ?? QUALITY);
     const exact = alphaQuality === undefined || alphaQuality === null;
     const storedOfAlpha = exact ? undefined : storedQuality(alphaQuality);
-    const picture = fromImageData(image, this.limits);
-    if (!alpha) picture.alpha = undefined;
+    const picture = fromImageData(image, this.limits, alpha);
     picture.samples = hide(picture);
     const lossy = picture.alpha && !exact;
     const { width, height } = picture;

@@ -15,8 +15,10 @@ const LUMA = [0.299, 0.587, 0.114];
  * @property {Uint8Array|Uint8ClampedArray|Uint16Array} [alpha]  [H, W] of the same depth
  */
 
-/** ImageData -> Picture. Grey where every pixel is; alpha only where some pixel is not opaque. */
-export function fromImageData(image, limits) {
+/** ImageData -> Picture. Grey where every pixel that shows is; alpha only where some pixel is not opaque.
+ *
+ * withAlpha: false leaves alpha out, so that every pixel shows. */
+export function fromImageData(image, limits, withAlpha = true) {
   const { width, height, data } = image ?? {};
   const bytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray;
   if (!bytes || !(width >= 1 && height >= 1) || data.length !== 4 * width * height) {
@@ -30,8 +32,9 @@ export function fromImageData(image, limits) {
   }
   let [grey, opaque] = [true, true];
   for (let i = 0; i < data.length && (grey || opaque); i += 4) {
-    grey &&= data[i + 3] === 0 || (data[i] === data[i + 1] && data[i] === data[i + 2]);
-    opaque &&= data[i + 3] === 255;
+    const hidden = withAlpha && data[i + 3] === 0;
+    grey &&= hidden || (data[i] === data[i + 1] && data[i] === data[i + 2]);
+    opaque &&= !withAlpha || data[i + 3] === 255;
   }
   const channels = grey ? 1 : 3;
   const samples = new Uint8Array(width * height * channels);

@@ -57,6 +57,17 @@ test("alpha comes back exactly, and what it hides costs little", async () => {
   assert.equal((await info(without)).alpha, false);
 });
 
+test("without alpha, colours that it hid show", async () => {
+  const image = scene(64, 64, (x, y, pixel) =>
+    pixel.splice(0, 4, ...(x < 32 ? [255, 0, 0, 0] : [9, 9, 9, 255])),
+  );
+  assert.equal((await info(await codec.encode(image))).channels, 1);
+  const data = await codec.encode(image, { alpha: false });
+  assert.deepEqual([(await info(data)).channels, (await info(data)).alpha], [3, false]);
+  const [red, green] = (await codec.decode(data)).data;
+  assert.ok(red > 200 && green < 60, `${red}, ${green}`);
+});
+
 test("alpha with loss is a file in section ALPC", async () => {
   const image = scene(80, 64, (x, y, pixel) => (pixel[3] = 3 * x));
   const data = await codec.encode(image, { alphaQuality: 90 });

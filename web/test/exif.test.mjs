@@ -149,7 +149,7 @@ for (const little of [true, false]) {
   });
 
   test(`${order}: an orientation of XMP is answered`, () => {
-    for (const stated of ['tiff:Orientation="6"', "tiff:Orientation='6'", "><tiff:Orientation>6<"]) {
+    for (const stated of ['tiff:Orientation="6"', "tiff:Orientation = ' 6'", "><tiff:Orientation> 6<"]) {
       const found = withOrientation(exif(little, [software]), 1, xmp(stated));
       assert.deepEqual(parse(found).entries, [orientation(1), software]);
       assert.equal(orientationOf(withOrientation(exif(little, [orientation(6)]), 1, xmp(stated))), 1);
