@@ -37,7 +37,10 @@ def read_bytes(source: Source, magic: bytes = b"") -> bytes:
     if isinstance(source, str | os.PathLike):
         return _read_file(os.fspath(source), magic)
     if hasattr(source, "read"):
-        data = _read(source, magic) if isinstance(source, BufferedIOBase) else source.read()
+        try:
+            data = _read(source, magic) if isinstance(source, BufferedIOBase) else source.read()
+        except UnicodeDecodeError:
+            data = None
         if not isinstance(data, bytes | bytearray | memoryview):
             raise InputError("the file object gives text; open it in binary mode ('rb')")
         return bytes(data)

@@ -119,6 +119,14 @@ def test_pipes_that_are_closed_from_the_start(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_facts_never_go_into_the_picture(aec, tmp_path):
+    """JSON that stderr cannot take is lost, where stdout has the coded data."""
+    wanted = subprocess.run([*COMMAND, "decode", aec, "-"], capture_output=True, timeout=60).stdout
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "decode", aec, "-", "--json"]
+    done = subprocess.run(command, capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, wanted)
+
+
 def test_unexpected_errors_are_one_line(aec, tmp_path):
     code = (
         "import sys, aecodec.describe\n"

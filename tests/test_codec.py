@@ -22,7 +22,7 @@ from PIL import Image
 import aecodec
 from aecodec import _core, container, datapath, entropy, loaded, models, precision
 from aecodec.codec import Codec
-from aecodec.errors import CorruptError, DeviceError, LimitError, ModelError, UsageError
+from aecodec.errors import CorruptError, DeviceError, InputError, LimitError, ModelError, UsageError
 from aecodec.limits import Limits
 
 
@@ -256,6 +256,14 @@ def test_a_model_with_a_context_of_z(tmp_path, city):
     damaged[-5] ^= 4
     with pytest.raises(CorruptError):
         codec.decode(bytes(damaged))
+
+
+@pytest.mark.parametrize("text", ["utf-8", "latin-1"])
+def test_files_that_are_open_for_text_are_refused(codec, aec, text):
+    """Whether reading fails or gives something."""
+    for read in (codec.decode, codec.encode):
+        with open(aec, encoding=text) as stream, pytest.raises(InputError, match="binary mode"):
+            read(stream)
 
 
 def test_limits(city, city_file):

@@ -126,6 +126,15 @@ def test_the_name_of_a_folder_is_no_files(place, cli, name):
     assert sorted(os.listdir()) == ["a.aec", "a.png"]
 
 
+@pytest.mark.parametrize("name", ["ghost/../a.png", "./ghost/../new.aec", "a.aec/../a.png"])
+def test_a_folder_that_is_not_there_leads_nowhere(place, cli, name):
+    """Else a.png would be replaced by its own file."""
+    before = (place / "a.png").read_bytes()
+    done = cli("encode", "a.png", name, *FAST, "--force")
+    assert one_line_error(done, 9, "there is no folder")
+    assert sorted(os.listdir()) == ["a.aec", "a.png"] and (place / "a.png").read_bytes() == before
+
+
 def test_a_folder_is_no_output(place, cli):
     (place / "out").mkdir()
     for name in ("out", "out/", "out/.", "out/.."):

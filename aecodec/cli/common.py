@@ -295,6 +295,16 @@ def tell(text: str) -> None:
             print(text, file=sys.stderr, flush=True)
 
 
+def tell_facts(text: str, output: str) -> None:
+    """What --json says: on stdout, or on stderr where the output itself goes to stdout."""
+    from aecodec.cli import streams
+
+    if streams.is_stdout(output):
+        tell(text)
+    else:
+        print(text)
+
+
 def note(text: str) -> None:
     """Something the user should know; the result is fine."""
     tell(f"aecodec: note: {text}")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     codec = common.codec_of(args)
     outcome = replace(_decode(codec, args, source, target, form), seconds=time.perf_counter() - began)
     if args.json:
-        print(outcome.as_json(), file=sys.stderr if streams.is_stdout(target) else sys.stdout)
+        common.tell_facts(outcome.as_json(), target)
     else:
         for text in outcome.notes:
             common.note(f"{source!r}: {text}")

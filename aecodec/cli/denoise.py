@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 import time
 
-from aecodec.cli import common, files, streams
+from aecodec.cli import common, files
 
 HELP = "picture -> the same without noise"
 
@@ -71,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         facts = {"input": source, "output": target, "model": codec.bundle.name, "sigma": round(sigma, 2)}
         facts |= {"quality": round(quality, 2), "seconds": round(seconds, 4), "notes": list(notes)}
-        print(json.dumps(facts), file=sys.stderr if streams.is_stdout(target) else sys.stdout)
+        common.tell_facts(json.dumps(facts), target)
     else:
         for text in notes:
             common.note(text)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aecodec import models
-from aecodec.cli import common, files, streams
+from aecodec.cli import common, files
 from aecodec.models import TUNES
 from aecodec.options import EFFORTS
 
@@ -196,4 +196,4 @@ def _print_json(output: str, encoded: Encoded, limits: Limits) -> None:
     facts: dict[str, Any] = {"input_bytes": encoded.input_bytes, "seconds": round(encoded.seconds, 4)}
     facts |= {"encodings": encoded.encodings, "notes": list(encoded.notes)}
     result = info(encoded.data, limits) | {"file": output} | facts
-    print(json.dumps(result), file=sys.stderr if streams.is_stdout(output) else sys.stdout)
+    common.tell_facts(json.dumps(result), output)

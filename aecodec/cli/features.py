@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import sys
 from typing import TYPE_CHECKING
 
-from aecodec.cli import common, files, streams
+from aecodec.cli import common, files
 
 if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     files.write_output(target, _pack(found), args.force)
     if args.json:
         facts = {"input": source, "output": target, "shape": list(found.shape)}
-        print(json.dumps(facts), file=sys.stderr if streams.is_stdout(target) else sys.stdout)
+        common.tell_facts(json.dumps(facts), target)
     return 0
 
 

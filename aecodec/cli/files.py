@@ -93,7 +93,9 @@ def check_output(source: str, target: str, force: bool) -> None:
     exist = os.path.exists(target) and os.path.exists(source)
     if source != PIPE and exist and os.path.samefile(source, target):
         raise UsageError(f"input and output are the same file, {target!r}")
-    folder = os.path.dirname(os.path.realpath(target))
+    folder, stated = os.path.dirname(os.path.realpath(target)), os.path.dirname(target)
+    if stated and not os.path.isdir(stated):  # NAME/.. of a folder that is not there is resolved all the same
+        folder = stated
     if os.path.basename(target) in ("", os.curdir, os.pardir):
         folder = target  # the name of a folder, and never that of a file
     if os.path.isdir(target):

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 
-from aecodec.cli import common, files, streams
+from aecodec.cli import common, files
 from aecodec.errors import UsageError
 
 HELP = "fill what a mask marks in a picture"
@@ -59,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         facts = {"input": source, "output": target, "filled": int(mask.sum()), "notes": list(notes)}
         facts |= {"seconds": round(seconds, 4)}
-        print(json.dumps(facts), file=sys.stderr if streams.is_stdout(target) else sys.stdout)
+        common.tell_facts(json.dumps(facts), target)
     else:
         for text in notes:
             common.note(text)

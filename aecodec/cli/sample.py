@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from aecodec.cli import common, files, streams
+from aecodec.cli import common, files
 from aecodec.errors import UsageError
 
 HELP = "pictures from a variational model"
@@ -65,5 +64,5 @@ def run(args: argparse.Namespace) -> int:
     files.write_output(args.output, data, args.force)
     if args.json:
         facts = {"output": args.output, "model": model.name, "pictures": len(found)}
-        print(json.dumps(facts), file=sys.stderr if streams.is_stdout(args.output) else sys.stdout)
+        common.tell_facts(json.dumps(facts), args.output)
     return 0
