@@ -105,7 +105,7 @@ def _header(parts: Parts, rng: random.Random, change: Bytes) -> None:
 
 def _groups(parts: Parts, rng: random.Random, change: Bytes) -> None:
     number = rng.randrange(len(parts.groups))
-    parts.groups[number] = change(parts.groups[number], MOST)
+    parts.groups[number] = change(parts.groups[number], MOST) if rng.random() < 0.8 else b""
 
 
 def _blocks(parts: Parts, rng: random.Random, change: Bytes) -> None:
