@@ -201,6 +201,11 @@ def walk(name: str) -> Iterator[tuple[str, str, InputError | None]]:
         yield path, "", InputError(f"cannot list {path!r}: {error.strerror or error}")
 
 
+def are_one(a: str, b: str) -> bool:
+    """Do two names mean one folder?"""
+    return _place(a) == _place(b)
+
+
 def below(folder: str, top: str) -> str | None:
     """What walk(top) calls the files of a folder, up to their names; None where it is not below `top`."""
     folder, top = _place(folder), _place(top)

@@ -25,6 +25,8 @@ class Job:
     """Why there is nothing to do: a folder that cannot be listed, say."""
     replace: bool = False
     """May the result take the place of a file that is there? Only `batch` asks."""
+    version: str | None = None
+    """Of the input, as `batch` notes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +89,15 @@ def target_of(folder: str | None, relative: str, suffix: str) -> str | None:
     """folder/relative with another suffix."""
     if folder is None:
         return None
-    name = os.path.splitext(relative)[0] + suffix
-    return f"{folder.rstrip('/')}/{name}" if remote.is_url(folder) else os.path.join(folder, name)
+    return join(folder, os.path.splitext(relative)[0] + suffix)
+
+
+def join(folder: str, name: str) -> str:
+    """A name below a folder, which may be all of a store: memory://"""
+    if not remote.is_url(folder):
+        return os.path.join(folder, name)
+    stripped = folder.rstrip("/")
+    return f"{stripped}/{name}" if remote.is_url(stripped + "/") else f"{stripped}//{name}"
 
 
 def _key(name: str) -> str:

@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import IO
 
 from aecodec import remote
 from aecodec.cli import files, plan
-from aecodec.cli.many.records import FOLDER, Done, Records
+from aecodec.cli.many.listing import Item, listing, local_facts
+from aecodec.cli.many.records import Done, Records
 from aecodec.cli.plan import Job, Plan
-from aecodec.errors import InputError, UsageError
+from aecodec.errors import UsageError
 
 SHARDS = {".parquet": "parquet", ".tar": "webdataset"}
 READERS = 8
-"""Results that are read at once for --check checksum."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A file below SRC."""
-
-    name: str
-    relative: str
-    """Its name in the tables: the path below SRC, with '/'."""
-    size: int | None
-    problem: InputError | None = None
-
-
-def listing(place: str, without: str | None = None) -> Iterator[Item]:
-    """The files below a folder, or the file itself, without what earlier runs keep there about themselves.
-
-    without: another folder, which may be below it."""
-    if not files.is_folder(place):
-        if not files.is_finished(place):
-            raise InputError(f"cannot read {place!r}: No such file or directory")
-        yield Item(place, plan.base(place), None if remote.is_url(place) else os.path.getsize(place))
-        return
-    if remote.is_url(place):
-        found: Iterable[Item] = (Item(*item) for item in remote.walk(place))
-    else:
-        found = (Item(p, (r or p).replace(os.sep, "/"), _size(p), e) for p, r, e in files.walk(place))
-    below = _below(without, place) if without else None
-    for item in found:
-        if FOLDER not in item.relative.split("/") and not (below and item.relative.startswith(below)):
-            yield item
+"""Files that are read at once for their checksums."""
 
 
 def kind_of(items: list[Item], wanted: set[str], asked: str) -> str:
@@ -78,7 +50,7 @@ def jobs(
             base = item.relative + suffix if args.full_names and not shard else item.relative
             problem = None if named else files.irregular(item.name)
             target = None if problem else plan.target_of(args.dst, base, shard or suffix)
-            found.append(Job(item.name, target, problem))
+            found.append(Job(item.name, target, problem, version=item.version))
     other = "" if shard or args.full_names else ", or take --full-names"
     plan.check(found, f"give one another name{other}")
     return found, len(items) - len(found)
@@ -90,24 +62,29 @@ def outstanding(
     """-> the jobs whose results are not there, or not whole; and {source: its name in the tables} of all.
 
     A result is there when the manifest has it, the file has the size that is written there (with --check
-    checksum: the contents), and the input still has its size."""
+    checksum: the contents), and the input still has its size, and its version or else its contents."""
     by_name = {item.name: item for item in items}
-    there = {item.name: item.size for item in listing(args.dst)} if files.is_folder(args.dst) else {}
     names = {job.source: by_name[job.source].relative for job in every}
+    there = _there([job for job in every if names[job.source] in records.done], args.dst)
     whole = {names[job.source] for job in every if _is_whole(job, by_name, records.done, there, args)}
     if args.check == "checksum":
         whole -= set(_changed([j for j in every if names[j.source] in whole], names, records.done))
+    whole -= set(_other_inputs([j for j in every if names[j.source] in whole], names, records))
     todo: list[Job] = []
     for job in every:
         unit = names[job.source]
-        if unit in whole:
-            continue
-        ours = unit in records.done
-        if ours:
-            records.forget(unit)
-        replace = args.force or ours or job.target not in there
-        todo.append(Job(job.source, job.target, job.problem, replace))
+        if unit not in whole:  # what no row tells of is not ours, wherever a link leads
+            todo.append(dataclasses.replace(job, replace=args.force or unit in records.done))
     return Plan(todo, left_out, len(whole)), names
+
+
+def _there(done: list[Job], dst: str) -> dict[str, int | None]:
+    """The results that are there, and their sizes. Those on this machine's disks are looked at one by one: a
+    folder in DST may be a link, which no listing follows."""
+    if remote.is_url(dst):
+        return {item.name: item.size for item in listing(dst)} if files.is_folder(dst) else {}
+    targets = (job.target for job in done if job.target and os.path.isfile(job.target))
+    return {target: local_facts(target)[0] for target in targets}
 
 
 def _is_whole(
@@ -132,38 +109,47 @@ def _changed(whole: list[Job], names: dict[str, str], done: dict[str, Done]) -> 
         yield from (unit for unit in pool.map(check, whole) if unit is not None)
 
 
+def _other_inputs(whole: list[Job], names: dict[str, str], records: Records) -> Iterator[str]:
+    """Units whose inputs have the sizes that they had and other contents. Only those of another version are
+    read; the manifest learns the versions of inputs that were copied or touched."""
+
+    def is_new(job: Job) -> bool:
+        before = records.done[names[job.source]].input_version
+        return None not in (job.version, before) and job.version != before
+
+    suspects = [job for job in whole if is_new(job)]
+    if not suspects:
+        return
+    before = records.input_checksums({names[job.source] for job in suspects})
+
+    def is_same(job: Job) -> bool:
+        kept = before.get(names[job.source])
+        try:
+            return kept is not None and checksum(job.source) == kept
+        except Exception:
+            return False  # the job says why it cannot be read
+
+    with ThreadPoolExecutor(READERS, "aecodec") as pool:
+        for job, same in zip(suspects, pool.map(is_same, suspects), strict=True):
+            if same:
+                records.confirm(names[job.source], str(job.version))
+            else:
+                yield names[job.source]
+
+
 def checksum(name: str) -> str:
     """SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
     with files.opened(name) as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return digest(stream)
+
+
+def digest(stream: IO[bytes]) -> str:
+    """SHA-256 of what is left of a stream."""
+    found = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        found.update(block)
+    return found.hexdigest()
 
 
 def suffix_of(item: Item) -> str:
     return os.path.splitext(item.relative)[1].lower()
-
-
-def _size(path: str) -> int | None:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return None  # the job that reads it says why
-
-
-def are_one(a: str, b: str) -> bool:
-    """Do two names mean one folder?"""
-    return _place(a) == _place(b)
-
-
-def _below(folder: str, top: str) -> str | None:
-    """What the relative paths of a folder's files begin with; None where it is not below the other."""
-    folder, top = _place(folder), _place(top)
-    return folder.removeprefix(top).lstrip("/") if folder != top and folder.startswith(top) else None
-
-
-def _place(name: str) -> str:
-    """The full name of a folder, with a "/" at its end."""
-    name = remote.local_path(name)
-    return (name if remote.is_url(name) else os.path.realpath(name).replace(os.sep, "/")).rstrip("/") + "/"

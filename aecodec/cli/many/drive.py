@@ -8,9 +8,9 @@ from argparse import Namespace
 from typing import IO
 
 from aecodec import remote
-from aecodec.cli import batch, decode, encode
+from aecodec.cli import batch, decode, encode, files
 from aecodec.cli.common import codec_of, tell
-from aecodec.cli.many import collection
+from aecodec.cli.many import collection, listing
 from aecodec.cli.many.records import Records, Row
 from aecodec.cli.many.work import Task, failure_row
 from aecodec.cli.outcome import FAILED, Outcome
@@ -43,7 +43,7 @@ def run(args: Namespace) -> int:
     if not args.dst:
         raise UsageError("the name of DST is empty; give . for the current folder")
     args.src, args.dst = remote.local_path(args.src), remote.local_path(args.dst)
-    if args.action == "transcode" and collection.are_one(args.src, args.dst):
+    if args.action == "transcode" and files.are_one(args.src, args.dst):
         raise UsageError(f"transcode would replace what it reads in {args.src!r}; take another DST")
     if args.num_gpus and args.device == "auto":
         args.device = "cuda"  # a GPU that was taken from the cluster must not be left idle unnoticed
@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
     if args.action == "decode":
         suffix, form = decode.chosen(args.format)
     wanted = encode.picture_suffixes() if args.action == "encode" else {".aec"}
-    items = list(collection.listing(args.src, without=args.dst))
+    items = list(listing.listing(args.src, without=args.dst))
     kind = collection.kind_of(items, wanted, args.kind)
     if items or args.kind != "auto":
         for option, meant in OF_KIND.items():
@@ -123,6 +123,8 @@ def _rows(unit: str, dst: str, job: Job, outcome: Outcome) -> list[Row]:
         if picture is not None:
             head = {"input": f"{unit}#{picture}", "output": target, "shard": unit}
         rows.append(head | {key: value for key, value in facts.items() if key != "picture"})
+    if job.version is not None:
+        rows[-1]["input_version"] = job.version
     return rows
 
 

@@ -6,6 +6,7 @@ it, NAME.part00001 and so on, which close() joins into one.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,8 +30,9 @@ class Journal:
         self._stream: IO[bytes] | None = None
 
     def lines(self) -> Iterator[str]:
-        """What is there. The last line may be torn where a machine stopped."""
+        """What is there, and what waits. The last line may be torn where a machine stopped."""
         if remote.is_url(self.name):
+            self._flush()
             for name in [self.name] * remote.exists(self.name) + self._parts:
                 yield from remote.read(name).decode("utf-8", "replace").splitlines()
         elif files.is_finished(self.name):
@@ -43,7 +45,10 @@ class Journal:
         if not remote.is_url(self.name):
             with self._writing():
                 if self._stream is None:
+                    torn = _is_torn(self.name)
                     self._stream = open(self.name, "ab")
+                    if torn:
+                        text.insert(0, "\n")
                 self._stream.write("".join(text).encode())
                 self._stream.flush()
             return
@@ -87,6 +92,15 @@ class Journal:
             yield
         except OSError as error:
             raise OutputError(f"cannot write {self.name!r}: {error.strerror or error}") from None
+
+
+def _is_torn(path: str) -> bool:
+    """Has the last line no end? What is appended must not become a part of it."""
+    if not os.path.isfile(path) or not os.path.getsize(path):
+        return False
+    with open(path, "rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read(1) != b"\n"
 
 
 def _parts(name: str) -> Iterator[str]:

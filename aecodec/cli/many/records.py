@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
 from aecodec import remote
-from aecodec.cli import common, files
+from aecodec.cli import common, files, plan
 from aecodec.cli.many.journal import Journal
 from aecodec.errors import InputError, OutputError, UsageError
 
@@ -33,6 +33,8 @@ class Done(NamedTuple):
     sha256: str
     failed: int
     """Pictures of a shard that have no result."""
+    input_version: str | None
+    """See Item.version; None in rows of earlier versions, which knew none."""
 
 
 class Records:
@@ -40,7 +42,7 @@ class Records:
     file system has locks."""
 
     def __init__(self, dst: str) -> None:
-        self.folder = join(dst, FOLDER)
+        self.folder = plan.join(dst, FOLDER)
         self.spare: str | None = None
         """The folder for files that are not complete; None at URLs."""
         self.done: dict[str, Done] = {}
@@ -51,8 +53,8 @@ class Records:
             files.make_parent(os.path.join(self.spare, "any"))
             self._lock = _lock(Path(self.spare).parent / "lock")
             self.sweep()
-        self._manifest = Journal(join(self.folder, "manifest.jsonl"))
-        self._failures = Journal(join(self.folder, "failures.jsonl"))
+        self._manifest = Journal(plan.join(self.folder, "manifest.jsonl"))
+        self._failures = Journal(plan.join(self.folder, "failures.jsonl"))
         self._untidy = self._loaded = False
         """Has the manifest rows that hold no more?"""
 
@@ -60,7 +62,7 @@ class Records:
 
     def check_settings(self, settings: Row, force: bool) -> None:
         """UsageError when what is there was made in another way; with force it is forgotten."""
-        name = join(self.folder, "settings.json")
+        name = plan.join(self.folder, "settings.json")
         if files.is_finished(name) and not force:
             before = LATER | _settings_of(name)
             changed = [key for key in settings if settings[key] != before.get(key)]
@@ -108,8 +110,8 @@ class Records:
         """The rows of a unit that was tried; those with an "error" are failures. Older ones are forgotten."""
         good = [row for row in rows if "error" not in row]
         bad = [row for row in rows if "error" in row]
+        self._untidy |= self.done.pop(unit, None) is not None
         if good and good[-1]["shard"] is None:
-            self._untidy |= unit in self.done
             self.done[unit] = _done(good[-1])
             self._manifest.append(json.dumps(row) for row in good)
         self.failed.pop(unit, None)
@@ -117,9 +119,14 @@ class Records:
             self.failed[unit] = bad
             self._failures.append(json.dumps(row) for row in bad)
 
-    def forget(self, unit: str) -> None:
-        """Its result is gone or is not what it was."""
-        self.done.pop(unit, None)
+    def input_checksums(self, units: set[str]) -> dict[str, str | None]:
+        """SHA-256 of the inputs of units, where the manifest has it."""
+        rows = (json.loads(block[-1]) for unit, block in self._blocks() if unit in units)
+        return {row["input"]: row.get("input_sha256") for row in rows}
+
+    def confirm(self, unit: str, version: str) -> None:
+        """Its input has another version and the contents that it had."""
+        self.done[unit] = self.done[unit]._replace(input_version=version)
         self._untidy = True
 
     def close(self, parquet: bool = False) -> None:
@@ -158,11 +165,18 @@ class Records:
         return self._failures.name
 
     def _tidy(self) -> None:
-        """The last rows of each unit only."""
+        """The last rows of each unit only, with the version of its input that was seen last."""
         last = {unit: number for number, (unit, _) in enumerate(self._blocks())}
-        kept = (n for n in enumerate(self._blocks()) if last[n[1][0]] == n[0] and n[1][0] in self.done)
-        self._manifest.replace([line for _, (_, block) in kept for line in block])
+        lines: list[str] = []
+        for number, (unit, block) in enumerate(self._blocks()):
+            if last[unit] == number and unit in self.done:
+                lines += [*block[:-1], self._confirmed(unit, block[-1])]
+        self._manifest.replace(lines)
         self._untidy = False
+
+    def _confirmed(self, unit: str, line: str) -> str:
+        row, version = json.loads(line), self.done[unit].input_version
+        return line if row.get("input_version") == version else json.dumps(row | {"input_version": version})
 
     def _blocks(self) -> Iterator[tuple[str, list[str]]]:
         """The units of the manifest and their lines; those that are not complete are left out."""
@@ -177,10 +191,6 @@ class Records:
                 own = (text for text in block[:-1] if json.loads(text)["shard"] == row["input"])
                 yield row["input"], [*own, line]
                 block = []
-
-
-def join(folder: str, name: str) -> str:
-    return f"{folder.rstrip('/')}/{name}" if remote.is_url(folder) else os.path.join(folder, name)
 
 
 def _settings_of(name: str) -> Row:
@@ -203,7 +213,8 @@ def _row(line: str) -> Row:
 
 def _done(row: Row) -> Done:
     try:
-        return Done(row["input_bytes"], row["output_bytes"], row["sha256"], row.get("failed", 0))
+        sizes = row["input_bytes"], row["output_bytes"]
+        return Done(*sizes, row["sha256"], row.get("failed", 0), row.get("input_version"))
     except KeyError as error:
         raise ValueError(f"no {error}") from None
 

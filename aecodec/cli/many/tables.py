@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from aecodec.cli import files
-from aecodec.cli.many.work import Task, shard_outcome
+from aecodec.cli.many.work import Task, input_facts, shard_outcome
 from aecodec.errors import AecodecError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -69,9 +69,8 @@ def code_shard(task: Task, codec: Codec, job: Job) -> Outcome:
                     batches.clear()
             if batches:
                 writer.write_table(pa.Table.from_batches(batches))
-        stream.seek(0, io.SEEK_END)
-        size = stream.tell()
-    return shard_outcome(job, rows, shard, size, time.perf_counter() - began)
+        source_facts = input_facts(job.source, stream)
+    return shard_outcome(job, rows, shard, source_facts, time.perf_counter() - began)
 
 
 def write_rows(name: str, rows: Iterable[Row]) -> None:

@@ -11,12 +11,13 @@ import io
 import re
 import tarfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
 from typing import IO, TYPE_CHECKING, TypeAlias
 
 from aecodec.cli import files
-from aecodec.cli.many.work import Task, failure_row, shard_outcome
+from aecodec.cli.many.work import Task, failure_row, input_facts, shard_outcome
 from aecodec.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Member: TypeAlias = tuple[tarfile.TarInfo, bytes]
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)")
 """Key, extension: up to the first dot of the last part, and behind it."""
+HOSTILE = (tarfile.TarError, OSError, EOFError, ValueError, ArithmeticError, LookupError)
+"""What tarfile raises for what is no tar file, or is made to look like one."""
 
 
 def code_shard(task: Task, codec: Codec, job: Job) -> Outcome:
@@ -39,11 +42,10 @@ def code_shard(task: Task, codec: Codec, job: Job) -> Outcome:
             for _, members in groupby(_members(job.source, stream), key=lambda member: _key(member[0].name)):
                 results, own = _code_sample(task, codec, job.source, list(members))
                 for info, data in results:
-                    out.addfile(info, io.BytesIO(data) if info.isfile() else None)
+                    _add(out, info, data, job.source)
                 rows += own
-        stream.seek(0, io.SEEK_END)
-        size = stream.tell()
-    return shard_outcome(job, rows, shard, size, time.perf_counter() - began)
+        source_facts = input_facts(job.source, stream)
+    return shard_outcome(job, rows, shard, source_facts, time.perf_counter() - began)
 
 
 def _members(name: str, stream: IO[bytes]) -> Iterator[Member]:
@@ -51,10 +53,40 @@ def _members(name: str, stream: IO[bytes]) -> Iterator[Member]:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             for info in tar:
                 opened = tar.extractfile(info) if info.isfile() else None
-                yield info, b"" if opened is None else opened.read()
+                data = b"" if opened is None else opened.read()
+                yield _whole(info, data), data
                 tar.members.clear()  # type: ignore[attr-defined]  # it would remember all headers
-    except (tarfile.TarError, OSError, EOFError) as error:
+            _check_end(tar, stream)
+    except HOSTILE as error:
         raise InputError(f"{name!r}: cannot be read as tar file: {error}") from None
+
+
+def _check_end(tar: tarfile.TarFile, stream: IO[bytes]) -> None:
+    """ReadError where a header behind the first is damaged, which tarfile takes for the end."""
+    stream.seek(tar.offset)
+    if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):
+        raise tarfile.ReadError(f"damaged header at byte {tar.offset}")
+
+
+def _whole(info: tarfile.TarInfo, data: bytes) -> tarfile.TarInfo:
+    """A member as it is written: a file has all its bytes, also where the source leaves out holes, and
+    headers that say again what its fields say are made anew."""
+    if info.isfile():
+        info.type, info.size = tarfile.REGTYPE, len(data)
+    info.pax_headers = {
+        key: value
+        for key, value in info.pax_headers.items()
+        if key not in ("path", "linkpath", "size") and not key.startswith("GNU.sparse.")
+    }
+    return info
+
+
+def _add(out: tarfile.TarFile, info: tarfile.TarInfo, data: bytes, shard: str) -> None:
+    """InputError for fields that can be read and not written, such as a time that is no number."""
+    try:
+        out.addfile(info, io.BytesIO(data) if info.isfile() else None)
+    except (ValueError, ArithmeticError) as error:
+        raise InputError(f"{shard!r}: the header of {info.name!r} cannot be written: {error}") from None
 
 
 def _code_sample(
@@ -75,10 +107,9 @@ def _code_sample(
         if data is not None:
             info.name = _renamed(info.name, task.suffix)
             info.size = len(data)
-            info.pax_headers = {k: v for k, v in info.pax_headers.items() if k not in ("path", "size")}
             results.append((info, data))
-    names = [info.name for info, _ in results]
-    problem = next((f"two members would be {n!r}" for n in names if names.count(n) > 1), None)
+    names = Counter(info.name for info, _ in results)
+    problem = next((f"two members would be {n!r}" for n, count in names.items() if count > 1), None)
     problem = problem or next((f"{r['picture']!r} failed" for r in rows if "error" in r), None)
     if problem is None:
         return results, rows
@@ -99,7 +130,6 @@ def _linked(task: Task, info: tarfile.TarInfo) -> tarfile.TarInfo:
             _renamed(name, task.suffix) if _is_picture(task, name) else name
             for name in (info.name, info.linkname)
         )
-        info.pax_headers = {k: v for k, v in info.pax_headers.items() if k not in ("path", "linkpath")}
     return info
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import time
 from argparse import Namespace
@@ -19,7 +20,7 @@ from typing import IO, TYPE_CHECKING
 from aecodec import container, remote
 from aecodec.cli import decode, encode, files
 from aecodec.cli.attempt import attempt, explain
-from aecodec.cli.many.collection import checksum
+from aecodec.cli.many.collection import checksum, digest
 from aecodec.cli.outcome import DONE, SALVAGED, Outcome
 from aecodec.cli.plan import Job
 from aecodec.errors import SALVAGED as SALVAGED_CODE
@@ -93,11 +94,12 @@ class Task:
         return Coded(data, facts, status)
 
     def _file(self, codec: Codec, job: Job) -> Outcome:
-        coded = self.code(codec, files.read_input(job.source), job.source)
+        source = files.read_input(job.source)
+        coded = self.code(codec, source, job.source)
         target = str(job.target)
         if job.replace or not self._is_there(target, coded.facts["sha256"]):
             files.write_output(target, coded.data, job.replace, self.spare)
-        facts = coded.facts
+        facts = coded.facts | {"input_sha256": hashlib.sha256(source).hexdigest()}
         size = facts["input_bytes" if self.args.action == "decode" else "output_bytes"]
         code = SALVAGED_CODE if coded.status == SALVAGED else 0
         return Outcome(
@@ -172,15 +174,25 @@ class NewShard:
     sha256: str = ""
 
 
-def shard_outcome(job: Job, rows: list[Row], shard: NewShard, input_bytes: int, seconds: float) -> Outcome:
-    """rows: of its pictures, as Task.picture gives them. The exit code is that of the first that failed."""
+def input_facts(name: str, stream: IO[bytes]) -> Row:
+    """What a shard's row says about its input. From a URL all of it would be sent again for a checksum."""
+    facts: Row = {"input_bytes": stream.seek(0, io.SEEK_END)}
+    if not remote.is_url(remote.local_path(name)):
+        stream.seek(0)
+        facts["input_sha256"] = digest(stream)
+    return facts
+
+
+def shard_outcome(job: Job, rows: list[Row], shard: NewShard, source: Row, seconds: float) -> Outcome:
+    """rows: of its pictures, as Task.picture gives them; source: see input_facts. The exit code is that of
+    the first that failed."""
     bad = [row for row in rows if "error" in row]
     good = [row for row in rows if "error" not in row]
     pixels = sum(row["width"] * row["height"] for row in good)
     bits = sum(row["bpp"] * row["width"] * row["height"] for row in good)
     bpp = round(bits / pixels, 6) if pixels else None
     own: Row = {"status": DONE, "pictures": len(good), "failed": len(bad), "bpp": bpp}
-    own |= {"input_bytes": input_bytes, "output_bytes": shard.size, "sha256": shard.sha256}
+    own |= source | {"output_bytes": shard.size, "sha256": shard.sha256}
     own |= {"seconds": round(seconds, 4), "notes": []}
     notes = (f"{len(bad)} of {len(rows)} pictures failed",) if bad else ()
     code = bad[0]["exit_code"] if bad else 0
