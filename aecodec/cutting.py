@@ -32,12 +32,10 @@ def latents(synthesis: bytes) -> bytes:
 
 
 def preview(synthesis: bytes, small: bytes) -> bytes:
-    """small: a graph preview_8.onnx or preview_16.onnx (export/previews.py), which follows y_hat.
+    """small: a graph small_8.onnx or small_16.onnx (export/previews.py), which follows y_hat.
 
     ModelError when they do not fit together."""
     behind = onnx_file.read(small)
-    if DATA <= behind.inputs.keys():  # of a bundle from before they were cut: it has a head of its own
-        return small
     head = _head(onnx_file.read(synthesis))
     made = [name for part in (head, behind) for name in (*part.weights, *_outputs(part.nodes))]
     if len(set(made)) < len(made) or behind.inputs.keys() - {"y_hat"} - head.inputs.keys():

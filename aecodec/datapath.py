@@ -124,9 +124,9 @@ def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) 
     header = parsed.header
     extras = sections.unpack(parsed, limits)
     decoded, lost = _colours(model, parsed, salvage)
+    lost |= _paste_blocks(parsed, decoded, salvage=salvage)
     if len(lost) == header.n_groups:
         raise CorruptError("no group of the picture is whole; nothing can be salvaged")
-    lost |= _paste_blocks(parsed, decoded, salvage=salvage)
     if lost:
         conceal.fill_in_place(decoded, _lost_pixels(header, lost))
     return assemble(header, extras, decoded, _alpha(model, extras, limits)), sorted(lost)

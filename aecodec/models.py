@@ -26,7 +26,7 @@ WINDOWED = ("analysis", "context", "synthesis")
 SCALE_NETWORKS = ("scales_first", "scales_second")
 GRAPHS = ("analysis", "scales_first", "context", "scales_second", "synthesis")
 PREVIEWS = (8, 16)
-"""Scales of the graphs preview_8.onnx and preview_16.onnx, which a bundle may have."""
+"""Scales of the graphs small_8.onnx and small_16.onnx, which a bundle may have."""
 ENCODER_ONLY = "analysis"
 """The one graph that a bundle with a base has of its own, in each precision."""
 TUNES = ("psnr", "perceptual")
@@ -161,7 +161,7 @@ def _from_manifest(folder: Path, manifest: dict[str, Any]) -> Bundle:
         dead_zone=_dead_zone(manifest),
         halo={name: int(manifest["halo"][name]) for name in WINDOWED},
         lambdas=_lambdas(manifest),
-        previews=tuple(divisor for divisor in PREVIEWS if f"preview_{divisor}.onnx" in hashes),
+        previews=tuple(divisor for divisor in PREVIEWS if f"small_{divisor}.onnx" in hashes),
         s=int(manifest.get("S", 0)),
         exact=_exact(manifest, hashes),
         precisions=precisions,
@@ -198,6 +198,7 @@ def _precisions(manifest: dict[str, Any], hashes: dict[str, str]) -> dict[str, d
         str(precision): {str(graph): str(file) for graph, file in graphs.items()}
         for precision, graphs in manifest.get("precisions", {}).items()
     }
+    # Older bundles have previews in two precisions, of which nothing is read any more.
     known = {*WINDOWED, *(f"preview_{divisor}" for divisor in PREVIEWS)}
     for graphs in found.values():
         if unknown := sorted(({*graphs} - known) | ({*graphs.values()} - {*hashes})):

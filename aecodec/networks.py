@@ -5,7 +5,7 @@
     context         y, z_hat, quality, index_first     -> symbols_first, residual_second [1, N, h, w]
     scales_second   features, symbols_first, level     -> index_second [G, N, 4a, 4b]
     synthesis       symbols [1, N, h, w], z_hat, quality -> x_hat [1, 3, H, W]
-    preview_8, _16  the same                           -> x_hat at 1/8, 1/16 (not in every bundle)
+    its head, and small_8, _16  the same               -> x_hat at 1/8, 1/16 (not in every bundle)
 
 h = H/16; G: groups run together, of one shape. analysis, context and synthesis are ordinary float networks,
 which see a large picture in windows; the scale networks are exact and see one group each (scale_networks.py).
@@ -220,7 +220,7 @@ class Networks:
         """The head of synthesis, and behind it the bundle's graph for small pictures."""
         from aecodec import cutting
 
-        name, bundle = f"preview_{divisor}", self._bundle
+        name, bundle = f"small_{divisor}", self._bundle
 
         def change(synthesis: bytes) -> bytes:
             return cutting.preview(synthesis, bundle.read(f"{name}.onnx"))

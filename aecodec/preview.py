@@ -1,8 +1,8 @@
 """Smaller pictures from a file: decode() at 1/2, 1/4, 1/8 or 1/16.
 
-    symbols, z_hat -preview_8 or preview_16-> x_hat / 8 or / 16 -> picture
+    symbols, z_hat -head of synthesis (cutting.py)-> y_hat -small_8 or small_16-> x_hat / 8 or / 16 -> picture
 
-The two small graphs stop at y_hat and take the means of the picture's pixels from it in one linear layer
+The two small graphs take the means of the picture's pixels from y_hat in one linear layer
 (export/previews.py). A bundle without them, and the two larger scales, decode the whole and average it.
 This goes band by band, as everywhere: no more of the latents is held than the networks look at.
 """

@@ -1,7 +1,7 @@
 """Small pictures from y_hat, without the network behind it.
 
-    preview_8    y_hat [1, N, h, w], quality -> x_hat [1, 3, H/8, W/8]
-    preview_16   the same                    -> x_hat [1, 3, H/16, W/16]
+    small_8    y_hat [1, N, h, w], quality -> x_hat [1, 3, H/8, W/8]
+    small_16   the same                    -> x_hat [1, 3, H/16, W/16]
 
 They follow the head of synthesis, in whichever precision that is (`preview` in aecodec/cutting.py). In g_s a
 linear transform of y_hat runs beside the network. The means of what it makes of a patch are nearly those of
@@ -28,7 +28,7 @@ def preview_graphs(model: CodecModel) -> dict[str, onnx.ModelProto]:
     shortcut, lapped = model.g_s.shortcut, model.g_s.lapped
     if shortcut is None or lapped is None:
         return {}
-    return {f"preview_{k}.onnx": _preview(model.size.n, shortcut, lapped, k) for k in SCALES}
+    return {f"small_{k}.onnx": _preview(model.size.n, shortcut, lapped, k) for k in SCALES}
 
 
 def mean_rows(weight: Tensor, divisor: int) -> np.ndarray:
@@ -41,7 +41,7 @@ def mean_rows(weight: Tensor, divisor: int) -> np.ndarray:
 
 
 def _preview(n: int, shortcut: Linear, lapped: Lapped, divisor: int) -> onnx.ModelProto:
-    g = GraphBuilder(f"preview_{divisor}", "small_")
+    g = GraphBuilder(f"small_{divisor}", "small_")
     y_hat = g.input("y_hat", F32, [1, n, "h", "w"])
     quality = g.input("quality", F32, [1])
     means = g.conv(y_hat, mean_rows(shortcut.conv.weight, divisor) * shortcut.scale, None)

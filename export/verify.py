@@ -156,7 +156,7 @@ def open_cpu(folder: Path, name: str) -> ort.InferenceSession:
 
 def _preview(folder: Path, divisor: int, form: str) -> ort.InferenceSession:
     """form: "" or ".int8", of synthesis."""
-    parts = (folder / name for name in (f"synthesis{form}.onnx", f"preview_{divisor}.onnx"))
+    parts = (folder / name for name in (f"synthesis{form}.onnx", f"small_{divisor}.onnx"))
     joined = cutting.preview(*(part.read_bytes() for part in parts))
     return ort.InferenceSession(joined, providers=["CPUExecutionProvider"])
 
@@ -191,7 +191,7 @@ def check_int8(folder: Path, picture: Array, say: Callable[[str], None]) -> None
         for divisor in load(folder).previews:
             small, small_int8 = (_preview(folder, divisor, form).run(None, feed)[0] for form in ("", ".int8"))
             if np.abs(small_int8 - small).mean() > INT8_TOLERANCE:
-                raise ValueError(f"level {level}: preview_{divisor} in int8 is too far from the float one")
+                raise ValueError(f"level {level}: 1/{divisor} in int8 is too far from the float one")
         say(f"level {level}: int8 moves y by {latents:.4f} steps (rms), pixels by {pixels * 255:.3f} / 255")
         if pixels > INT8_TOLERANCE or latents > INT8_LATENTS:
             raise ValueError(f"level {level}: the int8 graphs are too far from the float ones")

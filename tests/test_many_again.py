@@ -13,6 +13,7 @@ from PIL import Image
 from synthetic import smooth
 from test_many import results, table
 
+from aecodec import remote
 from aecodec.cli.many import collection
 from aecodec.cli.many.journal import Journal
 from aecodec.cli.many.records import Records
@@ -63,6 +64,27 @@ def test_other_contents_of_the_same_size(cli, pair, tmp_path):
     assert (out / "a.aec").read_bytes() != first and len(table(out)) == 2
     versions = {row["input"]: row["input_version"] for row in table(out)}
     assert versions == {name: str((other / name).stat().st_mtime_ns) for name in versions}
+
+
+def test_a_result_is_still_ours_after_its_input_failed(cli, pair, tmp_path):
+    """Whatever an input becomes, and however often."""
+    out, good = tmp_path / "out", (pair / "a.ppm").read_bytes()
+    command = ("batch", "encode", pair, out, *FAST)
+    assert cli(*command).code == 0
+    for seconds, contents, code in ((60, bytes(len(good)), 3), (120, bytes(9), 3), (180, ppm(5), 0)):
+        (pair / "a.ppm").write_bytes(contents)
+        age(pair / "a.ppm", seconds)
+        assert cli(*command).code == code
+        assert [("older_sha256" in row) for row in table(out, "failures")] == [True] * (code > 0)
+    assert len(table(out)) == 2 and "2 skipped" in cli(*command).err
+
+
+def test_stores_are_asked_once_for_new_results(cli, pair, memory, monkeypatch):
+    """The listing says that they are not there."""
+    asked, exists = [], remote.exists
+    monkeypatch.setattr(remote, "exists", lambda url: asked.append(url) or exists(url))
+    assert cli("batch", "encode", pair, "memory://out", *FAST).code == 0
+    assert not [url for url in asked if url.endswith(".aec")]
 
 
 def test_a_copy_is_read_once_and_not_coded_again(cli, pair, tmp_path, monkeypatch):

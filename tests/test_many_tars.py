@@ -83,11 +83,15 @@ def test_other_headers_stay(cli, tmp_path):
     assert info.pax_headers["comment"] == "by hand" and "size" not in info.pax_headers
 
 
+HUGE = {"GNU.sparse.map": "0,4", "GNU.sparse.size": str(1 << 40), "GNU.sparse.realsize": str(1 << 40)}
+
+
 @pytest.mark.parametrize(
     "headers, word",
     [
         ({"GNU.sparse.realsize": "many"}, "cannot be read as tar file"),
         ({"GNU.sparse.map": "0,x"}, "cannot be read as tar file"),
+        (HUGE, f"'s/0.txt' is a sparse file of {1 << 40} bytes; the limit is"),
         ({"mtime": "nan"}, "the header of 's/0.txt' cannot be written"),
         ({"mtime": "inf"}, "the header of 's/0.txt' cannot be written"),
     ],

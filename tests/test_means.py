@@ -117,7 +117,7 @@ def test_means_are_the_same_in_both_precisions(bundle: tuple[CodecModel, Path], 
             assert 12 * np.square(a - b).mean() < verify.SAME_MEANS
     feed["symbols"] = np.rint(feed.pop("y"))
     for divisor in (8, 16):
-        small = (folder / f"preview_{divisor}.onnx").read_bytes()
+        small = (folder / f"small_{divisor}.onnx").read_bytes()
         whole = [(folder / f"synthesis{form}.onnx").read_bytes() for form in ("", ".int8")]
         found = [session(cutting.preview(graph, small)).run(None, feed)[0] for graph in whole]
         assert found[0].std() > 0

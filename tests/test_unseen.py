@@ -8,6 +8,7 @@ from test_blocks import page
 
 from aecodec import blocks, container, datapath, decoding, entropy, latents
 from aecodec.codec import Codec
+from aecodec.errors import CorruptError
 from aecodec.loaded import zeros_of
 from aecodec.networks import Group, Groups, Networks
 
@@ -133,6 +134,44 @@ def test_damage_to_one_is_salvaged(codec, screen, screen_file):
     picture, lost = codec.salvage(bytes(data))
     assert lost == [24]
     np.testing.assert_array_equal(picture.array[:1280], codec.decode(screen_file)[:1280])
+
+
+def test_a_picture_of_which_nothing_is_left_is_not_salvaged(codec):
+    """Groups without symbols, and blocks that are wrong under right checksums."""
+    data = _without_symbols(codec, page(130, 70))
+    parsed = container.read_file(data)
+    broken = [bytes(b[:20]) + bytes(len(b) - 20) for b in parsed.blocks]
+    with pytest.raises(CorruptError, match="no group"):
+        codec.salvage(container.write_file(parsed.header, {}, [b""] * len(broken), broken))
+
+
+@pytest.mark.parametrize("quality", [0, 60])
+def test_the_densest_files(codec, quality):
+    """As docs/format.md, section 11, says."""
+    data = codec.encode(np.full((2048, 2048, 3), 128, np.uint8), quality)
+    assert 2000 < 2048 * 2048 / len(data) < 4000
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_covered_or_not_pixels_are_the_same(codec, seed, monkeypatch):
+    """Any blocks of any size of picture, whole, in part and smaller, in windows of all sizes."""
+    rng = np.random.default_rng(seed)
+    height, width = rng.integers(1, 700, 2)
+    picture = rng.integers(0, 255, (height // 32 + 1, width // 32 + 1, 3)).repeat(32, 0).repeat(32, 1)
+    picture = picture[:height, :width].astype(np.uint8)
+    mask = rng.random((-(-height // 64), -(-width // 64))) < (0.5, 0.9)[seed % 2]
+    mask[0, 0] = True
+    plain = container.read_file(Codec(device="cpu", threads=1, pixel_blocks=False).encode(picture, 30))
+    groups = Groups(plain.header.latent_size, plain.header.group_edge).all
+    packed = blocks.pack(picture, mask, groups)
+    data = container.write_file(plain.header, {}, [bytes(g) for g in plain.groups], packed)
+    x, y = rng.integers(0, (width, height))
+    region = (int(x), int(y), int(rng.integers(1, width - x + 1)), int(rng.integers(1, height - y + 1)))
+    ways = [{}, {"region": region}, {"scale": 1 / 2}, {"scale": 1 / 8}]
+    found = [codec.decode(data, **way).astype(int) for way in ways]
+    monkeypatch.setattr(datapath, "covered", lambda *args, **options: None)
+    for way, result in zip(ways, found, strict=True):
+        assert np.abs(codec.decode(data, **way) - result).max() <= 1, way
 
 
 @pytest.mark.parametrize(

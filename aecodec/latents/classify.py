@@ -57,7 +57,8 @@ class Classifier:
 
     def predict(self, latents: Latents) -> dict[str, float]:
         """A picture -> class: probability, the likeliest first. UsageError for another model's latents,
-        FormatError where its features are more or fewer than those that were learnt from."""
+        FormatError where its features are more or fewer than those that were learnt from. Which encoder made
+        them no latents tell: take that of bundle()."""
         if latents.header.model_id != self.model_id:
             have, want = latents.header.model_id.hex(), self.model_id.hex()
             raise UsageError(f"the file was made with model {have}, the classifier learnt from {want}")

@@ -7,7 +7,7 @@
 import { latentSize, levelOf } from "./container.js";
 import { covered, pasteBlocks } from "./blocks.js";
 import { BATCH, sidesOf } from "./encoder.js";
-import { checkZ, GroupReader, ZeroReader } from "./entropy.js";
+import { checkZ, GroupReader } from "./entropy.js";
 import { CorruptError, FormatError } from "./errors.js";
 import { Groups } from "./groups.js";
 import { emptySamples, fromNetwork } from "./pixels.js";
@@ -42,11 +42,12 @@ export async function decodeFile(model, core, parsed, limits, progress = () => {
   const views = windows(size, bundle.halo.synthesis, largest);
   const hidden = covered(groups, parsed.blocks);
   for (const [i, window] of views.entries()) {
-    if (cut(hidden, 1, size, inner(window), 1).every(Boolean)) continue;
-    const part = cut(symbols, bundle.n, size, window, 4, Float32Array); // [N, h', w'] of the window
-    const zPart = cut(zHat, bundle.z, size, window, 1, Float32Array);
-    const xHat = await networks.synthesis(part, zPart, sidesOf(window, 4), header.quality / 256); // [3, H', W']
-    fromNetwork(xHat, picture, window);
+    if (!cut(hidden, 1, size, inner(window), 1).every(Boolean)) {
+      const part = cut(symbols, bundle.n, size, window, 4, Float32Array); // [N, h', w'] of the window
+      const zPart = cut(zHat, bundle.z, size, window, 1, Float32Array);
+      const xHat = await networks.synthesis(part, zPart, sidesOf(window, 4), header.quality / 256); // [3, H', W']
+      fromNetwork(xHat, picture, window);
+    }
     progress(0.3 + (0.7 * (i + 1)) / views.length);
   }
   await pasteBlocks(picture, groups, parsed.blocks);
@@ -64,12 +65,9 @@ async function decodeSymbols(model, core, { header, groups: payloads }, groups, 
   const zHat = new Int16Array((nz * h * w) / 16);
   const tables = loadTables(core, model.tables);
   const { top } = core;
-  let crc = 0;
-  for (const batch of groups.batches(BATCH)) {
+  for (const batch of groups.batches(BATCH, (number) => payloads[number].length)) {
     core.top = top; // the readers of the batch before
-    const readers = batch.map((number) =>
-      payloads[number].length ? new GroupReader(core, tables, payloads[number]) : new ZeroReader(nz),
-    );
+    const readers = batch.map((number) => new GroupReader(core, tables, payloads[number]));
     const z = readers.map((reader, g) => {
       return checkZ(reader.z(level, groups.sizeOfZ(batch[g])), batch[g]); // [Z, vh/4, vw/4] each
     });
@@ -84,10 +82,13 @@ async function decodeSymbols(model, core, { header, groups: payloads }, groups, 
       const y = second.map((symbol, i) => symbol + first[g][i]); // the halves do not overlap
       groups.paste(y, symbols, n, batch[g]);
       groups.paste(z[g], zHat, nz, batch[g], 4);
-      crc = core.crc32c(y, core.crc32c(z[g], crc));
     });
     progress((batch.at(-1) + 1) / groups.all.length);
   }
+  const crc = groups.all.reduce((sum, _, number) => {
+    const [z, y] = [groups.cut(zHat, nz, number, 4), groups.cut(symbols, n, number)];
+    return core.crc32c(y, core.crc32c(z, sum));
+  }, 0);
   if (crc !== header.symbolsCrc) {
     const hexOf = (value) => value.toString(16).padStart(8, "0");
     throw new CorruptError(

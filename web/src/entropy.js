@@ -118,23 +118,6 @@ export class GroupReader {
   }
 }
 
-/** A payload without bytes, as GroupReader: all of its symbols are 0. channels: of z. */
-export class ZeroReader {
-  constructor(channels) {
-    this.channels = channels;
-  }
-
-  z(_level, { height, width }) {
-    return new Int16Array(this.channels * height * width);
-  }
-
-  half(index) {
-    return new Int16Array(index.length);
-  }
-
-  finish() {}
-}
-
 /** z symbols must lie where the scale networks are exact. */
 export function checkZ(z, group) {
   if (z.some((symbol) => symbol > 127 || symbol < -127)) {

@@ -31,11 +31,10 @@ export class Groups {
     }
   }
 
-  /** Numbers of the groups that go through the networks together. */
-  *batches(size) {
-    for (let from = 0; from < this.all.length; from += size) {
-      yield Array.from({ length: Math.min(size, this.all.length - from) }, (_, i) => from + i);
-    }
+  /** Numbers of the groups that go through the networks together; wanted: of a number, whether it does. */
+  *batches(size, wanted = () => true) {
+    const numbers = [...this.all.keys()].filter(wanted);
+    for (let from = 0; from < numbers.length; from += size) yield numbers.slice(from, from + size);
   }
 
   /** Where a group's row of one channel begins in the whole array, and its size; k: 1 for y, 4 for z. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Codec, info } from "../src/index.js";
 import { turn } from "../src/pixels.js";
-import { psnr, scene, TINY } from "./golden.mjs";
+import { distance, golden, goldenPicture, psnr, scene, TINY } from "./golden.mjs";
 
 const codec = new Codec({ models: [TINY], device: "wasm", threads: 1 });
 
@@ -55,6 +55,17 @@ test("alpha comes back exactly, and what it hides costs little", async () => {
   const [hiding, showing] = [await bytes(data), await bytes(without)];
   assert.ok(showing > 1.3 * hiding, `${showing} of ${hiding} bytes`);
   assert.equal((await info(without)).alpha, false);
+});
+
+test("the networks leave out what pixel blocks cover", async () => {
+  for (const name of ["pixel_blocks_alone", "no_symbols_group_0"]) {
+    const tiny = new Codec({ models: [TINY], device: "wasm", threads: 1, largestWindow: 5 });
+    const shares = [];
+    const found = await tiny.read(golden("valid", name), { onProgress: (share) => shares.push(share) });
+    assert.ok(distance(found, goldenPicture(name)) <= 1);
+    assert.equal(shares.at(-1), 1);
+    assert.ok(shares.every((share, i) => i === 0 || share >= shares[i - 1]));
+  }
 });
 
 test("without alpha, colours that it hid show", async () => {

@@ -73,8 +73,11 @@ def outstanding(
     todo: list[Job] = []
     for job in every:
         unit = names[job.source]
-        if unit not in whole:  # what no row tells of is not ours, wherever a link leads
-            todo.append(dataclasses.replace(job, replace=args.force or unit in records.done))
+        if unit in whole:
+            continue
+        # No link leads out of a store's listing, and asking it for each name again would take its time.
+        free = args.force or (remote.is_url(args.dst) and job.target not in there)
+        todo.append(dataclasses.replace(job, replace=free or records.is_ours(unit)))
     return Plan(todo, left_out, len(whole)), names
 
 

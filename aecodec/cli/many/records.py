@@ -110,7 +110,11 @@ class Records:
         """The rows of a unit that was tried; those with an "error" are failures. Older ones are forgotten."""
         good = [row for row in rows if "error" not in row]
         bad = [row for row in rows if "error" in row]
-        self._untidy |= self.done.pop(unit, None) is not None
+        older = self.done.pop(unit, None)
+        self._untidy |= older is not None
+        kept = older.sha256 if older else self._kept(unit)
+        if kept and not good:  # what is there is still a result of this command
+            bad = [row | {"older_sha256": kept} for row in bad]
         if good and good[-1]["shard"] is None:
             self.done[unit] = _done(good[-1])
             self._manifest.append(json.dumps(row) for row in good)
@@ -118,6 +122,13 @@ class Records:
         if bad:
             self.failed[unit] = bad
             self._failures.append(json.dumps(row) for row in bad)
+
+    def is_ours(self, unit: str) -> bool:
+        """Is what DST has of it a result of this command? An older one, where the last try failed."""
+        return unit in self.done or self._kept(unit) is not None
+
+    def _kept(self, unit: str) -> str | None:
+        return next((row["older_sha256"] for row in self.failed.get(unit, []) if "older_sha256" in row), None)
 
     def input_checksums(self, units: set[str]) -> dict[str, str | None]:
         """SHA-256 of the inputs of units, where the manifest has it."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 Member: TypeAlias = tuple[tarfile.TarInfo, bytes]
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)")
 """Key, extension: up to the first dot of the last part, and behind it."""
+LARGEST = 1 << 28
+"""Bytes of a file that was stored without its holes: they cost nothing in the source, and memory here."""
 HOSTILE = (tarfile.TarError, OSError, EOFError, ValueError, ArithmeticError, LookupError)
 """What tarfile raises for what is no tar file, or is made to look like one."""
 
@@ -52,6 +54,9 @@ def _members(name: str, stream: IO[bytes]) -> Iterator[Member]:
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             for info in tar:
+                if info.issparse() and info.size > LARGEST:  # a few bytes may ask for any number of zeros
+                    size = f"{info.size} bytes; the limit is {LARGEST}"
+                    raise InputError(f"{name!r}: {info.name!r} is a sparse file of {size}")
                 opened = tar.extractfile(info) if info.isfile() else None
                 data = b"" if opened is None else opened.read()
                 yield _whole(info, data), data
