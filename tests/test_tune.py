@@ -21,11 +21,11 @@ CITY = DATA / "city.jpg"
 TUNED = f"{models.default_name()}-perceptual"
 
 
-@pytest.fixture(scope="module")
-def curves(codec, city):
+@pytest.fixture(scope="module", params=[models.default_name(), "fast"])
+def curves(request, codec, city):
     """Of both models [4, qualities]: log of bytes, -log(1 - MS-SSIM), PSNR and, with torch, SSIMULACRA 2."""
     found = []
-    for each in (codec, Codec(TUNED, device="cpu", threads=1)):
+    for each in (Codec(models.tuned(request.param, tune), device="cpu", threads=1) for tune in models.TUNES):
         rows = []
         for quality in (10, 30, 50, 70):
             data = each.encode(city, quality)
