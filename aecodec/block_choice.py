@@ -43,6 +43,8 @@ SAMPLE = 2 * TRIED
 """Blocks, drawn from all candidates, that find the tolerance for all."""
 STRIP = 8 * BLOCK
 """Rows of pixels that are searched together."""
+NEAR = 0.25
+"""All candidates are tried where they may cost so much more than by the networks alone, as a share."""
 HEADER = 25
 """Bytes at the start of each WebP."""
 GROUP_BITS = 8 * 48
@@ -116,8 +118,8 @@ class _Trial(NamedTuple):
 def choose(
     pixels: Raster, bits: Numbers, errors: Numbers, found: Mask, lmbda: float, threads: int = 1
 ) -> list[Chosen]:
-    """The candidates that cost less as pixels, with the tolerance that is best for all of them together; and,
-    where these are most of them, all candidates.  Nothing where none cost less.
+    """The candidates that cost less as pixels, with the tolerance that is best for all of them together; and
+    all candidates, where that is not far from the networks alone.  Nothing where none cost less.
 
     What a block takes of the networks' bits is shared out by a rule, and what the others will take when it
     is hidden is not known, so the caller had better try both.
@@ -143,7 +145,8 @@ def choose(
     better = trial.saved > 0
     if trial.saved.clip(0).sum() <= GROUP_BITS:
         return []
-    ways = [better] if better.all() or 2 * better.sum() < len(every) else [better, np.ones_like(better)]
+    alone = trial.saved.sum() > -NEAR * networks.sum()
+    ways = [better] if better.all() or not alone else [better, np.ones_like(better)]
     return [_chosen(found, way, tolerance, trial.error, errors) for way in ways]
 
 

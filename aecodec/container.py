@@ -197,7 +197,7 @@ def _check_work(header: Header, size: int, limits: Limits) -> None:
 def _check_flags(header: Header, where: Mapping[str, Section]) -> None:
     if "BLOK" in where and header.bit_depth != 8:
         raise CorruptError(
-            f"section BLOK is there, but the picture has {header.bit_depth} bits; pixel blocks have 8"
+            f"section BLOK is there, but the picture has {header.bit_depth} bits; pixel blocks need 8 bits"
         )
     if all(tag in where for tag in ALPHA_TAGS):
         raise CorruptError("sections ALPH and ALPC are both there; a picture has one alpha")

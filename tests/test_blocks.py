@@ -116,6 +116,15 @@ def test_the_sample_is_of_all_columns():
     assert chosen.mask[:, 1:].all() and not chosen.mask[:, 0].any()
 
 
+@pytest.mark.parametrize(("dear", "ways"), [(1000.0, 2), (700.0, 1)])
+def test_all_candidates_are_tried_where_the_networks_are_not_far_better(dear, ways):
+    """Though one in three only costs less by itself: without the others no symbols are left."""
+    picture = np.tile(page(64, 64), (4, 6, 1))
+    costs = np.where(np.arange(24) % 3, 1.0, dear)
+    found = block_choice.choose(picture, costs, 0 * costs, np.ones((4, 6), np.bool_), 0.3)
+    assert [int(way.mask.sum()) for way in found] == [8, 24][:ways]
+
+
 def test_errors_are_those_of_the_way_that_is_taken():
     """Text at a weight that merges colours: of what is taken that of its pixels, of the rest the other."""
     picture = np.concatenate([page(64, 64), np.random.default_rng(1).integers(0, 256, (64, 64, 3))], 1)
