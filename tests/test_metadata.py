@@ -115,7 +115,7 @@ def test_work_per_byte(cli, tmp_path):
     Image.new("L", (1088, 1024), 128).save(tmp_path / "flat.png")
     assert cli("encode", tmp_path / "flat.png", tmp_path / "a.aec", "-q", "0").code == 0
     density = 1088 * 1024 / (tmp_path / "a.aec").stat().st_size
-    assert density < Limits().max_pixels_per_byte / 4
+    assert density < Limits().max_pixels_per_byte / 2
     for command in (("info",), ("verify",), ("decode", "--scale", "1/8")):
         names = [tmp_path / "a.aec", *([tmp_path / "b.png"] if "decode" in command else [])]
         result = cli(*command, *names, "--max-pixels-per-byte", f"{density / 8:.0f}")
