@@ -26,7 +26,7 @@ class Limits(NamedTuple):
     """Bytes of one metadata section (ICC, EXIF, XMP) after inflation."""
     max_pixels_per_byte: int = 1 << 13
     """Pixels that one byte of a file may stand for, in pictures above FREE_PIXELS: the work that a sender of
-    few bytes can cause. The densest files, large flat pictures, have 3,900."""
+    few bytes can cause. The densest files, large flat pictures, have 3,800."""
 
 
 FREE_PIXELS = 1 << 20

@@ -154,7 +154,7 @@ def test_the_densest_files(codec, quality):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_covered_or_not_pixels_are_the_same(codec, seed, monkeypatch):
-    """Any blocks of any size of picture, whole, in part and smaller, in windows of all sizes."""
+    """Any blocks of any size of picture, whole, in part and smaller."""
     rng = np.random.default_rng(seed)
     height, width = rng.integers(1, 700, 2)
     picture = rng.integers(0, 255, (height // 32 + 1, width // 32 + 1, 3)).repeat(32, 0).repeat(32, 1)
