@@ -56,13 +56,14 @@ def encode(
     alpha_quality: float | None = None,
     thumbnail: bool = False,
     effort: int = 0,
-    tune: str = models.TUNES[0],
+    tune: str | None = None,
     limits: Limits = DEFAULT_LIMITS,
     precision: Precision = "auto",
 ) -> bytes:
     """A picture -> the bytes of an .aec file; see Codec.encode.
 
-    tune: "perceptual" takes the form of the model that was trained for what people see, not for PSNR."""
+    tune: "psnr" takes the form of the model that was trained for PSNR alone, "perceptual" the one for what
+    people see, too; None the model as it is. The default model is perceptual."""
     return shared(models.tuned(model, tune), device, threads, limits, precision).encode(
         image,
         quality,

@@ -29,8 +29,8 @@ PREVIEWS = (8, 16)
 """Scales of the graphs small_8.onnx and small_16.onnx, which a bundle may have."""
 ENCODER_ONLY = "analysis"
 """The one graph that a bundle with a base has of its own, in each precision."""
-TUNES = ("psnr", "perceptual")
-"""What models are trained for; the first is what one without such a name is."""
+TUNES = {"psnr": "", "perceptual": "-perceptual"}
+"""What models are trained for, and how their names end: PSNR alone, or what people see, too."""
 EXACT = ("tables.bin", "scales_first.onnx", "scales_second.onnx")
 """The files that decide which symbols a file has."""
 FILES = ("tables.bin", *(f"{graph}.onnx" for graph in GRAPHS))
@@ -285,24 +285,25 @@ def find(model: str | os.PathLike[str] | None = None) -> Bundle:
     )
 
 
-def tuned(model: str | os.PathLike[str] | None, tune: str) -> str | os.PathLike[str] | None:
-    """The model, or the one in the folder beside it that was trained for another distortion: NAME-perceptual
-    beside NAME, a whole model or an encoder alone; its name where it is installed.  ModelError without one.
+def tuned(model: str | os.PathLike[str] | None, tune: str | None) -> str | os.PathLike[str] | None:
+    """The model, or the one in the folder beside it that was trained for another distortion: NAME beside
+    NAME-perceptual, a whole model or an encoder alone; its name where it is installed. ModelError without it.
 
-    tune: one of TUNES, UsageError otherwise."""
-    if tune == TUNES[0]:
+    tune: one of TUNES, UsageError otherwise; None takes the model as it is."""
+    if tune is None:
         return model
     if tune not in TUNES:
         raise UsageError(f"tune {tune!r} is unknown; use one of {', '.join(TUNES)}")
     bundle = find(model)
-    if bundle.name.endswith(f"-{tune}"):
+    wanted = bundle.name.removesuffix(TUNES["perceptual"]) + TUNES[tune]
+    if wanted == bundle.name:
         return model
-    beside = bundle.path.parent / f"{bundle.name}-{tune}"
+    beside = bundle.path.parent / wanted
     if (beside / model_folders.MANIFEST).is_file():
         return beside.name if any(other.path == beside for other in installed()) else beside
     raise ModelError(
         f"model {bundle.name!r} ({bundle.model_id.hex()}) has no {tune} form; installed: "
-        f"{_names(installed())}. Do without, or add the place of {bundle.name}-{tune} to {PATH_VARIABLE}"
+        f"{_names(installed())}. Do without, or add the place of {wanted} to {PATH_VARIABLE}"
     )
 
 

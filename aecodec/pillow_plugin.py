@@ -94,7 +94,7 @@ class AecImageFile(ImageFile.ImageFile):
 
 
 def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
-    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, effort=0, tune="psnr",
+    """Image.save(path, quality=0..100, alpha_quality=None, thumbnail=False, effort=0, tune=None,
     target_bpp=None, target_size=None, target_psnr=None, max_size=None, model=None, device="auto",
     threads=None, icc_profile, exif, xmp, dpi)."""
     from aecodec import models
@@ -105,7 +105,7 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
     try:
         picture = _with_options(pixels.from_pil(image), options)
-        model = models.tuned(options.get("model"), options.get("tune", "psnr"))
+        model = models.tuned(options.get("model"), options.get("tune"))
         codec = shared(model, options.get("device", "auto"), options.get("threads"))
         coding = Options(
             options.get("quality", 60),

@@ -76,15 +76,13 @@ def test_grey_noise_asks_for_less(bundle, city):
 
 
 def test_the_denoising_model_does_better(city):
-    """At the quality that each takes, and its files are those of the default model."""
+    """At the quality that each takes, and its files are those of an ordinary model."""
     picture = Picture(noisy(city, 25))
-    plain, special = (
-        denoise.make_codec(name, device="cpu", threads=2) for name in (models.default_name(), None)
-    )
+    plain, special = (denoise.make_codec(name, device="cpu", threads=2) for name in ("nano", None))
     assert denoise.is_denoising(special.bundle) and special.bundle.model_id == plain.bundle.model_id
     found = denoise.encode(picture, special, 25)
     other = denoise.encode(picture, plain, 25)
-    decoder = aecodec.Codec(models.default_name(), device="cpu", threads=2)
+    decoder = aecodec.Codec("nano", device="cpu", threads=2)
     assert psnr(decoder.decode(found), city) > psnr(decoder.decode(other), city) + 0.1
 
 
@@ -102,9 +100,7 @@ def test_command(cli, city, tmp_path):
     small = tmp_path / "clean.aec"
     assert cli("denoise", source, "-o", small, "--sigma", 20, "--device", "cpu").code == 0
     facts = aecodec.info(small)
-    assert facts["model_name"] == models.default_name() and not any(
-        g["pixel_blocks"] for g in facts["groups"]
-    )
+    assert facts["model_name"] == "nano" and not any(g["pixel_blocks"] for g in facts["groups"])
     assert cli("denoise", source, "-o", out, "--sigma", -3, "--device", "cpu").code == 2
 
 

@@ -18,12 +18,12 @@ from aecodec.errors import ModelError, UsageError
 from aecodec.metrics import ms_ssim
 
 CITY = DATA / "city.jpg"
-TUNED = f"{models.default_name()}-perceptual"
+TUNED = "nano-perceptual"
 
 
-@pytest.fixture(scope="module", params=[models.default_name(), "fast"])
+@pytest.fixture(scope="module", params=["nano", "fast"])
 def curves(request, codec, city):
-    """Of both models [4, qualities]: log of bytes, -log(1 - MS-SSIM), PSNR and, with torch, SSIMULACRA 2."""
+    """Of both forms [4, qualities]: log of bytes, -log(1 - MS-SSIM), PSNR and, with torch, SSIMULACRA 2."""
     found = []
     for each in (Codec(models.tuned(request.param, tune), device="cpu", threads=1) for tune in models.TUNES):
         rows = []
@@ -64,51 +64,68 @@ def test_what_people_see_is_what_it_was_trained_for(curves):
     assert gain(curves, 3) < -0.2
 
 
-def test_the_command_line_takes_the_tuned_model(cli, tmp_path):
-    ways = ("a", ("--tune", "perceptual")), ("b", ("--model", TUNED)), ("c", ("--tune", "psnr"))
-    for name, options in ways:
-        result = cli("encode", CITY, tmp_path / f"{name}.aec", "-q", "30", "--device", "cpu", *options)
-        assert result == (0, b"", "")
-    a, b, c = ((tmp_path / f"{name}.aec").read_bytes() for name in "abc")
-    assert a == b != c
-    facts = [json.loads(cli("info", tmp_path / f"{name}.aec", "--json").out) for name in "ac"]
-    assert [f["model_id"] for f in facts] == [models.find(m).model_id.hex() for m in (TUNED, None)]
-    assert cli("decode", tmp_path / "a.aec", tmp_path / "a.png").code == 0
+WAYS = {
+    (): "fast-perceptual",
+    ("--tune", "perceptual"): "fast-perceptual",
+    ("--tune", "psnr"): "fast",
+    ("--model", "nano"): "nano",
+    ("--model", "nano", "--tune", "psnr"): "nano",
+    ("--model", "nano", "--tune", "perceptual"): TUNED,
+    ("--model", TUNED): TUNED,
+    ("--model", TUNED, "--tune", "psnr"): "nano",
+}
+
+
+@pytest.mark.parametrize(("options", "name"), WAYS.items(), ids=lambda value: " ".join(value) or "none")
+def test_the_command_line_takes_the_model_of_its_options(cli, tmp_path, options, name):
+    out = tmp_path / "a.aec"
+    assert cli("encode", CITY, out, "-q", "30", "--device", "cpu", *options) == (0, b"", "")
+    assert json.loads(cli("info", out, "--json").out)["model_id"] == models.find(name).model_id.hex()
+    assert cli("decode", out, tmp_path / "a.png").code == 0
 
 
 def test_python_and_pillow_take_it_too(city):
-    data = {tune: aecodec.encode(city, 30, device="cpu", threads=1, tune=tune) for tune in models.TUNES}
-    assert data["perceptual"] == aecodec.encode(city, 30, TUNED, "cpu", 1) != data["psnr"]
     aecodec.register()
-    saved = io.BytesIO()
-    Image.fromarray(city).save(saved, "AEC", quality=30, device="cpu", threads=1, tune="perceptual")
-    assert saved.getvalue() == data["perceptual"]
+    models_of = {"psnr": "fast", "perceptual": "fast-perceptual", None: "fast-perceptual"}
+    for tune, name in models_of.items():
+        data = aecodec.encode(city, 30, device="cpu", threads=1, tune=tune)
+        assert data == aecodec.encode(city, 30, name, "cpu", 1)
+        saved = io.BytesIO()
+        Image.fromarray(city).save(saved, "AEC", quality=30, device="cpu", threads=1, tune=tune)
+        assert saved.getvalue() == data
     with pytest.raises(UsageError, match="tune 'ssim' is unknown; use one of psnr, perceptual"):
         aecodec.encode(city, tune="ssim")
 
 
 def test_with_many_inputs(cli, tmp_path):
-    for name, option in (("a", ("--tune", "perceptual")), ("b", ("--model", TUNED)), ("c", ())):
+    ways = ("--tune", "psnr"), ("--model", "fast"), ()
+    for name, option in zip("abc", ways, strict=True):
         options = ("--out-dir", tmp_path / name, "-q", "5", "--device", "cpu", *option)
         assert cli("encode", CITY, *options).code == 0
     a, b, c = ((tmp_path / name / "city.aec").read_bytes() for name in "abc")
     assert a == b != c
 
 
-def test_a_tuned_model_is_asked_for_its_own_tune(city):
-    assert models.tuned(TUNED, "perceptual") == TUNED
-    assert models.tuned(None, "perceptual") == TUNED and models.tuned("any", "psnr") == "any"
+def test_a_tuned_model_is_asked_for_its_own_tune():
+    assert models.tuned(TUNED, "perceptual") == TUNED and models.tuned("nano", "psnr") == "nano"
+    assert models.tuned(None, "perceptual") is None is models.tuned(None, None)
+    assert models.tuned("any", None) == "any"
 
 
 def test_the_model_beside_one_in_a_folder(tmp_path):
     """Not one of that name elsewhere, which may be another's."""
-    for name in (models.default_name(), TUNED):
+    for name in ("nano", TUNED):
         shutil.copytree(models.find(name).path, tmp_path / name)
-    folder = tmp_path / models.default_name()
+    folder = tmp_path / "nano"
     assert models.tuned(folder, "perceptual") == tmp_path / TUNED
+    assert models.tuned(tmp_path / TUNED, "psnr") == folder
     shutil.rmtree(tmp_path / TUNED)
-    with pytest.raises(ModelError, match="has no perceptual form"):
+    with pytest.raises(ModelError, match="'nano' .* has no perceptual form.*place of nano-perceptual"):
         models.tuned(folder, "perceptual")
+    folder.rename(tmp_path / "other")
+    shutil.copytree(models.find(TUNED).path, tmp_path / TUNED)
+    with pytest.raises(ModelError, match="'nano-perceptual' .* has no psnr form.*place of nano to"):
+        models.tuned(tmp_path / TUNED, "psnr")
 
 
 def test_models_without_one_say_so(cli, tmp_path, monkeypatch):

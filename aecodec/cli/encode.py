@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aecodec.pixels import Picture
 
 HELP = "picture -> .aec"
-DEFAULTS = {"quality": 60.0, "tune": TUNES[0], "effort": 0}
+DEFAULTS = {"quality": 60.0, "tune": None, "effort": 0}
 VIDEOS = ("MPEG",)
 """Pillow tells them by their first bytes, reads none, and does not mark their plugins as stubs."""
 READ_AS = {"MPO": "JPEG"}
@@ -56,7 +56,8 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tune",
         choices=TUNES,
-        help="what a byte is spent on: psnr (default), or perceptual, what people see",
+        help="the form of the model that was trained for PSNR alone, or for what people see, too "
+        "(default: the model as it is; the default model is perceptual)",
     )
     parser.add_argument(
         "--effort",

@@ -114,7 +114,7 @@ class EncodeBatch(_Batch):
         max_size: int | None = None,
         thumbnail: bool = False,
         effort: int = 0,
-        tune: str = "psnr",
+        tune: str | None = None,
         precision: Precision = "auto",
     ) -> None:
         super().__init__(column or "", models.tuned(model, tune), device, threads, limits, keep, precision)

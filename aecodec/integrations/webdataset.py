@@ -112,5 +112,5 @@ def encoder(
     target = Target(*(options.get(name) for name in TARGETS))
     Options(quality, target, options.get("alpha_quality"), effort=options.get("effort", 0))
     runtime.check(device, threads, **{k: options[k] for k in ("limits", "precision") if k in options})
-    models.tuned(model, options.get("tune", "psnr"))
+    models.tuned(model, options.get("tune"))
     return Encoder(quality, model, device, threads, options)

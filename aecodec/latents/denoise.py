@@ -16,12 +16,12 @@ import numpy as np
 from aecodec import models, pixels
 from aecodec.codec import Codec
 from aecodec.describe import LEVELS_PER_QUALITY
-from aecodec.errors import ModelError, UsageError
+from aecodec.errors import UsageError
 from aecodec.models import Bundle
 from aecodec.pixels import Picture
 
 SUFFIX = "-denoise"
-"""Of the names of denoising models: nano-denoise goes with nano."""
+"""Of the names of denoising models: nano-denoise makes files for the decoder of nano."""
 BITS_FOR_NOISE = 2.8
 """lambda * sigma^2 where the PSNR to the clean picture is highest: 2.7 to 3.0 at sigma 10, 25 and 50 on three
 photographs with `nano`, although the best qualities are 65, 37 and 18. In grey so is 3 lambda * sigma^2."""
@@ -67,14 +67,14 @@ def is_denoising(bundle: Bundle) -> bool:
 
 
 def find_model(model: str | None = None) -> Bundle:
-    """The model that is asked for; else the default model's denoising one; else, without it, the default."""
+    """The model that is asked for; else the denoising one of the default model; else the first denoising one
+    that is installed; without any, the default."""
     if model is not None:
         return models.find(model)
     default = models.find()
-    try:
-        return default if is_denoising(default) else models.find(default.name + SUFFIX)
-    except ModelError:
-        return default
+    names = default.name, default.name + SUFFIX
+    denoising = [bundle for bundle in models.installed() if is_denoising(bundle)]
+    return min(denoising, key=lambda bundle: bundle.name not in names, default=default)
 
 
 def make_codec(model: str | None = None, **options: object) -> Codec:

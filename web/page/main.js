@@ -69,7 +69,7 @@ const open = (blob, name) =>
       if (!current()) return;
       state.reference = coded.image;
       setQuality(coded.facts.quality);
-      $("tune").value = coded.picture.model.endsWith("-perceptual") ? "perceptual" : "psnr";
+      $("tune").value = coded.picture.model.endsWith("-perceptual") ? "" : "psnr";
       await show({ ...coded, data }, current);
     } else {
       state.reference = await readPicture(blob);
@@ -89,7 +89,7 @@ async function encodeAndShow(current) {
   if (!current()) return;
   running = (async () => {
     const image = state.reference;
-    const [quality, tune] = [Number($("quality").value), $("tune").value];
+    const [quality, tune] = [Number($("quality").value), $("tune").value || undefined];
     busy("Encoding");
     const { data, ms } = await client.call("encode", { image, quality, tune }, (share) =>
       busy("Encoding", share),

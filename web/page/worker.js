@@ -7,17 +7,16 @@ import { readUrl } from "../src/source.js";
 const RUNTIME = { wasm: "ort-wasm-simd-threaded", webgpu: "ort-wasm-simd-threaded.asyncify" };
 /** Bytes of the runtime, of which a server that compresses does not tell. */
 const RUNTIME_BYTES = { wasm: 14_239_897, webgpu: 26_781_914 };
-const MODELS = ["nano", "nano-perceptual"];
 let codec;
 let progress = { loaded: 0, total: 0 };
 
-/** Starts anew on "wasm" or "webgpu". */
+/** Starts anew on "wasm" or "webgpu", with the site's own models unless others are named. */
 function start({ device, models, threads }) {
   progress = { loaded: 0, total: 0 };
   codec = new Codec({
     device,
     threads,
-    models: models ?? MODELS.map((name) => new URL(`../models/${name}/`, import.meta.url)),
+    models,
     loadRuntime,
     onProgress: ({ loaded, total }) => report("model", loaded, total),
   });

@@ -1,20 +1,17 @@
-/** Copies models of the Python package to web/models: what the package and the site carry. */
-import { copyFile, mkdir, readFile } from "node:fs/promises";
+/** Copies models of the Python package to web/models: of each what src/ reads, for the package and the site. */
+import { copyFile, mkdir, rm } from "node:fs/promises";
+import { FILES, SHIPPED } from "../src/models.js";
 
-const FILES = ["manifest.json", "tables.bin"];
-const GRAPHS = ["analysis", "context", "scales_first", "scales_second", "synthesis"];
-
-/** @param {URL} to folder of the models, ending in a slash */
+/** @param {URL} to folder of the models, ending in a slash; what is in it goes */
 export async function copyModels(to) {
-  const bundles = new URL("../../aecodec/bundles/", import.meta.url);
-  const first = (await readFile(new URL("default.txt", bundles), "utf8")).trim();
-  for (const name of [first, `${first}-perceptual`]) {
-    await mkdir(new URL(`${name}/`, to), { recursive: true });
-    for (const file of [...FILES, ...GRAPHS.map((graph) => `${graph}.onnx`)]) {
-      await copyFile(new URL(`${name}/${file}`, bundles), new URL(`${name}/${file}`, to));
-    }
+  await rm(to, { recursive: true, force: true });
+  for (const name of SHIPPED) {
+    const [from, into] = [new URL("../../aecodec/bundles/", import.meta.url), to].map(
+      (folder) => new URL(`${name}/`, folder),
+    );
+    await mkdir(into, { recursive: true });
+    for (const file of ["manifest.json", ...FILES]) await copyFile(new URL(file, from), new URL(file, into));
   }
-  return first;
 }
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {

@@ -1,28 +1,43 @@
-/** node scripts/speed.mjs FILE.aec: time of decoding it and encoding it again in Node, one thread.
+/** node scripts/speed.mjs FILE.aec [MODEL ...]: time of coding that picture in Node, one thread; with the file's own model
+ * unless others are named.
  *
- * Medians of seven runs after three that warm up: on the clock, and of the processor, which a busy machine changes less. */
+ * Medians of seven rounds, in which the models take turns, after three that warm up: on the clock, and of the processor,
+ * which a busy machine changes less. */
 import { readFile } from "node:fs/promises";
 import { Codec } from "../src/index.js";
+import { SHIPPED } from "../src/models.js";
 
-const bundle = new URL("../../aecodec/bundles/nano/", import.meta.url);
-const data = await readFile(process.argv[2]);
-const codec = new Codec({ models: [bundle], device: "wasm", threads: 1 });
-await codec.load({ encoder: true });
+const [path, ...named] = process.argv.slice(2);
+const file = await readFile(path);
+const open = (names) => {
+  const models = names.map((name) => new URL(`../../aecodec/bundles/${name}/`, import.meta.url));
+  return new Codec({ models, device: "wasm", threads: 1 });
+};
 
-async function median(name, work) {
-  const runs = [];
-  for (let i = 0; i < 10; i++) {
+const whole = open(SHIPPED);
+const { quality } = await whole.info(file);
+const image = await whole.decode(file);
+const { model } = await whole.read(file);
+console.log(`${image.width} x ${image.height}, quality ${quality}`);
+
+const works = [];
+for (const name of named.length ? named : [model]) {
+  const codec = open([name]);
+  const data = await codec.encode(image, { quality });
+  works.push([`${name}, decode`, () => codec.decode(data), []]);
+  works.push([`${name}, encode, ${data.length} bytes`, () => codec.encode(image, { quality }), []]);
+}
+for (let round = 0; round < 10; round++) {
+  for (const [, work, runs] of works) {
     const [begin, before] = [performance.now(), process.cpuUsage()];
     await work();
     const { user, system } = process.cpuUsage(before);
-    if (i >= 3) runs.push([performance.now() - begin, (user + system) / 1000]);
+    if (round >= 3) runs.push([performance.now() - begin, (user + system) / 1000]);
   }
-  const middle = (k) => Math.round(runs.map((run) => run[k]).sort((a, b) => a - b)[3]);
-  console.log(`${name}: ${middle(0)} ms, processor ${middle(1)} ms`);
 }
-
-const { quality } = await codec.info(data);
-const image = await codec.decode(data);
-console.log(`${image.width} x ${image.height}, quality ${quality}`);
-await median("decode", () => codec.decode(data));
-await median("encode", () => codec.encode(image, { quality }));
+for (const [name, , runs] of works) {
+  const [clock, processor] = [0, 1].map((k) =>
+    Math.round(runs.map((run) => run[k]).sort((a, b) => a - b)[3]),
+  );
+  console.log(`${name}: ${clock} ms, processor ${processor} ms`);
+}

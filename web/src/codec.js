@@ -7,7 +7,7 @@ import { encodeFile } from "./encoder.js";
 import { InputError, ModelError, UsageError } from "./errors.js";
 import { hide } from "./alpha.js";
 import { limitsOf } from "./limits.js";
-import { Bundle, hex } from "./models.js";
+import { Bundle, hex, SHIPPED } from "./models.js";
 import { Networks } from "./networks.js";
 import { fromImageData, toRgba, turn } from "./pixels.js";
 import { packSections } from "./sections.js";
@@ -18,11 +18,14 @@ import { LARGEST } from "./windows.js";
 /** Quality 0..100 of the interface -> level 0..63 of the file. */
 export const LEVELS_PER_QUALITY = 0.63;
 const QUALITY = 60;
-/** What models are trained for; the first is what one without such a name is. */
-const TUNES = ["psnr", "perceptual"];
+const PERCEPTUAL = "-perceptual";
+/** What models are trained for, and how their names end. */
+const TUNES = new Map([
+  ["psnr", ""],
+  ["perceptual", PERCEPTUAL],
+]);
 /** Where the models of the package are; in two steps, since bundlers take a literal for a file of theirs. */
-const NANO = "../models/nano/";
-const PERCEPTUAL = "../models/nano-perceptual/";
+const PLACES = SHIPPED.map((name) => `../models/${name}/`);
 
 /**
  * @typedef {object} Model  A bundle that is loaded.
@@ -40,7 +43,7 @@ export class Codec {
 
   /** See CodecOptions in index.d.ts. */
   constructor({
-    models = [new URL(NANO, import.meta.url), new URL(PERCEPTUAL, import.meta.url)],
+    models = PLACES.map((place) => new URL(place, import.meta.url)),
     limits,
     largestWindow = LARGEST,
     onProgress = () => {},
@@ -67,13 +70,15 @@ export class Codec {
     });
   }
 
-  /** The bundle with this id, 16 hex digits; without one that which encodes for `tune`. */
-  async #find({ id, tune = TUNES[0] }) {
+  /** The bundle with this id, 16 hex digits; without one that which encodes for `tune`, or the first. */
+  async #find({ id, tune }) {
+    const tuned = tune !== undefined && tune !== null;
+    if (tuned && !TUNES.has(tune))
+      throw new UsageError(`tune "${String(tune)}" is unknown; use one of ${[...TUNES.keys()].join(", ")}`);
     const bundles = await this.#listed();
-    if (!TUNES.includes(tune))
-      throw new UsageError(`tune "${tune}" is unknown; use one of ${TUNES.join(", ")}`);
-    const { name } = bundles[0];
-    const wanted = tune === TUNES[0] || name.endsWith(`-${tune}`) ? name : `${name}-${tune}`;
+    const [{ name }] = bundles;
+    const plain = name.endsWith(PERCEPTUAL) ? name.slice(0, -PERCEPTUAL.length) : name;
+    const wanted = tuned ? plain + TUNES.get(tune) : name;
     const bundle = bundles.find((one) => (id ? one.id === id : one.name === wanted));
     if (bundle) return bundle;
     const names = bundles.map((one) => `${one.name} (${one.id})`).join(", ");

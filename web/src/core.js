@@ -2,7 +2,7 @@
  *
  * The core allocates nothing. An instance belongs to one call of encode() or decode(), which takes memory from the
  * heap's base upwards and lets go of all of it at once, so calls that run at the same time share nothing. */
-import { fromCore, LimitError, ModelError } from "./errors.js";
+import { fromCore, LimitError, ModelError, UsageError } from "./errors.js";
 import { readUrl } from "./source.js";
 
 const PAGE = 65536;
@@ -87,10 +87,17 @@ export class Core {
 
   /** Throws unless status is OK. what, unit, where: the thing, "byte" or "symbol", and its number. */
   check(status, what, unit, where) {
-    if (status === 0) return;
-    const name = this.statusName(status);
+    if (status) throw fromCore(this.statusName(status), this.#message(status, what, unit, where));
+  }
+
+  /** The same where symbols are coded: there is no file yet that could be damaged, so the call is wrong. */
+  checkCall(status, what, unit, where) {
+    if (status) throw new UsageError(this.#message(status, what, unit, where));
+  }
+
+  #message(status, what, unit, where) {
     const text = this.#string(this.api.aecodec_status_text(status));
-    throw fromCore(name, `${what}: ${text} at ${unit} ${where} (${name})`);
+    return `${what}: ${text} at ${unit} ${where} (${this.statusName(status)})`;
   }
 
   statusName(status) {

@@ -29,12 +29,13 @@ function symbolsOfZ(core, tables, level, z, { height, width }) {
     const [symbols, index, where] = [core.alloc(2 * count), core.alloc(count), core.alloc(4)];
     const given = [tables.contextAt, rowsAt, from, height, width];
     const status = core.api.aecodec_z_symbols(...given, symbols, index, where);
-    core.check(status, "z", "symbol", core.u32(where, 1)[0]);
+    const unit = core.statusName(status) === "BAD_INDEX" ? "channel" : "symbol";
+    core.checkCall(status, "z", unit, core.u32(where, 1)[0]);
     return { symbols: core.i16(symbols, count).slice(), index: core.u8(index, count).slice() };
   });
 }
 
-/** The payload of one group. tables: of loadTables; size: height and width of z. */
+/** The payload of one group. tables: of loadTables; size: height and width of z. UsageError for what cannot be coded. */
 export function encodeGroup(core, tables, level, z, size, first, indexFirst, second, indexSecond) {
   return core.scope(() => {
     const ofZ = symbolsOfZ(core, tables, level, z, size);
@@ -58,7 +59,7 @@ export function encodeGroup(core, tables, level, z, size, first, indexFirst, sec
       written,
       where,
     );
-    core.check(status, "group", "symbol", core.u32(where, 1)[0]);
+    core.checkCall(status, "group", "symbol", core.u32(where, 1)[0]);
     return core.u8(out, core.u32(written, 1)[0]).slice();
   });
 }

@@ -35,8 +35,9 @@ export interface ModelProgress {
 }
 
 export interface CodecOptions {
-  /** Folders of model bundles: URLs, or paths in Node. The first one encodes, or with `tune` the one of its name and
-   * that; files choose among all of them. */
+  /** Folders of model bundles: URLs, or paths in Node; unless stated those of the package. The first one encodes, or with
+   * `tune` the one of its name without the ending "-perceptual" or with it; files choose among all of them. Of each the
+   * manifest is read, the rest of those that are used. */
   models?: (URL | string)[];
   /** Of the float networks. "auto" takes WebGPU where the browser has it; the scale networks never leave WebAssembly. */
   device?: "auto" | "wasm" | "webgpu";
@@ -67,7 +68,7 @@ export type Tune = "psnr" | "perceptual";
 export interface EncodeOptions extends Metadata {
   /** 0 (smallest) .. 100 (best); 60 unless stated. */
   quality?: number;
-  /** What a byte is spent on: PSNR unless stated, or what people see. */
+  /** What a byte is spent on: PSNR alone, or what people see; unless stated as the first model has it. */
   tune?: Tune;
   /** false leaves transparency out. */
   alpha?: boolean;

@@ -9,7 +9,10 @@ const SCALES = 64;
 const WINDOWED = ["analysis", "context", "synthesis"];
 const GRAPHS = ["analysis", "scales_first", "context", "scales_second", "synthesis"];
 const EXACT = ["tables.bin", "scales_first.onnx", "scales_second.onnx"];
-const FILES = ["tables.bin", ...GRAPHS.map((graph) => `${graph}.onnx`)];
+/** What is read of a bundle, beside its manifest. */
+export const FILES = ["tables.bin", ...GRAPHS.map((graph) => `${graph}.onnx`)];
+/** The models that the package and the site carry; the first encodes where nothing else is said. */
+export const SHIPPED = ["fast-perceptual", "fast", "nano", "nano-perceptual"];
 
 export const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 

@@ -1,9 +1,15 @@
-// The module in headless Chromium: the golden files, threads, a GPU.
+// The module in headless Chromium: the golden files, threads, a GPU; and what of the models the page loads.
 // WEBGPU=1 tries the networks on a GPU in software, which takes minutes.
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { SKIP as skip, withPage } from "./browser.mjs";
-import { distance, goldenPicture, INVALID, VALID } from "./golden.mjs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { after, test } from "node:test";
+import { Codec } from "../src/index.js";
+import { choose, compared, SKIP as skip, withPage } from "./browser.mjs";
+import { BUNDLES, distance, goldenPicture, INVALID, scene, VALID } from "./golden.mjs";
+
+const folder = mkdtempSync(`${tmpdir()}/aecodec-`);
+after(() => rmSync(folder, { recursive: true }));
 
 test("the golden files", { skip }, () =>
   withPage(async (page, { problems }) => {
@@ -49,6 +55,36 @@ test("threads where the page may have them: the same symbols", { skip }, () =>
     },
     { isolated: true },
   ),
+);
+
+test("a file chooses its model and shows its tune; nothing of other models is loaded", { skip }, () =>
+  withPage(async (page, { problems, server }) => {
+    const asked = [];
+    server.on("request", ({ url }) => asked.push(url));
+    const loaded = () =>
+      [...new Set(asked.map((url) => /^\/models\/(.*)\/.*\.onnx$/.exec(url)?.[1]))].filter(Boolean);
+    const image = scene(96, 64);
+    const seen = [];
+    for (const [model, tune] of [
+      ["nano", "psnr"],
+      ["nano-perceptual", ""],
+      ["fast", "psnr"],
+      ["fast-perceptual", ""],
+    ]) {
+      const codec = new Codec({ models: [new URL(`${model}/`, BUNDLES)], device: "wasm", threads: 1 });
+      const path = `${folder}/${model}.aec`;
+      writeFileSync(path, await codec.encode(image));
+      await choose(page, path);
+      const named = (name) => document.getElementById("facts").textContent.includes(`Model${name} `);
+      await page.waitForFunction(named, {}, model);
+      await compared(page);
+      assert.equal(await page.$eval("#tune", ({ value }) => value), tune, model);
+      assert.deepEqual(loaded(), [...seen, model]);
+      seen.push(model);
+    }
+    assert.ok(!asked.some((url) => /analysis|context/.test(url)), "nothing was encoded");
+    assert.deepEqual(problems, []);
+  }),
 );
 
 test(

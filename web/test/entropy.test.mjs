@@ -79,6 +79,28 @@ test("a z beyond 127 is refused, both ways", () => {
   }
 });
 
+test("rows that are none damage no file before there is one", () => {
+  const { level, height, width, payload, ...group } = file.groups[4];
+  const [z, first, second] = [group.z, group.first, group.second].map(symbols);
+  const [indexFirst, indexSecond] = [group.index_first, group.index_second].map(bytes);
+  const wrong = indexFirst.slice().fill(tables.nRows);
+  const size = { height, width };
+  const given = [level, z, size, first];
+  assert.throws(() => encodeGroup(core, tables, ...given, wrong, second, indexSecond), {
+    name: "UsageError",
+    message: /^group: an index is not a row of the tables at symbol \d+ \(BAD_INDEX\)$/,
+  });
+  const other = { ...tables, zRow: tables.zRow.slice().fill(tables.nRows) };
+  assert.throws(() => encodeGroup(core, other, ...given, indexFirst, second, indexSecond), {
+    name: "UsageError",
+    message: "z: an index is not a row of the tables at channel 0 (BAD_INDEX)",
+  });
+  // In a file it means that another model made it.
+  const reader = new GroupReader(core, tables, bytes(payload));
+  assert.deepEqual(reader.z(level, size), z);
+  assert.throws(() => reader.half(wrong), { name: "CorruptError", message: /BAD_INDEX/ });
+});
+
 test("a cut payload is refused", () => {
   const { level, height, width, payload } = file.groups[4];
   const data = bytes(payload);

@@ -1,9 +1,13 @@
-/** The golden files of tests/conformance, for tests. Not itself a test. */
+/** The golden files of tests/conformance, and models, for tests. Not itself a test. */
 import { readFileSync } from "node:fs";
 import { decode as decodePng } from "fast-png";
+import { SHIPPED } from "../src/models.js";
 
 export const TESTS = new URL("../../tests/", import.meta.url);
 export const TINY = new URL("data/bundles/tiny/", TESTS);
+export const BUNDLES = new URL("../../aecodec/bundles/", import.meta.url);
+/** Of the shipped models, the default first. */
+export const PLACES = SHIPPED.map((name) => new URL(`${name}/`, BUNDLES));
 const HOME = new URL("conformance/", TESTS);
 
 /** [name, checksum of the symbols or name of the error] of one table of the README there. */

@@ -3,14 +3,14 @@
  *     IN/NAME.aec                         -> OUT/NAME.rgba (as stored), OUT/NAME.json {symbols_crc32c, width, height, ms}
  *     IN/NAME.WIDTHxHEIGHT.qQUALITY.rgba  -> OUT/NAME.aec
  *
- * All with the default model or, in Node, with the one in the folder BUNDLE; one thread. */
+ * All with the shipped models, so encoding with the default or, in Node, with the one in the folder BUNDLE; one thread. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Codec } from "../src/index.js";
 import { CHROME, withPage } from "./browser.mjs";
+import { PLACES } from "./golden.mjs";
 
-const NANO = new URL("../../aecodec/bundles/nano/", import.meta.url);
-const [where, from, to, bundle = NANO] = process.argv.slice(2);
+const [where, from, to, bundle] = process.argv.slice(2);
 
 async function decode(codec, data) {
   const begin = performance.now();
@@ -22,7 +22,7 @@ async function decode(codec, data) {
 
 /** What either end offers: decode(bytes) and encode(rgba, width, height, quality). */
 async function inNode(work) {
-  const codec = new Codec({ models: [bundle], device: "wasm", threads: 1 });
+  const codec = new Codec({ models: bundle ? [bundle] : PLACES, device: "wasm", threads: 1 });
   await work({
     decode: (data) => decode(codec, data),
     encode: (data, width, height, quality) => codec.encode({ data, width, height }, { quality }),

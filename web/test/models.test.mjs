@@ -4,9 +4,10 @@ import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { Bundle } from "../src/models.js";
+import { Bundle, SHIPPED } from "../src/models.js";
 import { Codec, info } from "../src/index.js";
-import { golden, psnr, scene, TINY } from "./golden.mjs";
+import { staticServer } from "../scripts/serve.mjs";
+import { BUNDLES, golden, PLACES, psnr, scene, TINY } from "./golden.mjs";
 
 async function copied(change, check) {
   const folder = await mkdtemp(join(tmpdir(), "aecodec-"));
@@ -71,7 +72,7 @@ test("dead zones are taken from a half in 32 bits", () => {
 });
 
 test("a file of another model names it", async () => {
-  const nano = new URL("../../aecodec/bundles/nano/", import.meta.url);
+  const nano = new URL("nano/", BUNDLES);
   const codec = new Codec({ models: [nano], device: "wasm", threads: 1 });
   const reject = { name: "ModelError", message: /00a22d944a056eb7.*nano/ };
   await assert.rejects(codec.decode(golden("valid", "rgb_1x1")), reject);
@@ -120,27 +121,79 @@ for (const file of ["tables.bin", "scales_first.onnx", "synthesis.onnx"]) {
   });
 }
 
-test("a tune is the model of that name, and files find their own", async () => {
-  const places = ["nano", "nano-perceptual"].map(
-    (name) => new URL(`../../aecodec/bundles/${name}/`, import.meta.url),
-  );
-  const codec = new Codec({ models: places, device: "wasm", threads: 1 });
+test("without a tune the first model encodes, with one that of its name; files find their own", async () => {
+  const codec = new Codec({ models: PLACES, device: "wasm", threads: 1 });
+  const bundles = await Promise.all(PLACES.map((place) => Bundle.load(place)));
+  const names = Object.fromEntries(bundles.map(({ id, name }) => [id, name]));
+  assert.deepEqual(Object.values(names), SHIPPED, "as many ids, and named as their folders are");
   const image = scene(96, 64);
-  const ids = [];
-  for (const tune of ["psnr", "perceptual"]) {
+  for (const [tune, name] of [
+    [undefined, SHIPPED[0]],
+    [null, SHIPPED[0]],
+    ["perceptual", "fast-perceptual"],
+    ["psnr", "fast"],
+  ]) {
     const data = await codec.encode(image, { quality: 60, tune });
-    ids.push((await info(data)).model_id);
+    assert.equal(names[(await info(data)).model_id], name, tune);
+    assert.equal((await codec.read(data)).model, name);
     assert.ok(psnr(image, await codec.decode(data)) > 25);
   }
-  assert.deepEqual(ids, await Promise.all(places.map(async (place) => (await Bundle.load(place)).id)));
-  assert.notEqual(ids[0], ids[1]);
-  const alone = new Codec({ models: [TINY], device: "wasm", threads: 1 });
-  await assert.rejects(alone.encode(image, { tune: "perceptual" }), {
+});
+
+test("a tune goes by the first model's name, with its ending or without", async () => {
+  const image = scene(64, 64);
+  const named = (...wanted) => wanted.map((name) => new URL(`${name}/`, BUNDLES));
+  const encoded = async (models, tune) => {
+    const codec = new Codec({ models, device: "wasm", threads: 1 });
+    return (await codec.read(await codec.encode(image, { tune }))).model;
+  };
+  assert.equal(await encoded(named("nano", "nano-perceptual"), undefined), "nano");
+  assert.equal(await encoded(named("nano", "nano-perceptual"), "psnr"), "nano");
+  assert.equal(
+    await encoded(named("nano", "fast-perceptual", "nano-perceptual"), "perceptual"),
+    "nano-perceptual",
+  );
+  assert.equal(await encoded([TINY], "psnr"), "tiny");
+  await assert.rejects(encoded([TINY], "perceptual"), {
     name: "ModelError",
     message: /tune "perceptual" needs model tiny-perceptual.*tiny/,
   });
-  await assert.rejects(codec.encode(image, { tune: "ssim" }), {
-    name: "UsageError",
-    message: /psnr, perceptual/,
+  await assert.rejects(encoded(named("nano-perceptual", "fast"), "psnr"), {
+    name: "ModelError",
+    message: /tune "psnr" needs model nano, .*nano-perceptual.*fast/,
   });
+  for (const tune of ["ssim", "", "toString", 1]) {
+    await assert.rejects(encoded([TINY], tune), { name: "UsageError", message: /psnr, perceptual/ });
+  }
+});
+
+test("of models that are not used the manifests are loaded, nothing else", async () => {
+  const server = staticServer(BUNDLES);
+  const asked = [];
+  server.on("request", ({ url }) => asked.push(url.slice(1)));
+  await new Promise((resolve) => server.listen(0, "localhost", resolve));
+  try {
+    const base = `http://localhost:${server.address().port}/`;
+    const nano = new Codec({ models: [new URL("nano/", BUNDLES)], device: "wasm", threads: 1 });
+    const image = scene(64, 64);
+    const data = await nano.encode(image);
+    const models = SHIPPED.map((name) => `${base}${name}/`);
+    const codec = new Codec({ models, device: "wasm", threads: 1 });
+    const manifests = SHIPPED.map((name) => `${name}/manifest.json`);
+    const decoding = ["tables.bin", "scales_first.onnx", "scales_second.onnx", "synthesis.onnx"];
+    const encoding = [...decoding, "analysis.onnx", "context.onnx"];
+    const of = (name, files) => files.map((file) => `${name}/${file}`);
+    await codec.decode(data);
+    assert.deepEqual(asked.splice(0).sort(), [...manifests, ...of("nano", decoding)].sort());
+    await codec.encode(image);
+    assert.deepEqual(asked.splice(0).sort(), of(SHIPPED[0], encoding).sort());
+    await codec.encode(image, { tune: "psnr" });
+    assert.deepEqual(asked.splice(0).sort(), of("fast", encoding).sort());
+    await codec.encode(image, { tune: "perceptual" });
+    await codec.decode(data);
+    assert.deepEqual(asked, []);
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
 });

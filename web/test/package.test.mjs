@@ -1,9 +1,12 @@
 // What is committed fits together.
 import assert from "node:assert/strict";
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { copyModels } from "../scripts/models.mjs";
+import { SHIPPED } from "../src/models.js";
 
 const web = new URL("../", import.meta.url);
 const read = (path) => readFileSync(new URL(path, web), "utf8");
@@ -36,6 +39,24 @@ test("the lock file names every package's hash, and no registry but the public o
     if (!name) continue;
     assert.ok(integrity, name);
     assert.ok(!resolved || resolved.startsWith("https://registry.npmjs.org/"), `${name}: ${resolved}`);
+  }
+});
+
+test("the default model is that of the Python package", () => {
+  assert.equal(SHIPPED[0], read("../aecodec/bundles/default.txt").trim());
+});
+
+test("of the models the package carries what is read here, and no others", async () => {
+  const out = mkdtempSync(`${tmpdir()}/aecodec-`);
+  try {
+    mkdirSync(`${out}/models/left-over`, { recursive: true });
+    await copyModels(pathToFileURL(`${out}/models/`));
+    assert.deepEqual(readdirSync(`${out}/models`).sort(), SHIPPED.toSorted());
+    const graphs = ["analysis", "context", "scales_first", "scales_second", "synthesis"];
+    const files = ["manifest.json", "tables.bin", ...graphs.map((name) => `${name}.onnx`)].sort();
+    for (const name of SHIPPED) assert.deepEqual(readdirSync(`${out}/models/${name}`).sort(), files);
+  } finally {
+    rmSync(out, { recursive: true });
   }
 });
 
