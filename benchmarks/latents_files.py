@@ -41,8 +41,8 @@ class Run:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        self.codec = Codec(device="cpu", threads=args.threads)
-        self.plain = Codec(device="cpu", threads=args.threads, pixel_blocks=False)
+        self.codec = Codec(args.model, "cpu", threads=args.threads)
+        self.plain = Codec(args.model, "cpu", threads=args.threads, pixel_blocks=False)
         self.results: dict[str, Any] = {}
 
     def take(self, part: str) -> None:
@@ -69,7 +69,7 @@ class Run:
         results = []
         for side in self.args.sides:
             some = list(labelled.crops(photographs, side, self.args.files))
-            results.append(latents_vectors.speed(some, self.args.quality, self.args.threads))
+            results.append(latents_vectors.speed(some, self.args.quality, self.codec))
             print(json.dumps(results[-1]), flush=True)
         return results
 
@@ -103,6 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("labelled", type=Path, help="folder with the labelled archives")
     parser.add_argument("--pictures", type=Path, help="folder of photographs, for speed and inpaint")
+    parser.add_argument("--model", help="name of the model (default: that of the codec)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--every", type=int, default=1, help="only every so many pictures, for a quick look")
     parser.add_argument("--files", type=int, default=1000, help="files of the index that is timed")
@@ -121,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         return environment.fail(str(error))
     known = json.loads(args.out.read_text("utf-8"))["results"] if args.out.exists() else {}
-    facts = environment.describe(None, args.threads)
+    facts = environment.describe(args.model, args.threads)
     environment.write_json(args.out, {"environment": facts, "results": known | run.results})
     return 0
 

@@ -82,12 +82,11 @@ def _centred(found: Float) -> Float:
     return (found - found.mean(0)) / (found.std(0) + 1e-6)
 
 
-def speed(pictures: Sequence[Pixels], quality: float, threads: int) -> dict[str, Any]:
+def speed(pictures: Sequence[Pixels], quality: float, codec: Codec) -> dict[str, Any]:
     """An index of files from their latents, against decoding them all and pooling their pixels, as they are
     or at 1/16, of which come about the same numbers.
 
     Files with blocks coded as pixels, which are encoded anew for the index, are told of apart, too."""
-    codec = Codec(device="cpu", threads=threads)
 
     def pool(paths: list[str], scale: float = 1) -> Float:
         return np.stack([pooled_pixels(codec.decode(path, scale=scale)) for path in paths])

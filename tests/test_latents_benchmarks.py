@@ -76,18 +76,18 @@ def test_features_of_pixels():
     assert histogram[7 * 64] == 1 and histogram.sum() == 1
 
 
-def test_speed_tells_of_files_with_blocks_of_pixels_apart(monkeypatch):
+def test_speed_tells_of_files_with_blocks_of_pixels_apart(codec, monkeypatch):
     monkeypatch.setattr(latents_vectors, "CHUNKS", 1)
     hatched = np.zeros((128, 128, 3), np.uint8)
     hatched[::2] = 255
-    found = latents_vectors.speed([smooth(0, 128, 128), hatched], 60, 1)
+    found = latents_vectors.speed([smooth(0, 128, 128), hatched], 60, codec)
     assert (found["files"], found["with blocks of pixels"]) == (2, 1)
     for name, ms in found["ms a file"].items():
         parts = [found[f"ms a file {w} blocks of pixels"][name] for w in ("with", "without")]
         assert ms == pytest.approx(sum(parts) / 2) and min(parts) > 0
     factors = found["times as fast"]["index from latents"]
     assert set(factors) == {"decode, pool", "decode at 1/16, pool"}
-    without = latents_vectors.speed([smooth(0, 128, 128)], 60, 1)
+    without = latents_vectors.speed([smooth(0, 128, 128)], 60, codec)
     assert without["ms a file with blocks of pixels"] == {}
 
 
@@ -95,7 +95,7 @@ def test_pooled_pixels_are_those_of_the_picture_at_a_sixteenth():
     codec = Codec(device="cpu", threads=1)
     data = codec.encode(smooth(0, 128, 192), 60)
     large, small = (latents_vectors.pooled_pixels(codec.decode(data, scale=s)) for s in (1, 1 / 16))
-    np.testing.assert_allclose(small, large, atol=1.5 / 255)
+    np.testing.assert_allclose(small, large, atol=2.5 / 255)
 
 
 def test_labelled_archives(tmp_path):
