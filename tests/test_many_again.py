@@ -185,7 +185,10 @@ def test_a_journal_at_a_url_has_what_waits(memory):
     journal = Journal("memory://out/rows.jsonl")
     journal.append(["1"])
     assert list(journal.lines()) == ["1"]
+    assert memory.find("/out") == [], "reading writes nothing"
+    journal._flush()
     journal.append(["2"])
+    assert list(journal.lines()) == ["1", "2"] and memory.find("/out") == ["/out/rows.jsonl.part00001"]
     journal.replace([line for line in journal.lines() if line != "1"])
     assert list(journal.lines()) == ["2"] and memory.find("/out") == ["/out/rows.jsonl"]
 

@@ -83,6 +83,55 @@ def test_other_headers_stay(cli, tmp_path):
     assert info.pax_headers["comment"] == "by hand" and "size" not in info.pax_headers
 
 
+def special(kind, name, data=b"", form=tarfile.PAX_FORMAT, **headers):
+    """A member of any type, with data of its own."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size, info.pax_headers = kind, len(data), headers
+    info.devmajor, info.devminor, info.mtime, info.mode = 8, 1, 1234567, 0o640
+    made = bytearray(info.tobuf(form))
+    return made + data + bytes(-len(data) % 512)
+
+
+DUMP = b"Ya\0Nb\0\0"
+"""The names in a folder, as GNU tar's incremental archives have them."""
+
+
+def test_members_of_other_types_come_through(cli, tmp_path):
+    long = "s/" + 120 * "n" + ".bin"
+    kept = [
+        special(b"V", "volume", form=tarfile.GNU_FORMAT),
+        special(tarfile.FIFOTYPE, "s/0.fifo"),
+        special(tarfile.CHRTYPE, "s/0.chr"),
+        special(tarfile.BLKTYPE, "s/0.blk", form=tarfile.GNU_FORMAT),
+        special(tarfile.CONTTYPE, "s/0.cont", b"contiguous"),
+        special(b"D", "s/0.dump", DUMP, tarfile.GNU_FORMAT),
+        special(b"M", "s/0.rest", bytes(range(256)) * 5, tarfile.GNU_FORMAT),
+        special(b"Z", "s/0.jpg", b"no picture", **{"VENDOR.own": "é"}),
+        special(b"Z", long, b"long", tarfile.GNU_FORMAT),
+    ]
+    source = b"".join(kept[:3]) + member("s/0.png", png(1)) + b"".join(kept[3:]) + member("s/1.txt", b"text")
+    result = encode(cli, tmp_path, source + bytes(1024))
+    assert result.code == 0, result.err
+    data = (tmp_path / "out" / "a.tar").read_bytes()
+    at = [data.find(bytes(raw)) for raw in kept]
+    assert at == sorted(at) and at[0] == 0, [
+        name for name, found in zip("VFCBcDMZl", at, strict=True) if found < 0
+    ]
+    with tarfile.open(tmp_path / "out" / "a.tar") as tar:
+        found = {info.name: info for info in tar}
+        assert tar.extractfile(found["s/0.dump"]).read() == DUMP
+        assert tar.extractfile(found[long]).read() == b"long"
+    assert list(found)[-1] == "s/1.txt" and "s/0.aec" in found and len(data) % tarfile.RECORDSIZE == 0
+
+
+def test_members_of_other_types_that_cannot_be_copied(cli, tmp_path):
+    data = special(b"Z", "s/0.own", b"own")
+    shared = tarfile.TarInfo.create_pax_global_header({"uname": "somebody"})
+    for source, word in ((shared + data, "'s/0.own', of type 'Z'"), (data[:-512], "cannot be read as tar")):
+        result = encode(cli, tmp_path, source)
+        assert result.code == 3 and word in result.err and results(tmp_path / "out") == [], result.err
+
+
 HUGE = {"GNU.sparse.map": "0,4", "GNU.sparse.size": str(1 << 40), "GNU.sparse.realsize": str(1 << 40)}
 
 

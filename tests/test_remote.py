@@ -6,6 +6,8 @@ import io
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from synthetic import smooth
 
 import aecodec
 from aecodec import remote
+from aecodec.cli import plan
 from aecodec.errors import InputError, OutputError
 
 fsspec = pytest.importorskip("fsspec")
@@ -35,14 +38,23 @@ def memory():
 
 
 @pytest.mark.parametrize(
-    "name", ["memory://a", "s3://b/a.png", "file:///a", "zip://a.png::/b.zip", "a+b://c"]
+    "name",
+    [
+        "memory://a",
+        "s3://b/a.png",
+        "file:///a",
+        "zip://a.png::/b.zip",
+        "a+b://c",
+        "simplecache::s3://b/a.png",
+    ],
 )
 def test_urls(name):
     assert remote.is_url(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["a.png", "/a/b", "C:\\a.png", "C:/a.png", "://a", "1a://b", "a:b", "a/b://c", ""]
+    "name",
+    ["a.png", "/a/b", "C:\\a.png", "C:/a.png", "://a", "1a://b", "a:b", "a/b://c", "", "a::b", "a::/b"],
 )
 def test_paths(name):
     assert not remote.is_url(name) and remote.local_path(name) == name
@@ -98,6 +110,63 @@ def test_inside_an_archive(cli, memory, tmp_path):
     assert (tmp_path / "out" / "a.aec").stat().st_size > 69
 
 
+@pytest.mark.parametrize(
+    "folder, below",
+    [
+        ("memory://", "memory://a/b.png"),
+        ("memory:///", "memory://a/b.png"),
+        ("s3://bucket/in/", "s3://bucket/in/a/b.png"),
+        ("zip://in::s3://bucket/x.zip", "zip://in/a/b.png::s3://bucket/x.zip"),
+        ("zip://::x.zip", "zip://a/b.png::x.zip"),
+        ("tar::s3://bucket/x.tar", "tar://a/b.png::s3://bucket/x.tar"),
+        ("simplecache::s3://bucket/in", "simplecache::s3://bucket/in/a/b.png"),
+        ("simplecache::zip://in::s3://b/x.zip", "simplecache::zip://in/a/b.png::s3://b/x.zip"),
+    ],
+)
+def test_names_below_a_folder(folder, below):
+    assert plan.join(folder, "a/b.png") == below and plan.base(below) == "b.png"
+
+
+def test_a_listing_has_what_the_store_says(memory):
+    first, second = remote.walk("memory://in/")
+    assert (first.url, first.relative) == ("memory://in/a.png", "a.png")
+    assert (second.url, second.relative) == ("memory://in/deep/b.png", "deep/b.png")
+    assert second.size == len(memory.cat_file("/in/deep/b.png"))
+    assert second.version == str(memory.find("/in", detail=True)["/in/deep/b.png"]["created"])
+    alone = remote.entry(second.url)
+    assert alone[:3] == (second.url, "", second.size)
+    assert alone.version == str(memory.info("/in/deep/b.png")["created"])
+    with pytest.raises(InputError, match="No such file"):
+        remote.entry("memory://in/none.png")
+
+
+def test_through_a_cache(cli, memory, tmp_path):
+    for command in (("encode", "-r", "simplecache::memory://in", "--out-dir"),
+                    ("batch", "encode", "simplecache::memory://in")):  # fmt: skip
+        out = tmp_path / command[0]
+        result = cli(*command, out, *FAST)
+        assert result.code == 0, result.err
+        assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.aec")) == ["a.aec", "deep/b.aec"]
+    one = cli("encode", "simplecache::memory://in/a.png", "--out-dir", tmp_path / "one", *FAST)
+    assert one.code == 0 and (tmp_path / "one" / "a.aec").exists()
+    over = cli("batch", "transcode", "simplecache::memory://in", "memory://in", *FAST)
+    assert over.code == 2 and "would replace what it reads" in over.err
+
+
+@pytest.mark.parametrize("chained", ["simplecache::memory://out", "zip://out::memory://x.zip"])
+@pytest.mark.parametrize(
+    "command", [("encode", "-r", "memory://in", "--out-dir"), ("batch", "encode", "memory://in")]
+)
+def test_results_are_not_written_through_chains(cli, memory, tmp_path, monkeypatch, command, chained):
+    """They would get the names of something else: zip://out::memory://x.zip/a.aec"""
+    monkeypatch.chdir(tmp_path)
+    before = memory.find("/")
+    result = cli(*command, chained, *FAST)
+    assert result.code == 2 and f"{chained!r}, a chained URL" in result.err and result.err.count("\n") == 1
+    assert "s3://bucket/folder" in result.err
+    assert memory.find("/") == before and list(tmp_path.iterdir()) == []
+
+
 def test_functions(memory):
     data = aecodec.encode("memory://in/a.png", quality=5, device="cpu")
     memory.pipe_file("/a.aec", data)
@@ -136,6 +205,38 @@ def test_nothing_is_left_when_writing_fails(memory, monkeypatch):
     with pytest.raises(OutputError, match="No space left"):
         remote.write("memory://out/a.aec", b"data")
     assert memory.find("/out") == []
+
+
+@pytest.mark.parametrize("way", ["write", "upload"])
+def test_threads_that_share_a_store(way, tmp_path, monkeypatch):
+    """As with s3fs, gcsfs and adlfs: fsspec keeps one file system for all threads where it is async."""
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    class Store(MemoryFileSystem):
+        protocol, async_impl, mirror_sync_methods = "shared", True, False
+        store, pseudo_dirs = {}, [""]
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return super()._strip_protocol(path.replace("shared://", "memory://"))
+
+        def _open(self, *args, **options):
+            opened = super()._open(*args, **options)
+            time.sleep(0.001)  # for the others
+            return opened
+
+    fsspec.register_implementation("shared", Store, clobber=True)
+    source = tmp_path / "a"
+    source.write_bytes(b"contents")
+
+    def put(number):
+        url = f"shared://out/{number}.aec"
+        remote.write(url, b"contents") if way == "write" else remote.upload(url, str(source))
+        return url
+
+    with ThreadPoolExecutor(4) as pool:
+        urls = list(pool.map(put, range(80)))
+    assert [remote.read(url) for url in urls] == [b"contents"] * 80
 
 
 def test_without_fsspec(tmp_path):

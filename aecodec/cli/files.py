@@ -189,7 +189,7 @@ def walk(name: str) -> Iterator[tuple[str, str, InputError | None]]:
     Links to folders are not followed. For a folder that cannot be listed: name, "", the reason."""
     top = remote.local_path(name)
     if remote.is_url(top):
-        yield from ((url, relative, None) for url, relative, _ in remote.walk(top))
+        yield from ((found.url, found.relative, None) for found in remote.walk(top))
         return
     problems: list[OSError] = []
     for folder, folders, names in os.walk(top, onerror=problems.append):
@@ -214,7 +214,7 @@ def below(folder: str, top: str) -> str | None:
 
 def _place(name: str) -> str:
     """The full name of a folder, with a "/" at its end."""
-    name = remote.local_path(name)
+    name = remote.uncached(remote.local_path(name))
     return (name if remote.is_url(name) else os.path.realpath(name).replace(os.sep, "/")).rstrip("/") + "/"
 
 

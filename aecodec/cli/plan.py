@@ -54,8 +54,8 @@ def make(
     folder there are none. UsageError when two inputs have one result, with advice, or when a result would
     replace an input.
     """
-    if folder == "":
-        raise UsageError("the name of the folder for results is empty; give . for the current one")
+    if folder is not None:
+        check_folder(folder)
     jobs: list[Job] = []
     left_out = 0
     for name in inputs:
@@ -81,8 +81,18 @@ def make(
 
 def base(name: str) -> str:
     """The last part of a path, or of a URL without what it is chained to."""
-    parts = name.partition("::")[0].rsplit("/", 1) if remote.is_url(name) else [os.path.basename(name)]
-    return parts[-1]
+    return remote.own_part(name)[1].rpartition("/")[2] if remote.is_url(name) else os.path.basename(name)
+
+
+def check_folder(name: str, what: str = "the folder for results") -> None:
+    """UsageError for a name that results cannot be put below."""
+    if not name:
+        raise UsageError(f"the name of {what} is empty; give . for the current folder")
+    if remote.is_chained(name):  # archives are read only, and a cache has nothing to keep of what is written
+        raise UsageError(
+            f"{what} is {name!r}, a chained URL, which is for reading; "
+            "name the store itself (s3://bucket/folder), or write to a local folder and pack that"
+        )
 
 
 def target_of(folder: str | None, relative: str, suffix: str) -> str | None:
@@ -94,15 +104,12 @@ def target_of(folder: str | None, relative: str, suffix: str) -> str | None:
 
 def join(folder: str, name: str) -> str:
     """A name below a folder, which may be all of a store: memory://"""
-    if not remote.is_url(folder):
-        return os.path.join(folder, name)
-    stripped = folder.rstrip("/")
-    return f"{stripped}/{name}" if remote.is_url(stripped + "/") else f"{stripped}//{name}"
+    return remote.join(folder, name) if remote.is_url(folder) else os.path.join(folder, name)
 
 
 def _key(name: str) -> str:
     """Equal for names of one file."""
-    return name if remote.is_url(name) else os.path.normcase(os.path.realpath(name))
+    return remote.uncached(name) if remote.is_url(name) else os.path.normcase(os.path.realpath(name))
 
 
 def check_result(jobs: Sequence[Job], result: str) -> None:

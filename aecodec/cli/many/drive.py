@@ -14,7 +14,7 @@ from aecodec.cli.many import collection, listing
 from aecodec.cli.many.records import Records, Row
 from aecodec.cli.many.work import Task, failure_row
 from aecodec.cli.outcome import FAILED, Outcome
-from aecodec.cli.plan import Job, Plan
+from aecodec.cli.plan import Job, Plan, check_folder
 from aecodec.errors import UsageError
 from aecodec.parallel import cpus
 
@@ -40,8 +40,7 @@ OF_KIND = {"column": "parquet", "output_column": "parquet", "members": "webdatas
 
 
 def run(args: Namespace) -> int:
-    if not args.dst:
-        raise UsageError("the name of DST is empty; give . for the current folder")
+    check_folder(args.dst, "DST")
     args.src, args.dst = remote.local_path(args.src), remote.local_path(args.dst)
     if args.action == "transcode" and files.are_one(args.src, args.dst):
         raise UsageError(f"transcode would replace what it reads in {args.src!r}; take another DST")

@@ -32,9 +32,10 @@ class Journal:
     def lines(self) -> Iterator[str]:
         """What is there, and what waits. The last line may be torn where a machine stopped."""
         if remote.is_url(self.name):
-            self._flush()
+            waiting = "".join(self._waiting)  # as of now: while it is read, more may come, or be written
             for name in [self.name] * remote.exists(self.name) + self._parts:
                 yield from remote.read(name).decode("utf-8", "replace").splitlines()
+            yield from waiting.splitlines()
         elif files.is_finished(self.name):
             with open(self.name, encoding="utf-8", errors="replace") as stream:
                 yield from (line.rstrip("\n") for line in stream)
@@ -106,6 +107,6 @@ def _is_torn(path: str) -> bool:
 def _parts(name: str) -> Iterator[str]:
     folder, _, base = name.rpartition("/")
     if remote.is_folder(folder):
-        for url, relative, _ in remote.walk(folder):
-            if relative.startswith(base + ".part"):
-                yield url
+        for found in remote.walk(folder):
+            if found.relative.startswith(base + ".part"):
+                yield found.url

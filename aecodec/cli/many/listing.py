@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from aecodec import remote
 from aecodec.cli import files, plan
 from aecodec.cli.many.records import FOLDER
 from aecodec.errors import InputError
-
-VERSIONS = ("ETag", "generation", "etag", "mtime", "modified", "LastModified", "last_modified", "created")
-"""What stores call the version of an object, or its time; those that follow the contents come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +33,7 @@ def listing(place: str, without: str | None = None) -> Iterator[Item]:
     if not files.is_folder(place):
         if not files.is_finished(place):
             raise InputError(f"cannot read {place!r}: No such file or directory")
-        size, version = _facts(_entries(place, alone=True)[""]) if far else local_facts(place)
+        size, version = remote.entry(place)[2:] if far else local_facts(place)
         yield Item(place, plan.base(place), size, None, version)
         return
     found = _far(place) if far else _near(place)
@@ -63,27 +59,5 @@ def _near(folder: str) -> Iterator[Item]:
 
 
 def _far(folder: str) -> Iterator[Item]:
-    """As remote.walk, which tells no versions."""
-    head, mark, rest = folder.partition("::")  # zip://folder::s3://bucket/archive.zip
-    for relative, facts in sorted(_entries(folder).items()):
-        size, version = _facts(facts)
-        yield Item(f"{plan.join(head, relative)}{mark}{rest}", relative, size, None, version)
-
-
-def _entries(url: str, alone: bool = False) -> dict[str, Mapping[str, Any]]:
-    """{path relative to the folder: what the store says about the file}; alone: url is a file, its key ""."""
-    from fsspec.core import url_to_fs
-
-    try:
-        system, path = url_to_fs(url)
-        if alone:
-            return {"": system.info(path)}
-        found = system.find(path, detail=True)
-    except Exception as error:  # stores raise whatever their own libraries do
-        raise InputError(f"cannot list {url!r}: {error or type(error).__name__}") from None
-    return {str(name)[len(path.rstrip("/")) :].lstrip("/"): facts for name, facts in found.items()}
-
-
-def _facts(entry: Mapping[str, Any]) -> tuple[int | None, str | None]:
-    version = next((entry[key] for key in VERSIONS if entry.get(key)), None)
-    return entry.get("size"), None if version is None else str(version)
+    for found in remote.walk(folder):
+        yield Item(found.url, found.relative, found.size, None, found.version)

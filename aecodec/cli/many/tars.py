@@ -2,7 +2,8 @@
 
 Members whose names are equal up to the first dot are a sample. Of these the pictures are coded, and get
 another suffix; all other members stay as they are. A sample whose picture fails is left out: a training loop
-expects whole ones.
+expects whole ones. Headers of files, folders and links are written anew; members of any other type, which may
+mean what only their makers know, are copied with headers and data, byte for byte.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from aecodec.codec import Codec
 
 Member: TypeAlias = tuple[tarfile.TarInfo, bytes]
+"""Of a file its contents, of a folder or a link nothing, of anything else all that the tar file has of it."""
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]*)")
 """Key, extension: up to the first dot of the last part, and behind it."""
 LARGEST = 1 << 28
@@ -57,13 +59,37 @@ def _members(name: str, stream: IO[bytes]) -> Iterator[Member]:
                 if info.issparse() and info.size > LARGEST:  # a few bytes may ask for any number of zeros
                     size = f"{info.size} bytes; the limit is {LARGEST}"
                     raise InputError(f"{name!r}: {info.name!r} is a sparse file of {size}")
-                opened = tar.extractfile(info) if info.isfile() else None
-                data = b"" if opened is None else opened.read()
-                yield _whole(info, data), data
+                if _is_copied(info):
+                    yield info, _raw(name, info, tar, stream)
+                else:
+                    opened = tar.extractfile(info) if info.isfile() else None
+                    data = b"" if opened is None else opened.read()
+                    yield _whole(info, data), data
                 tar.members.clear()  # type: ignore[attr-defined]  # it would remember all headers
             _check_end(tar, stream)
     except HOSTILE as error:
         raise InputError(f"{name!r}: cannot be read as tar file: {error}") from None
+
+
+def _is_copied(info: tarfile.TarInfo) -> bool:
+    """Devices and pipes, and types that only some programs write: volume labels, contents of folders."""
+    return not (info.isfile() or info.isdir() or info.issym() or info.islnk())
+
+
+def _raw(name: str, info: tarfile.TarInfo, tar: tarfile.TarFile, stream: IO[bytes]) -> bytes:
+    """A member from its first header to the end of its data's last block.
+
+    InputError where a global header says something about it, too: the result has none."""
+    if tar.pax_headers:
+        kind = info.type.decode("latin-1")
+        raise InputError(
+            f"{name!r}: {info.name!r}, of type {kind!r}, cannot be copied: a global header is before it; "
+            "write the file anew without"
+        )
+    if stream.seek(0, io.SEEK_END) < tar.offset:
+        raise tarfile.ReadError("unexpected end of data")
+    stream.seek(info.offset)
+    return stream.read(tar.offset - info.offset)
 
 
 def _check_end(tar: tarfile.TarFile, stream: IO[bytes]) -> None:
@@ -77,7 +103,9 @@ def _whole(info: tarfile.TarInfo, data: bytes) -> tarfile.TarInfo:
     """A member as it is written: a file has all its bytes, also where the source leaves out holes, and
     headers that say again what its fields say are made anew."""
     if info.isfile():
-        info.type, info.size = tarfile.REGTYPE, len(data)
+        info.size = len(data)
+        if info.type != tarfile.CONTTYPE:
+            info.type = tarfile.REGTYPE
     info.pax_headers = {
         key: value
         for key, value in info.pax_headers.items()
@@ -88,6 +116,10 @@ def _whole(info: tarfile.TarInfo, data: bytes) -> tarfile.TarInfo:
 
 def _add(out: tarfile.TarFile, info: tarfile.TarInfo, data: bytes, shard: str) -> None:
     """InputError for fields that can be read and not written, such as a time that is no number."""
+    if _is_copied(info):
+        out.fileobj.write(data)  # type: ignore[union-attr]
+        out.offset += len(data)  # by which the end is padded
+        return
     try:
         out.addfile(info, io.BytesIO(data) if info.isfile() else None)
     except (ValueError, ArithmeticError) as error:
@@ -101,10 +133,10 @@ def _code_sample(
     results: list[Member] = []
     rows: list[Row] = []
     for info, source in members:
-        if not info.isfile():
+        if info.isdir() or info.issym() or info.islnk():
             results.append((_linked(task, info), source))
             continue
-        if not _is_picture(task, info.name):
+        if _is_copied(info) or not _is_picture(task, info.name):
             results.append((info, source))
             continue
         data, row = task.picture(codec, shard, info.name, source)
