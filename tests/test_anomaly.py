@@ -13,6 +13,7 @@ from PIL import Image
 from aecodec import Codec
 from aecodec.errors import FormatError, InputError, UsageError
 from aecodec.latents import anomaly
+from aecodec.latents.encoder import Encoder
 
 pytest.importorskip("faiss", reason="the patch memory needs faiss: pip install 'aecodec[latents]'")
 TOP, LEFT, SIDE = 96, 144, 32
@@ -58,7 +59,7 @@ def test_defects_score_higher(detector, plain):
 
 def test_there_and_back(detector, plain):
     again = anomaly.load(detector.pack())
-    assert again.by == detector.by and again.model_id == plain.bundle.model_id
+    assert again.by == detector.by and again.encoder == Encoder.of(plain.bundle)
     picture = weave(70, defect=True)
     np.testing.assert_allclose(again.map_of(picture, plain), detector.map_of(picture, plain), atol=0.02)
 
@@ -80,7 +81,9 @@ def test_what_is_refused(plain):
     with pytest.raises(FormatError, match="no anomaly model"):
         anomaly.load(b"PK nothing")
     for name, value in (("spread", 0.0), ("centre", float("nan")), ("scale", np.zeros(16, np.float32))):
-        whole = anomaly.Detector("memory", bytes(8), 70.0, np.zeros((3, 16)), np.ones(16), 0.0, 1.0, 1.0)
+        whole = anomaly.Detector(
+            "memory", Encoder(bytes(8)), 70.0, np.zeros((3, 16)), np.ones(16), 0.0, 1.0, 1.0
+        )
         anomaly.load(whole.pack())
         with pytest.raises(FormatError, match="damaged"):
             anomaly.load(replace(whole, **{name: value}).pack())
@@ -98,16 +101,29 @@ def test_what_is_refused(plain):
 def test_a_memory_that_cannot_be_searched_is_refused(by, shape, match):
     memory, scale = np.zeros(shape, np.float32), np.ones(shape[1], np.float32)
     with pytest.raises(FormatError, match=match):
-        anomaly.load(anomaly.Detector(by, bytes(8), 70.0, memory, scale, 0.0, 1.0, 1.0).pack())
+        anomaly.load(anomaly.Detector(by, Encoder(bytes(8)), 70.0, memory, scale, 0.0, 1.0, 1.0).pack())
 
 
-@pytest.mark.parametrize("wrong", [{"model_id": b"7 bytes"}, {"quality": 101.0}, {"quality": -1.0}])
+@pytest.mark.parametrize("wrong", [{"encoder": Encoder(b"7 bytes")}, {"quality": 101.0}, {"quality": -1.0}])
 def test_facts_that_no_picture_is_encoded_with_are_refused(wrong):
     nothing, ones = np.zeros((0, 1), np.float32), np.ones(1, np.float32)
-    whole = anomaly.Detector("rate", bytes(8), 70.0, nothing, ones, 0.0, 1.0, 1.0)
+    whole = anomaly.Detector("rate", Encoder(bytes(8)), 70.0, nothing, ones, 0.0, 1.0, 1.0)
     assert anomaly.load(whole.pack()).quality == 70
     with pytest.raises(FormatError, match="damaged"):
         anomaly.load(replace(whole, **wrong).pack())
+
+
+@pytest.mark.parametrize("name", [{}, {"encoder": "nano-denoise"}])
+def test_files_of_earlier_releases(name):
+    """They have the model's id, and the encoder's name where it has one."""
+    facts = {"by": "rate", "quality": 70.0, "centre": 0.5, "spread": 2.0, "threshold": 3.0}
+    facts |= {"format": "aecodec-anomaly", "version": 1, "model_id": "0102030405060708"} | name
+    kept, out = np.frombuffer(json.dumps(facts).encode(), np.uint8), io.BytesIO()
+    np.savez_compressed(out, facts=kept, memory=np.zeros((0, 1), np.float16), scale=np.ones(1, np.float32))
+    found = anomaly.load(out.getvalue())
+    assert found.encoder == (bytes(range(1, 9)), name.get("encoder", "")) and found.threshold == 3
+    with np.load(io.BytesIO(found.pack())) as again:
+        assert json.loads(again["facts"].tobytes()) == facts
 
 
 def test_command(cli, tmp_path):
@@ -187,13 +203,13 @@ def test_the_encoder_that_normal_was_told_by_is_the_one_that_scores(cli, tmp_pat
     options = "--model", "nano-denoise", "--by", "rate", "--device", "cpu"
     assert cli("anomaly", "fit", normal, "-o", model, *options).code == 0
     made = anomaly.load(model)
-    assert made.encoder == made.bundle().encoder == "nano-denoise"
+    assert made.encoder.name == made.bundle().encoder == "nano-denoise"
     score = made.score(weave(0), made.codec(device="cpu", threads=1)).score
     shown = cli("anomaly", "score", model, normal / "0.png", "--json", "--device", "cpu")
     assert json.loads(shown.out)["score"] == pytest.approx(score, abs=0.01)
     with pytest.raises(UsageError, match="nano-denoise"):
         made.score(weave(7), Codec(device="cpu", threads=1, pixel_blocks=False))
-    assert anomaly.load(replace(made, encoder="").pack()).encoder == ""
+    assert anomaly.load(replace(made, encoder=Encoder(bytes(8))).pack()).encoder == (bytes(8), "")
 
 
 def test_heat_maps_of_an_earlier_run_are_no_pictures(cli, plain, tmp_path):

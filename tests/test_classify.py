@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from PIL import Image
 
 from aecodec import Codec, models
 from aecodec.errors import FormatError, ModelError, UsageError
-from aecodec.latents import classify, reading
+from aecodec.latents import classify, reading, vectors
+from aecodec.latents.encoder import Encoder
 from tests.conftest import DATA
 
 pytest.importorskip("sklearn", reason="learning needs scikit-learn: pip install 'aecodec[latents]'")
@@ -36,7 +38,7 @@ def tiny():
 def made(tiny):
     pairs = [(kind, texture(kind, 10 * seed + k)) for seed in range(8) for k, kind in enumerate(CLASSES)]
     found = np.stack([classify.features(reading.read(picture, tiny, 80)) for _, picture in pairs])
-    return classify.fit(found, [kind for kind, _ in pairs], tiny.bundle.model_id)
+    return classify.fit(found, [kind for kind, _ in pairs], Encoder.of(tiny.bundle))
 
 
 def test_better_than_chance(made, tiny):
@@ -58,7 +60,7 @@ def test_probabilities_are_scikit_learns(tiny):
     for count in (2, 3):
         labels = [CLASSES[i % count] for i in range(30)]
         found = rng.normal(0, 1, (30, 5)).astype(np.float32)
-        ours = classify.fit(found, labels, tiny.bundle.model_id)
+        ours = classify.fit(found, labels, Encoder.of(tiny.bundle))
         scaled = (found - found.mean(0)) / (found.std(0) + 1e-4)
         theirs = (
             LogisticRegression(C=classify.PENALTY, max_iter=500).fit(scaled, labels).predict_proba(scaled)
@@ -68,7 +70,7 @@ def test_probabilities_are_scikit_learns(tiny):
 
 def test_there_and_back(made):
     again = classify.load(made.pack())
-    assert again.classes == CLASSES and again.model_id == made.model_id
+    assert again.classes == CLASSES and again.encoder == made.encoder
     found = np.random.default_rng(1).normal(0, 1, (4, len(made.mean))).astype(np.float32)
     np.testing.assert_array_equal(again.probabilities(found), made.probabilities(found))
 
@@ -78,17 +80,17 @@ def test_the_encoder_that_it_learnt_from_is_taken(made):
     shipped = models.find("nano")
     found = np.zeros((2, classify.length(shipped)), np.float32)
     for name in ("", "nano-denoise"):
-        head = classify.fit(found, CLASSES[:2], shipped.model_id, name)
+        head = classify.fit(found, CLASSES[:2], Encoder(shipped.model_id, name))
         again = classify.load(head.pack())
-        assert again.encoder == name and again.bundle().name == (name or "nano")
-    assert made.encoder == ""
+        assert again.encoder == (shipped.model_id, name) and again.bundle().name == (name or "nano")
+    assert made.encoder.name == ""
     with pytest.raises(ModelError, match="'nano-other'"):
-        replace(again, encoder="nano-other").bundle()
+        replace(again, encoder=Encoder(shipped.model_id, "nano-other")).bundle()
 
 
 def test_what_is_refused(made, codec, tmp_path):
     with pytest.raises(UsageError, match="one for each|several"):
-        classify.fit(np.zeros((2, 3), np.float32), ["a", "a"], b"12345678")
+        classify.fit(np.zeros((2, 3), np.float32), ["a", "a"], Encoder(b"12345678"))
     with pytest.raises(UsageError, match="learnt from"):
         made.predict(reading.read(texture("down", 1), codec))
     np.savez(tmp_path / "bad.npz", facts=np.array([{}], dtype=object), allow_pickle=True)
@@ -103,7 +105,7 @@ def test_what_is_refused(made, codec, tmp_path):
 def of_width(width, model_id, classes=CLASSES):
     ones = np.ones(width, np.float32)
     weight, bias = np.zeros((len(classes), width), np.float32), np.zeros(len(classes), np.float32)
-    return classify.Classifier(classes, model_id, weight, bias, ones, ones)
+    return classify.Classifier(classes, Encoder(model_id), weight, bias, ones, ones)
 
 
 def test_features_of_another_length(tiny, made, monkeypatch):
@@ -118,6 +120,20 @@ def test_features_of_another_length(tiny, made, monkeypatch):
         classify.load(narrow.pack())
 
 
+@pytest.mark.parametrize("name", [{}, {"encoder": "nano-denoise"}])
+def test_files_of_earlier_releases(name):
+    """They have the model's id, and the encoder's name where it has one."""
+    facts = {"format": "aecodec-classifier", "version": 1, "features": vectors.VERSION}
+    facts |= {"model_id": "0102030405060708", "classes": ["a", "b"]} | name
+    kept = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+    weight, ones, out = np.eye(2, 7, dtype=np.float32), np.ones(7, np.float32), io.BytesIO()
+    np.savez_compressed(out, facts=kept, weight=weight, bias=ones[:2], mean=ones, spread=ones)
+    found = classify.load(out.getvalue())
+    assert found.encoder == (bytes(range(1, 9)), name.get("encoder", "")) and found.classes == ("a", "b")
+    with np.load(io.BytesIO(found.pack())) as again:
+        assert json.loads(again["facts"].tobytes()) == facts
+
+
 @pytest.mark.parametrize("classes", [(), ("alone",), ("twice", "twice")])
 def test_classes_that_cannot_be_told_apart_are_refused(classes):
     assert classify.load(of_width(7, bytes(8)).pack()).classes == CLASSES
@@ -128,7 +144,7 @@ def test_classes_that_cannot_be_told_apart_are_refused(classes):
 def test_parts_that_do_not_belong_together_are_refused():
     whole = of_width(7, bytes(8))
     for wrong in (
-        {"model_id": b"7 bytes"},
+        {"encoder": Encoder(b"7 bytes")},
         {"mean": whole.mean[:, None]},
         {"spread": whole.spread[:6]},
         {"weight": whole.weight[:2]},
@@ -184,3 +200,18 @@ def test_command(cli, tmp_path, monkeypatch):
     before = own.read_bytes()
     result = cli("classify", "fit", tmp_path / "train", "-o", own, "--force", "--device", "cpu")
     assert result.code == 2 and "would replace the input" in result.err and own.read_bytes() == before
+
+
+@pytest.mark.parametrize("model", ["nano", "fast"])
+def test_files_of_another_model_than_pictures_are_encoded_with(cli, tmp_path, model):
+    """Which encoder made a file's latents it does not say; it is none of another model's."""
+    for number in range(4):
+        path = tmp_path / "train" / CLASSES[number % 2] / f"{number}.aec"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Codec(model, "cpu", 1).encode(texture(CLASSES[number % 2], number), 20))
+    saved = tmp_path / "model.npz"
+    options = "--model", "nano-denoise", "--device", "cpu"
+    result = cli("classify", "fit", tmp_path / "train", "-o", saved, *options)
+    assert result.code == 0, result.err
+    encoder = classify.load(saved).encoder
+    assert encoder == (models.find(model).model_id, "nano-denoise" if model == "nano" else "")

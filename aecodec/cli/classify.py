@@ -60,6 +60,7 @@ def _fit(args: argparse.Namespace) -> int:
     from aecodec.cli import batch, outcome, plan
     from aecodec.cli.encode import picture_suffixes
     from aecodec.latents import classify, reading
+    from aecodec.latents.encoder import Encoder
 
     suffixes = {".aec", *picture_suffixes()}
     jobs = plan.make(args.names, True, lambda: suffixes)
@@ -67,14 +68,12 @@ def _fit(args: argparse.Namespace) -> int:
     if jobs.jobs:  # before they are coded
         classify.check_classes({_class_of(job.source) for job in jobs.jobs})
     found: dict[str, tuple[Float, bytes]] = {}
-    encoders = set[str]()
 
     def work(codec: Codec, job: Job) -> Outcome:
         data = files.read_input(job.source)
         with files.about(job.source):
             latents = reading.read(data, codec, args.quality)
         found[job.source] = classify.features(latents), latents.header.model_id
-        encoders.add(codec.bundle.encoder)
         return outcome.Outcome(job.source, None, found={"class": _class_of(job.source)})
 
     code = batch.run(args, jobs, work)
@@ -87,7 +86,10 @@ def _fit(args: argparse.Namespace) -> int:
     if not paths:
         raise UsageError("no picture could be read; there is nothing to learn from")
     vectors = np.stack([found[path][0] for path in paths])
-    made = classify.fit(vectors, [_class_of(path) for path in paths], models.pop(), encoders.pop())
+    (model_id,), asked = models, Encoder.of(common.codec_of(args).bundle)
+    # Files may be of another model than pictures are encoded with; which encoder made them they do not say.
+    encoder = asked if asked.model_id == model_id else Encoder(model_id)
+    made = classify.fit(vectors, [_class_of(path) for path in paths], encoder)
     files.write_output(args.output, made.pack(), args.force)
     return code
 

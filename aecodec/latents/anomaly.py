@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ from aecodec.codec import Codec
 from aecodec.container import MAGIC
 from aecodec.errors import FormatError, InputError, UsageError
 from aecodec.latents import rates
+from aecodec.latents.encoder import Encoder
 from aecodec.latents.reading import Latents, arrays_of, bytes_of, read_file
 from aecodec.pixels import ImageInput
 from aecodec.source import Source
@@ -66,7 +67,8 @@ class Detector:
     """What is normal. Made by fit(), kept by pack() and load()."""
 
     by: By
-    model_id: bytes
+    encoder: Encoder
+    """What made the latents."""
     quality: float
     """At which pictures are encoded first."""
     memory: Float
@@ -78,17 +80,13 @@ class Detector:
     """Of the logarithms of map values on normal pictures."""
     threshold: float
     """99 % of normal pictures score less."""
-    encoder: str = ""
-    """Bundle.encoder of the model that made the latents."""
 
     def map_of(self, source: ImageInput, codec: Codec) -> Float:
         """A picture or .aec file -> its map. Raises what decode() and encode() do; InputError for the
         reconstruction error of an .aec file, as the picture itself is not in it; UsageError for a codec with
         another model."""
-        bundle = codec.bundle
-        if (bundle.model_id, bundle.encoder) != (self.model_id, self.encoder):
-            have = f"{bundle.model_id.hex()} {bundle.encoder}".rstrip()
-            want = f"{self.model_id.hex()} {self.encoder}".rstrip()
+        have, want = Encoder.of(codec.bundle), self.encoder
+        if have != want:
             raise UsageError(f"the detector is for model {want}, the codec has {have}; take Detector.codec()")
         return self.normalised(_raw_map(read(source, codec, self.by, self.quality), self))
 
@@ -109,13 +107,12 @@ class Detector:
 
     def bundle(self) -> models.Bundle:
         """The model that the detector needs. ModelError where it is not installed."""
-        return models.find_id(self.model_id, self.encoder)
+        return self.encoder.bundle()
 
     def pack(self) -> bytes:
         """The bytes of a model file, .npz."""
         facts = {name: getattr(self, name) for name in ("by", "quality", "centre", "spread", "threshold")}
-        facts |= {"format": FORMAT, "version": VERSION, "model_id": self.model_id.hex()}
-        facts |= {"encoder": self.encoder} if self.encoder else {}
+        facts |= {"format": FORMAT, "version": VERSION} | self.encoder.facts()
         out = io.BytesIO()
         text = np.frombuffer(json.dumps(facts).encode(), np.uint8)
         np.savez_compressed(out, facts=text, memory=self.memory.astype(np.float16), scale=self.scale)
@@ -137,13 +134,13 @@ def load(source: Source) -> Detector:
         quality, centre, spread, threshold = numbers
         if not np.isfinite([*scale, *numbers]).all() or not spread > 0 or (scale <= 0).any():
             raise ValueError(f"numbers {numbers}, scale {scale}")
-        model_id, encoder = bytes.fromhex(facts["model_id"]), str(facts.get("encoder", ""))
-        if len(model_id) != 8 or not 0 <= quality <= 100:
-            raise ValueError(f"model id {model_id.hex()}, quality {quality}")
+        encoder = Encoder.from_facts(facts)
+        if not 0 <= quality <= 100:
+            raise ValueError(f"quality {quality}")
     except Exception as error:  # a damaged zip or array raises many types
         raise FormatError(f"{where} is no anomaly model of aecodec, or is damaged") from error
     _check_memory(where, facts["by"], memory)
-    return Detector(facts["by"], model_id, quality, memory, scale, centre, spread, threshold, encoder)
+    return Detector(facts["by"], encoder, quality, memory, scale, centre, spread, threshold)
 
 
 def _check_memory(where: str, by: By, memory: Float) -> None:
@@ -208,16 +205,16 @@ def fit_readings(found: Sequence[Reading], codec: Codec, by: By, quality: float 
     quality = QUALITY[by] if quality is None else quality
     if len(found) < FOLDS:
         raise UsageError(f"{len(found)} normal pictures are too few; give at least {FOLDS}")
-    model_id = codec.bundle.model_id
-    start = Detector(by, model_id, quality, np.zeros((0, 1), np.float32), np.ones(1, np.float32), 0, 1, 0)
+    encoder = Encoder.of(codec.bundle)
+    start = Detector(by, encoder, quality, np.zeros((0, 1), np.float32), np.ones(1, np.float32), 0, 1, 0)
     turns = [_remember(start, [r for i, r in enumerate(found) if i % FOLDS != k]) for k in range(FOLDS)]
     raw = [_raw_map(reading, turns[i % FOLDS]) for i, reading in enumerate(found)]
     logs = [np.log(values + np.float32(1e-3)) for values in raw]
     every = np.concatenate([values.ravel() for values in logs])
     centre, spread = float(every.mean()), float(every.std()) + 1e-6
     threshold = float(np.quantile([_peak((values - centre) / spread) for values in logs], 0.99))
-    whole, encoder = _remember(start, found), codec.bundle.encoder
-    return Detector(by, model_id, quality, whole.memory, whole.scale, centre, spread, threshold, encoder)
+    whole = _remember(start, found)
+    return replace(whole, centre=centre, spread=spread, threshold=threshold)
 
 
 def _peak(values: Float) -> float:
@@ -234,9 +231,7 @@ def _remember(start: Detector, found: Sequence[Reading]) -> Detector:
     if len(points) > LARGEST:
         points = points[np.sort(np.random.RandomState(0).permutation(len(points))[:LARGEST])]
     scale = points.std(0) + np.float32(1e-3)
-    return Detector(
-        start.by, start.model_id, start.quality, points / scale, scale, start.centre, start.spread, 0
-    )
+    return replace(start, memory=points / scale, scale=scale)
 
 
 def read(source: ImageInput, codec: Codec, by: By = "memory", quality: float | None = None) -> Reading:

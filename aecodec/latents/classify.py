@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from aecodec import models
 from aecodec.errors import FormatError, ModelError, UsageError
 from aecodec.latents import vectors
+from aecodec.latents.encoder import Encoder
 from aecodec.latents.reading import Latents, arrays_of
 from aecodec.models import Bundle
 from aecodec.source import Source
@@ -36,7 +37,8 @@ class Classifier:
     """A linear head on standardised features. Made by fit(), kept by pack(), load()."""
 
     classes: tuple[str, ...]
-    model_id: bytes
+    encoder: Encoder
+    """What made the latents that it learnt from."""
     weight: Float
     """[classes, D]"""
     bias: Float
@@ -45,8 +47,6 @@ class Classifier:
     """[D] of the features that were learned from."""
     spread: Float
     """[D], their standard deviations."""
-    encoder: str = ""
-    """Bundle.encoder of the model that made the latents."""
 
     def probabilities(self, features: Float) -> Float:
         """[D] or [pictures, D] of `features` -> a share of 1 for each class, last axis."""
@@ -59,8 +59,8 @@ class Classifier:
         """A picture -> class: probability, the likeliest first. UsageError for another model's latents,
         FormatError where its features are more or fewer than those that were learnt from. Which encoder made
         them no latents tell: take that of bundle()."""
-        if latents.header.model_id != self.model_id:
-            have, want = latents.header.model_id.hex(), self.model_id.hex()
+        have, want = latents.header.model_id.hex(), self.encoder.model_id.hex()
+        if have != want:
             raise UsageError(f"the file was made with model {have}, the classifier learnt from {want}")
         _check_width("the classifier", self.mean, latents.model.bundle)
         shares = self.probabilities(features(latents))
@@ -68,13 +68,12 @@ class Classifier:
 
     def bundle(self) -> Bundle:
         """The model whose latents it learnt from. ModelError where it is not installed."""
-        return models.find_id(self.model_id, self.encoder)
+        return self.encoder.bundle()
 
     def pack(self) -> bytes:
         """The bytes of a model file, .npz."""
-        facts = {"format": FORMAT, "version": VERSION, "features": vectors.VERSION}
-        facts |= {"model_id": self.model_id.hex(), "classes": self.classes}
-        facts |= {"encoder": self.encoder} if self.encoder else {}
+        facts = {"format": FORMAT, "version": VERSION, "features": vectors.VERSION, "classes": self.classes}
+        facts |= self.encoder.facts()
         out = io.BytesIO()
         np.savez_compressed(
             out,
@@ -99,9 +98,9 @@ def load(source: Source) -> Classifier:
             raise ValueError(facts["format"])
         versions = facts["version"], facts["features"]
         classes = tuple(str(name) for name in facts["classes"])
-        model_id, encoder = bytes.fromhex(facts["model_id"]), str(facts.get("encoder", ""))
-        if len(set(classes)) != len(classes) or len(classes) < 2 or len(model_id) != 8:
-            raise ValueError(f"classes {classes}, model id {model_id.hex()}")
+        encoder = Encoder.from_facts(facts)
+        if len(set(classes)) != len(classes) or len(classes) < 2:
+            raise ValueError(f"classes {classes}")
         shapes = (len(classes), mean.size), (len(classes),), (mean.size,), (mean.size,)
         if (weight.shape, bias.shape, mean.shape, spread.shape) != shapes:
             raise ValueError(f"weight {weight.shape}, {len(classes)} classes, {mean.shape} features")
@@ -112,8 +111,8 @@ def load(source: Source) -> Classifier:
     if versions != (VERSION, vectors.VERSION):
         raise FormatError(f"{where} was learnt from features of another version; fit it again")
     with suppress(ModelError):  # of a model that is not installed predict() finds it
-        _check_width(where, mean, models.find_id(model_id))
-    return Classifier(classes, model_id, weight, bias, mean, spread, encoder)
+        _check_width(where, mean, models.find_id(encoder.model_id))
+    return Classifier(classes, encoder, weight, bias, mean, spread)
 
 
 def _check_width(where: str, mean: Float, bundle: Bundle) -> None:
@@ -156,10 +155,10 @@ def check_classes(classes: Collection[str]) -> None:
         )
 
 
-def fit(found: Float, labels: Sequence[str], model_id: bytes, encoder: str = "") -> Classifier:
+def fit(found: Float, labels: Sequence[str], encoder: Encoder) -> Classifier:
     """features() of pictures [pictures, D] and the class of each -> Classifier.
 
-    encoder: Bundle.encoder of the model that encoded them.
+    encoder: what made the latents.
     UsageError without scikit-learn, or for less than two classes."""
     classes = tuple(sorted(set(labels)))
     check_classes(classes)
@@ -173,4 +172,4 @@ def fit(found: Float, labels: Sequence[str], model_id: bytes, encoder: str = "")
     weight, bias = head.coef_.astype(np.float32), head.intercept_.astype(np.float32)
     if len(classes) == 2:  # scikit-learn keeps the difference of the two alone
         weight, bias = np.vstack([-weight, weight]) / 2, np.hstack([-bias, bias]) / 2
-    return Classifier(classes, model_id, weight, bias, mean, spread, encoder)
+    return Classifier(classes, encoder, weight, bias, mean, spread)
