@@ -106,7 +106,7 @@ def _pixel_blocks(
             yield band
 
     coming = noted(bands(model, header, [memoryview(p) for p in payloads], checked=False))
-    for top, decoded in pixel_bands(model, header, coming, found):
+    for top, decoded in pixel_bands(model, header, coming, covered=~found, encoding=True):
         for row, sums in block_choice.errors(raster, decoded, top, found):
             error[row, found[row]] = sums
     threads = model.networks.threads

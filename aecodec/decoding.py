@@ -145,18 +145,18 @@ def pixel_bands(
     model: Model,
     header: Header,
     coming: Iterator[Band],
-    wanted: NDArray[np.bool_] | None = None,
     divisor: int = 1,
     part: Plan | None = None,
     covered: NDArray[np.bool_] | None = None,
+    encoding: bool = False,
 ) -> Iterator[tuple[int, pixels.Pixels]]:
     """Symbols -> the picture without its pixel blocks, from top to bottom: row, pixels [rows, W, C].
 
-    wanted [H/64, W/64]: only bands with such blocks are given.
-    covered [H/64, W/64]: blocks of which the pixels do not matter; networks run on what is around the others.
     divisor: of the picture's sides, a power of two up to 16; each pixel is the mean of a square.
-    part: only its rows and columns of blocks are given; symbols of other groups may be None."""
-    return _Synthesis(model, header, wanted, divisor, part, covered).bands(coming)
+    part: only its rows and columns of blocks are given; symbols of other groups may be None.
+    covered [H/64, W/64]: blocks of which the pixels do not matter; networks run on what is around the others.
+    encoding: with less memory, in more time."""
+    return _Synthesis(model, header, divisor, part, covered, encoding).bands(coming)
 
 
 class _Synthesis:
@@ -166,13 +166,13 @@ class _Synthesis:
         self,
         model: Model,
         header: Header,
-        wanted: NDArray[np.bool_] | None,
         divisor: int,
         part: Plan | None,
         covered: NDArray[np.bool_] | None,
+        encoding: bool,
     ) -> None:
-        self._model, self._header, self._wanted, self._divisor = model, header, wanted, divisor
-        self._covered = covered
+        self._model, self._header, self._divisor = model, header, divisor
+        self._covered, self._encoding = covered, encoding
         self._side = 64 // divisor  # of a block, in pixels of what comes out
         self._height, self._width = (side // 4 for side in header.latent_size)
         whole = (windows.span(0, side, 0, side) for side in (self._height, self._width))
@@ -196,8 +196,7 @@ class _Synthesis:
             seen = (row for row in ends if row + halo <= band.bottom or band.bottom == self._height)
             ready = max(seen, default=done)  # a band may be lower than the halo
             if ready > done:
-                if self._wanted is None or self._wanted[done:ready].any():
-                    yield self._side * done, self._pixels(done, ready)
+                yield self._side * done, self._pixels(done, ready)
                 done = ready
 
     def _pixels(self, top: int, bottom: int) -> pixels.Pixels:
@@ -214,7 +213,7 @@ class _Synthesis:
             rows,
             self._width,
             quality_of(header),
-            encoding=self._wanted is not None,
+            encoding=self._encoding,
             divisor=self._divisor,
             columns=columns,
         )

@@ -50,18 +50,18 @@ def encode_symbols(
     halo = model.networks.halo("synthesis")
     bare = blocks.unseen(hidden, groups, halo) if hidden is not None else frozenset()
 
-    def empty(group: Group) -> Coded:
-        return b"", *zeros_of(model, group)
-
     with workers(worth(model.networks.threads, header.n_groups)) as pool:
-        coming: Iterator[Coded] = map(empty, groups)
+        coming: Iterator[Coded] = (_nothing(model, group) for group in groups)
         if len(bare) < len(groups):
-            coming = _Encoder(model, header, raster, effort, hidden, pool).groups()
-        for number, (group, coded) in enumerate(zip(groups, coming, strict=True)):
-            payload, z, y = empty(group) if number in bare else coded
+            coming = _Encoder(model, header, raster, effort, hidden, bare, pool).groups()
+        for payload, z, y in coming:
             payloads.append(payload)
             crc = entropy.symbols_crc(crc, z, y)
     return payloads, crc
+
+
+def _nothing(model: Model, group: Group) -> Coded:
+    return b"", *zeros_of(model, group)
 
 
 class _Encoder:
@@ -74,10 +74,12 @@ class _Encoder:
         raster: Raster,
         effort: int,
         hidden: blocks.Mask | None,
+        bare: frozenset[int],
         pool: Workers,
     ) -> None:
+        """bare: groups that get no bytes."""
         self._model, self._header, self._raster, self._pool = model, header, raster, pool
-        self._effort, self._hidden = effort, hidden
+        self._effort, self._hidden, self._bare = effort, hidden, bare
         self._quality, self._level = quality_of(header), level_of(header)
         self._grid = Groups(header.latent_size, header.group_edge)
         self._height, self._width = (side // 4 for side in header.latent_size)
@@ -86,6 +88,18 @@ class _Encoder:
         self._z = Rows(z, 1, self._width, np.float32)  # [Z, h/4, w/4]
         self._index = Rows(n, 4, self._width, np.uint8)  # [N, h, w], of the first half
         self._features: dict[int, Features] = {}  # of each group
+        # Nobody asks for latents of bare groups, but a second look, and what context sees around the others.
+        self._left_out = frozenset[int]() if effort else bare
+        coded = self._blocks_but(self._left_out)
+        self._far = blocks.unseen(~coded, self._grid.all, model.networks.halo("context"))
+        self._to_code, self._to_see = coded, self._blocks_but(self._far)  # [H/64, W/64]
+
+    def _blocks_but(self, numbers: frozenset[int]) -> blocks.Mask:
+        """[H/64, W/64], true in all other groups."""
+        mask = np.ones((self._height, self._width), np.bool_)
+        for number in numbers:
+            blocks.cut(mask, self._grid.all[number])[:] = False
+        return mask
 
     def groups(self) -> Iterator[Coded]:
         """Every group, in raster order."""
@@ -112,11 +126,15 @@ class _Encoder:
         networks, grid = self._model.networks, self._grid
         top, bottom = grid.all[band[0]].top // 4, grid.bottom(band[-1])
         new_y, new_z, new_index = (a.move(first, bottom) for a in (self._y, self._z, self._index))
+        if self._far:  # windows around others may see what no window makes
+            new_y[:], new_z[:], new_index[:] = 0, 0, 0
         rows = windows.span(top, bottom, networks.halo("analysis"), self._height)
-        for column, (y, z_hat) in networks.analysis_band(self._x, rows, self._width, self._quality):
+        needed: blocks.Mask = np.any(self._to_see[top:bottom], 0)
+        made = networks.analysis_band(self._x, rows, self._width, self._quality, needed)
+        for column, (y, z_hat) in made:
             new_y[:, :, column.inner(4)] = y[0]
             new_z[:, :, column.inner(1)] = z_hat[0]
-        for numbers in grid.batches(band, BATCH):
+        for numbers in grid.batches((n for n in band if n not in self._far), BATCH):
             z_batch = np.stack([self._z.group(grid.all[n]) for n in numbers])  # [G, Z, vh/4, vw/4]
             index, features = networks.scales_first(z_batch, self._level)
             for number, part, found in zip(numbers, index, features, strict=True):
@@ -139,7 +157,8 @@ class _Encoder:
         coming = {}
         for number, first, residual, index in self._halves(numbers):
             group = self._grid.all[number]
-            del self._features[number]
+            if number in self._bare:
+                continue
             coming[number] = self._pool.submit(
                 self._coded,
                 self._z.group(group).astype(np.int16),  # [Z, vh/4, vw/4]
@@ -148,19 +167,24 @@ class _Encoder:
                 residual.copy(),
                 index,
             )
+        for number in numbers:
+            self._features.pop(number, None)
+            coming.setdefault(number, partial(_nothing, self._model, self._grid.all[number]))
         return [coming[number] for number in numbers]
 
     def _halves(self, numbers: range) -> Iterator[tuple[int, entropy.Symbols, Float, Index]]:
-        """Each group's number; symbols of its first half, 0 on the second; what of the second half is to be
-        rounded; index_second.  [N, vh, vw] each."""
+        """The number of each group that is not left out; symbols of its first half, 0 on the second; what of
+        the second half is to be rounded; index_second.  [N, vh, vw] each."""
         networks, grid, n = self._model.networks, self._grid, self._model.bundle.n
         top, bottom = grid.all[numbers[0]].top // 4, grid.bottom(numbers[-1])
         first = np.empty((n, 4 * (bottom - top), 4 * self._width), np.int16)
         residual = np.empty(first.shape, np.float32)
         rows = windows.span(top, bottom, networks.halo("context"), self._height)
-        for column, parts in networks.context_band(self._latents, rows, self._width, self._quality):
+        needed: blocks.Mask = np.any(self._to_code[top:bottom], 0)
+        made = networks.context_band(self._latents, rows, self._width, self._quality, needed)
+        for column, parts in made:
             first[:, :, column.inner(4)], residual[:, :, column.inner(4)] = (part[0] for part in parts)
-        for some in grid.batches(numbers, BATCH):
+        for some in grid.batches((n for n in numbers if n not in self._left_out), BATCH):
             places = [_below(grid.all[number], 4 * top) for number in some]
             features = np.stack([self._features[number] for number in some])
             first_batch = np.stack([grid.cut(first, place) for place in places])  # [G, N, vh, vw]

@@ -139,13 +139,14 @@ class Networks:
         width: int,
         most: int = windows.LARGEST,
         columns: Span | None = None,
+        needed: NDArray[np.bool_] | None = None,
     ) -> Windows:
         """most: blocks of a window where a band has several."""
         largest = self.largest
         wide = columns.last - columns.first if columns else width
         if (rows.last - rows.first) * wide > largest:
             largest = min(largest, most)
-        return windows.band(call, cut, rows, width, self.halo(name), largest, columns)
+        return windows.band(call, cut, rows, width, self.halo(name), largest, columns, needed)
 
     def _whole(self, name: str, call: windows.Network, inputs: list[NDArray[Any]], scales: list[int]) -> Any:
         return windows.run(call, inputs, scales, self.halo(name), self.largest)
@@ -158,9 +159,11 @@ class Networks:
         y, z_hat = self._whole("analysis", self._analysis(quality), [x], [64])
         return y, z_hat
 
-    def analysis_band(self, cut: Cut, rows: Span, width: int, quality: Float) -> Windows:
+    def analysis_band(
+        self, cut: Cut, rows: Span, width: int, quality: Float, needed: NDArray[np.bool_] | None = None
+    ) -> Windows:
         """analysis() of one band of windows (windows.band); cut gives [x]."""
-        return self._bands("analysis", self._analysis(quality), cut, rows, width, ENCODED)
+        return self._bands("analysis", self._analysis(quality), cut, rows, width, ENCODED, needed=needed)
 
     def _analysis(self, quality: Float) -> windows.Network:
         return lambda x: self._run("analysis", x=x, quality=quality)
@@ -173,9 +176,11 @@ class Networks:
         first, residual = self._whole("context", self._context(quality), inputs, [4, 1, 4])
         return first, residual
 
-    def context_band(self, cut: Cut, rows: Span, width: int, quality: Float) -> Windows:
+    def context_band(
+        self, cut: Cut, rows: Span, width: int, quality: Float, needed: NDArray[np.bool_] | None = None
+    ) -> Windows:
         """context() of one band; cut gives [y, z_hat, index_first]."""
-        return self._bands("context", self._context(quality), cut, rows, width, ENCODED)
+        return self._bands("context", self._context(quality), cut, rows, width, ENCODED, needed=needed)
 
     def _context(self, quality: Float) -> windows.Network:
         return lambda y, z, i: self._run("context", y=y, z_hat=z, quality=quality, index_first=i)

@@ -83,16 +83,19 @@ def band(
     halo: int,
     largest: int,
     columns: Span | None = None,
+    needed: NDArray[np.bool_] | None = None,
 ) -> Iterator[tuple[Span, list[Float]]]:
     """A network on one band of a picture `width` blocks wide, window by window.
 
     halo     blocks that the network sees beyond each side
     largest  blocks of a window, halo included
     columns  the part of the band that is wanted; None: all of it
+    needed   [width]: windows without such a column are left out; None: none are
     -> the columns of a window, and what the network says about its inner part
     """
     for column in spans(width, halo, max(1, largest // (rows.last - rows.first)), columns):
-        yield column, _inner(network(*cut(rows, column)), rows, column)
+        if needed is None or needed[column.inner(1)].any():
+            yield column, _inner(network(*cut(rows, column)), rows, column)
 
 
 def _inner(whole: Sequence[Float], rows: Span, columns: Span) -> list[Float]:

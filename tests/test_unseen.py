@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from synthetic import smooth
 from test_blocks import page
 
 from aecodec import blocks, container, datapath, decoding, entropy, latents
 from aecodec.codec import Codec
+from aecodec.encoding import encode_symbols
 from aecodec.errors import CorruptError
 from aecodec.loaded import zeros_of
 from aecodec.networks import Group, Groups, Networks
@@ -117,6 +121,55 @@ def test_encoding_a_page_looks_at_it_once(codec, monkeypatch):
     monkeypatch.setattr(Networks, "analysis_band", lambda *a: runs.append(1) or analyse(*a))
     data = codec.encode(page(), 60)
     assert not any(container.read_file(data).groups) and len(runs) == 1
+
+
+@pytest.mark.parametrize("effort", [0, 1])
+def test_the_encoder_runs_networks_around_what_shows_only(screen, effort, monkeypatch):
+    """But for a second look, which sees what is beside. What is coded is as if they ran everywhere."""
+    codec, runs = Codec("nano", "cpu", 1), Counter[str]()
+    header = container.Header(SIDE, SIDE, 3, 8, 9000, codec.bundle.model_id, group_edge=20)
+    model = codec._model_of(header)
+    model.networks.largest = 100  # blocks of a window; the picture has 484
+    run, second = Networks._run, Networks.scales_second
+
+    def noted(self, graph, **inputs):
+        runs[graph] += 1
+        return run(self, graph, **inputs)
+
+    def counted(self, features, first, level):
+        runs["groups"] += len(first)
+        return second(self, features, first, level)
+
+    monkeypatch.setattr(Networks, "_run", noted)
+    monkeypatch.setattr(Networks, "scales_second", counted)
+    mask = np.ones((SIDE // 64, SIDE // 64), np.bool_)
+    mask[:2, :3] = False
+    payloads, _ = encode_symbols(model, header, screen, effort, mask)
+    few = Counter(runs)
+    monkeypatch.setattr(blocks, "unseen", lambda *args: frozenset())
+    runs.clear()
+    full, _ = encode_symbols(model, header, screen, effort, mask)
+    coded = [number for number, payload in enumerate(payloads) if payload]
+    assert coded == [0, 1] and payloads[:2] == full[:2] and all(full)
+    if not effort:
+        assert (few["groups"], runs["groups"]) == (2, 25)
+        assert few["analysis"] < runs["analysis"] / 2 and few["context"] < runs["context"] / 2
+
+
+def test_the_encoder_looks_at_candidates_only(monkeypatch):
+    """At what the networks make of them, before it takes them as pixels or not."""
+    picture = smooth(1, 576, 768)
+    picture[64:192, 128:384] = page(128, 256)
+    seen, band = [], Networks.synthesis_band
+
+    def noted(self, cut, rows, width, quality, **options):
+        assert options["encoding"]
+        seen.append((rows.start, rows.stop, options["columns"].start, options["columns"].stop))
+        return band(self, cut, rows, width, quality, **options)
+
+    monkeypatch.setattr(Networks, "synthesis_band", noted)
+    data = Codec("nano", "cpu", 1).encode(picture, 60)
+    assert seen == [(1, 3, 2, 6)] and any(container.read_file(data).blocks)
 
 
 def test_its_latents_are_those_of_its_pixels(codec):
