@@ -24,8 +24,8 @@ Bytes = NDArray[np.uint8]
 GREY = {"1": "L", "L": "L", "LA": "LA", "La": "LA"}
 COLOUR = {"RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "YCbCr": "RGB", "HSV": "RGB"}
 MIN_DPI, MAX_DPI = 0.01, 400_000
-X_RESOLUTION, PHOTOMETRIC, WHITE_IS_ZERO = 282, 262, 0
-"""Tags of a TIFF, and a value."""
+X_RESOLUTION, PHOTOMETRIC, WHITE_IS_ZERO, SAMPLE_FORMAT, SIGNED = 282, 262, 0, 339, 2
+"""Tags of a TIFF, and a value of each of the last two."""
 LARGEST = {"L;2": 3, "L;4": 15}
 """Samples of Pillow's raw modes."""
 REDUCED = "16 bits a channel reduced to 8"
@@ -221,6 +221,15 @@ def white_is_zero(image: Image.Image) -> bool:
     """Of an image that is not loaded: a TIFF of 16-bit grey, which Pillow will not invert like 8 bits."""
     tags = getattr(image, "tag_v2", {}) if getattr(image, "tile", ()) else {}
     return image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+
+
+def refuse_negative(image: Image.Image) -> None:
+    """InputError for numbers below 0 in a TIFF of signed bytes, of which Pillow makes 128 and more.
+
+    The image is loaded."""
+    signed = image.mode == "L" and getattr(image, "tag_v2", {}).get(SAMPLE_FORMAT) == (SIGNED,)
+    if signed and np.asarray(image).max() > 127:
+        raise InputError("a TIFF of signed bytes, some below 0: add 128, and store them without a sign")
 
 
 def wide_grey(image: Image.Image, inverted: bool = False) -> NDArray[np.uint16] | None:

@@ -26,6 +26,7 @@ from aecodec.modes import (
     is_turned,
     metadata_of,
     metadata_of_deep,
+    refuse_negative,
     to_eight_bits,
     transparent_grey,
     white_is_zero,
@@ -211,6 +212,7 @@ def _grey(image: Image.Image, stored: str, inverted: bool) -> NDArray[Any] | Non
     """A loaded image of which Pillow does not give all: grey of 16 bits, or of 2 or 4 with a transparent one.
 
     stored, inverted: deep.rawmode and white_is_zero of it before it was loaded. None for other images."""
+    refuse_negative(image)
     samples = wide_grey(image, inverted)
     if samples is not None:
         return _seen_through(samples, image)

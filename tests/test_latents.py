@@ -11,7 +11,7 @@ import pytest
 import aecodec
 from aecodec import Codec, cutting, models, networks, onnx_file, planes, windows
 from aecodec.errors import CorruptError, DeviceError, ModelError, UsageError
-from aecodec.latents import rates, reading, vectors
+from aecodec.latents import index, rates, reading, vectors
 from tests.conftest import DATA
 from tests.synthetic import smooth
 
@@ -117,6 +117,19 @@ def test_blocks_coded_as_pixels_have_latents_too(codec, read):
     assert found[0].header.quality == parsed[0].header.quality
     np.testing.assert_array_equal(found[0].first_half(), read(plain, codec).first_half())
     assert np.abs(found[0].first_half() - found[1].first_half()).max() > 0.1
+
+
+def test_features_of_pixel_blocks_are_the_same_each_time():
+    """Though a decoder and an encoder run for them: in any order, on any number of threads."""
+    page = np.random.default_rng(7).choice(np.array([0, 255], np.uint8), (32, 48)).repeat(4, 0).repeat(4, 1)
+    data = Codec("nano", "cpu", 1).encode(page, 60)
+    codecs = [Codec("nano", "cpu", threads) for threads in (1, 2, 3)]
+    assert any(codecs[0].parse(data)[1].blocks)
+    first, *others = [
+        index.vector_of(data, codec, verify)[0] for codec in (*codecs, codecs[0]) for verify in (False, True)
+    ]
+    for other in others:
+        np.testing.assert_array_equal(other, first)
 
 
 def test_first_half_of_the_shipped_model(codec, city):

@@ -151,6 +151,19 @@ def test_samples_of_a_tiff_that_are_not_supported_are_named(data, words):
         read_picture(data)
 
 
+@pytest.mark.parametrize("value", [0, 127, 128, 255])
+def test_signed_bytes_of_a_tiff(value):
+    """Pillow takes them for bytes without a sign: -1 would be white."""
+    data = tiff(2, 8)[:8] + bytes([value]) + tiff(2, 8)[9:]
+    if value < 128:
+        assert read_picture(data).pixels[0:1, 0:1].tolist() == [[[value]]]
+        return
+    with Image.open(io.BytesIO(data)) as image:
+        for given in (data, image):
+            with pytest.raises(InputError, match="signed bytes, some below 0"):
+                read_picture(given)
+
+
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000"])
 def test_a_format_that_is_recognised_is_named(form, tmp_path):
     out = io.BytesIO()
