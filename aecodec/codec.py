@@ -165,10 +165,10 @@ class Codec:
         def encode(stored: int, kept: Sequence[bytes] | None = None) -> bytes:
             return datapath.encode(model, picture, extras, stored, self._pixel_blocks, options.effort, kept)
 
-        def keep(first: bytes, second: bytes, share: float) -> Encode | None:
+        def keep(first: bytes, second: bytes, share: float | None) -> Encode | None:
             parsed = [container.read_file(data, self.limits) for data in (first, second)]
-            kept = datapath.mixed_blocks(parsed[0], parsed[1], share)
-            return partial(encode, kept=kept) if kept else None
+            kept = datapath.mixed_blocks(parsed[0], parsed[1], share or 0)
+            return partial(encode, kept=() if share is None else kept) if kept else None
 
         stored = stored_quality(options.quality)
         if not options.target:

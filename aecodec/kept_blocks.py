@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from aecodec.quality_search import Encode, Search
 
-Keep = Callable[[bytes, bytes, float], Encode | None]
+Keep = Callable[[bytes, bytes, float | None], Encode | None]
 """Two files and a share -> an encoder that codes, at any quality, those blocks as pixels which the second
-file does, at that share of all places, and elsewhere those of the first. None where neither has any."""
+file does, at that share of all places, and elsewhere those of the first; without a share no blocks at all.
+None where neither file has any."""
 
 SHARES = 5
 """Shares of two files' blocks that are tried between none and all."""

@@ -38,10 +38,10 @@ Index = NDArray[np.uint8]
 
 ENCODED = 768
 """Blocks of a window in the encoder, which has less memory left: beside it stands the picture."""
-OVERLAP = 1
-"""Blocks around the windows of feedback()."""
 CHECKED = 512
 """And of one in which the encoder looks at what the decoder will make of its file."""
+OVERLAP = 1
+"""Blocks around the windows of feedback()."""
 ENCODING = ("analysis", "scales_first", "context", "scales_second")
 DECODING = ("scales_first", "scales_second", "synthesis")
 """What is needed, in the order in which it is needed."""

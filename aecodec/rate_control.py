@@ -61,7 +61,7 @@ class Target:
         return any(v is not None for v in (self.bpp, self.size, self.psnr, self.max_size))
 
 
-def _no_blocks(first: bytes, second: bytes, share: float) -> None:
+def _no_blocks(first: bytes, second: bytes, share: float | None) -> None:
     return None
 
 
@@ -82,7 +82,7 @@ def reach(
 
         return counting
 
-    def keeping(first: bytes, second: bytes, share: float) -> Encode | None:
+    def keeping(first: bytes, second: bytes, share: float | None) -> Encode | None:
         kept = keep(first, second, share)
         return kept and counted(kept)
 
@@ -108,16 +108,13 @@ def _reach(target: Target, pixels: int, start: int, encode: Encode, psnr: Psnr, 
         sizes = search(_size_goal(limit * (1 - SIZE_TOLERANCE)), start)
         sizes.add(start, data)
         found = sizes.run(start, ceiling=math.log(limit))
-        if len(found.data) > limit:
-            raise _too_small(limit, sizes)
-        return found
+        return found if len(found.data) <= limit else _without_blocks(keep, sizes, limit, limit)
     size = target.size if target.size is not None else round((target.bpp or 0) * pixels / 8)
     sizes = search(_size_goal(max(size, 1)))
     found = sizes.run(START)
     most = size * (1 + SIZE_TOLERANCE)
-    if len(found.data) > most and len(sizes.encoded(0)) > most:
-        raise _too_small(size, sizes)
-    return found
+    fits = len(found.data) <= most or _smallest(sizes) <= most
+    return found if fits else _without_blocks(keep, sizes, size, most)
 
 
 def _size_goal(size: float) -> Goal:
@@ -127,8 +124,21 @@ def _size_goal(size: float) -> Goal:
     return Goal(value, math.log(size), SIZE_TOLERANCE, 2 * SIZE_TOLERANCE, LOG_SIZE_STEPS)
 
 
-def _too_small(size: int, search: Search) -> UsageError:
-    smallest = min(map(len, (search.encoded(0), *search.files.values())))
-    return UsageError(
+def _smallest(search: Search) -> int:
+    """Bytes, quality 0 tried."""
+    search.encoded(0)
+    return min(map(len, (*search.files.values(), *(data for _, _, data in search.others))))
+
+
+def _without_blocks(keep: Keep, sizes: Search, size: int, most: float) -> Found:
+    """Where no file fits: blocks coded as pixels have a least size. UsageError if networks need more, too."""
+    smallest = _smallest(sizes)
+    if encode := keep(sizes.files[0], sizes.files[0], None):
+        alone = Search(encode, sizes.goal, highest=sizes.highest)
+        found = alone.run(0, ceiling=math.log(most))
+        if len(found.data) <= most:
+            return found
+        smallest = min(smallest, len(found.data))
+    raise UsageError(
         f"the picture does not fit into {size} bytes; the smallest file that was found has {smallest}"
     )

@@ -8,8 +8,10 @@ import math
 import numpy as np
 import pytest
 from conftest import DATA, psnr
+from PIL import Image, ImageDraw
 
 from aecodec import container, rate_control
+from aecodec.codec import Codec
 from aecodec.errors import UsageError
 from aecodec.quality_search import PATIENCE
 from aecodec.rate_control import STEPS, Target
@@ -117,7 +119,7 @@ class Blocky(Fake):
         if not self.keeps or max(qualities) < self.at:
             return None
         with_blocks = [q >= self.at for q in qualities]
-        blocks = share * with_blocks[1] + (1 - share) * with_blocks[0]
+        blocks = 0 if share is None else share * with_blocks[1] + (1 - share) * with_blocks[0]
 
         def kept(quality):
             self.asked.append(quality)
@@ -144,6 +146,24 @@ def test_pixel_blocks_are_kept_where_the_size_jumps(share):
     decibels = 20 + 5 * math.log10(wanted)
     assert abs(20 + 5 * math.log10(len(Blocky().reach(Target(psnr=decibels)).data)) - decibels) <= 0.02
     assert "nearer" in Blocky(keeps=False).reach(Target(size=wanted)).note
+
+
+class AlwaysBlocky(Blocky):
+    at = 0
+
+
+@pytest.mark.parametrize("share", [1.05, 1.2, 1.45])
+def test_sizes_that_networks_alone_fit_into(share):
+    wanted = round(smooth(0) * share)
+    fake = AlwaysBlocky()
+    found = fake.reach(Target(size=wanted))
+    assert abs(len(found.data) / wanted - 1) <= 0.0055 and found.runs == len(fake.asked) <= 10
+    assert 0.99 * wanted <= len(AlwaysBlocky().reach(Target(max_size=wanted)).data) <= wanted
+    for target in (Target(size=490), Target(max_size=499)):
+        with pytest.raises(UsageError, match="smallest file that was found has 500"):
+            AlwaysBlocky().reach(target)
+    with pytest.raises(UsageError, match="smallest file that was found has 750"):
+        AlwaysBlocky(keeps=False).reach(Target(size=wanted))
 
 
 def flat(quality):
@@ -232,6 +252,20 @@ def test_real_pixel_blocks(codec, city):
         assert psnr(codec.decode(data)[:, :192], city[:192, :192]) > 24
     parsed = container.read_file(data)
     assert any(parsed.blocks)
+
+
+def test_text_is_left_to_the_networks_where_nothing_else_fits(codec):
+    image = Image.new("RGB", (300, 200), "white")
+    draw = ImageDraw.Draw(image)
+    for top in range(0, 200, 12):
+        draw.text((2, top), "sphinx of black quartz judge my vow " * 2, fill=(top, 0, 0))
+    alone = Codec(device="cpu", threads=2, pixel_blocks=False)
+    limit = round(1.15 * len(alone.encode(image, 0)))
+    assert len(codec.encode(image, 0)) > limit
+    assert 0.98 * limit < len(codec.encode(image, 60, max_size=limit)) <= limit
+    assert abs(len(codec.encode(image, target_size=limit)) / limit - 1) < 0.01
+    with pytest.raises(UsageError, match="does not fit into"):
+        codec.encode(image, max_size=limit // 2)
 
 
 def test_targets_exclude_each_other():
