@@ -35,6 +35,11 @@ def _ends() -> Iterator[Png]:
     yield "alpha_rows_too_many", png(zlib.compress(b"\0\x80\0")), "ALPH whose stream has a byte more"
     yield "alpha_stream_cut", png(row[:-4]), "ALPH whose stream lacks its checksum"
     yield "alpha_stream_left", png(row + b"x"), "ALPH with a byte behind its stream"
+    yield (
+        "alpha_stream_left_sum",
+        png(row + b"x" + row[-4:]),
+        "ALPH with a byte and its checksum again behind its stream",
+    )
     yield "alpha_filter_5", png(zlib.compress(b"\5\x80")), "ALPH with a row of filter 5"
     yield "alpha_no_end", png(row, end=b""), "ALPH without IEND"
     yield "alpha_end_full", png(row, end=png_chunk("IEND", b"x")), "ALPH with a byte in IEND"

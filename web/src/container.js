@@ -198,6 +198,11 @@ function explain(core, at, size, header, limits) {
 }
 
 function checkFlags(header, where) {
+  if (where.BLOK && header.depth !== 8) {
+    throw new CorruptError(
+      `section BLOK is there, but the picture has ${header.depth} bits; pixel blocks need 8 bits`,
+    );
+  }
   if (where.ALPH && where.ALPC)
     throw new CorruptError("sections ALPH and ALPC are both there; a picture has one alpha");
   const rules = [

@@ -31,6 +31,14 @@ for (const [name, error] of INVALID) {
   });
 }
 
+test("info says of sections that do not fit what decoding says", async () => {
+  for (const name of ["blok_16_bits", "alpha_twice", "alpha_not_announced"]) {
+    const data = golden("invalid", name);
+    const { message } = await codec.read(data).catch((error) => error);
+    await assert.rejects(info(data), { name: "CorruptError", message });
+  }
+});
+
 test("metadata of a golden file", async () => {
   const { icc, exif, xmp, dpi, orientation } = await codec.read(golden("valid", "metadata"));
   assert.deepEqual([orientation, dpi], [6, [300, 72.009]]);
