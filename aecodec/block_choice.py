@@ -41,6 +41,8 @@ TRIED = 64
 """Blocks that are tried together: as many as a group has."""
 SAMPLE = 2 * TRIED
 """Blocks, drawn from all candidates, that find the tolerance for all."""
+FLAT = 16.0
+"""How much more an error counts in a block of a single colour, where nothing hides it."""
 STRIP = 8 * BLOCK
 """Rows of pixels that are searched together."""
 NEAR = 0.25
@@ -88,15 +90,17 @@ def _mean(values: Float) -> Numbers:
 def errors(pixels: Raster, decoded: Pixels, top: int, found: Mask) -> Iterator[tuple[int, Numbers]]:
     """decoded uint8 [rows, W, C]: what the networks make of the rows from `top` on, which 64 divides.
 
-    -> for each row of blocks its number and, of each block that is found, the sum of squared errors"""
+    -> for each row of blocks its number and, of each block that is found, the sum of squared errors, which
+    counts FLAT times where the block has a single colour"""
     for start in range(0, decoded.shape[0], BLOCK):
         row = (top + start) // BLOCK
         if found[row].any():
             part = decoded[start : start + BLOCK]
             own = pixels[top + start : top + start + part.shape[0], 0 : part.shape[1]]
             error = blocks.padded(np.square(own.astype(np.float32) - part).mean(2, keepdims=True))
-            columns = np.flatnonzero(found[row])
-            yield row, np.array([float(error[:, BLOCK * c : BLOCK * (c + 1)].sum()) for c in columns])
+            places = [slice(BLOCK * c, BLOCK * (c + 1)) for c in np.flatnonzero(found[row])]
+            flat = np.array([(own[:, at] == own[:1, at][:, :1]).all() for at in places])
+            yield row, np.array([float(error[:, at].sum()) for at in places]) * np.where(flat, FLAT, 1)
 
 
 class Chosen(NamedTuple):
@@ -105,7 +109,7 @@ class Chosen(NamedTuple):
     mask: Mask
     tolerance: int
     error: float
-    """Sum of squared errors of all candidates, those not in the mask as the networks code them."""
+    """Sum of squared errors of all candidates, as errors() counts them where the networks code them."""
 
 
 class _Trial(NamedTuple):

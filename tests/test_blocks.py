@@ -59,6 +59,14 @@ def test_photographs_have_none(codec, city, budgie, quality):
         assert not any(parsed.blocks)
 
 
+@pytest.mark.parametrize("quality", [0, 10, 30, 60])
+@pytest.mark.parametrize("colour", [(255, 255, 255), (200, 30, 40)])
+def test_a_plain_colour_is_exact(codec, colour, quality):
+    picture = np.full((256, 256, 3), colour, np.uint8)
+    data = codec.encode(picture, quality)
+    assert np.array_equal(codec.decode(data), picture) and len(data) < 130
+
+
 def test_a_photograph_with_text_in_it(codec, networks_only, city):
     """The blocks under the text are pixels, the photograph around them is as it was."""
     picture = city.copy()
