@@ -160,7 +160,8 @@ class Codec:
         extras = self._extras(model, picture, options)
 
         def psnr(data: bytes) -> float:
-            return raster.psnr_of_rows(datapath.rows(model, self._parsed(data)), picture.pixels)
+            rows = datapath.rows(model, self._parsed(data))
+            return raster.psnr_of_rows(rows, picture.pixels, picture.alpha)
 
         def encode(stored: int, kept: Sequence[bytes] | None = None) -> bytes:
             return datapath.encode(model, picture, extras, stored, self._pixel_blocks, options.effort, kept)

@@ -166,22 +166,31 @@ class HiddenRaster:
         return conceal.fill(self.colours[rows, columns], hidden)[own].copy()
 
 
-def psnr(a: Pixels, b: Raster) -> float:
+def psnr(a: Pixels, b: Raster, alpha: Pixels | None = None) -> float:
     """dB between [H, W, C] and a raster of its shape and type: one mean over all samples; infinite for equal
-    ones."""
-    return psnr_of_rows([(0, a)], b)
+    ones.
+
+    alpha [H, W]: pixels where it is 0 do not count, whose colours, as alpha.hide makes them, would be nearly
+    exact; infinite where it is 0 everywhere."""
+    return psnr_of_rows([(0, a)], b, alpha)
 
 
-def psnr_of_rows(rows: Iterable[tuple[int, Pixels]], raster: Raster) -> float:
+def psnr_of_rows(rows: Iterable[tuple[int, Pixels]], raster: Raster, alpha: Pixels | None = None) -> float:
     """psnr() of what comes as rows: (number of the first, pixels [rows, W, C]), from the top down."""
-    total = 0
+    total = count = 0
     for top, part in rows:
         for start in range(0, part.shape[0], STRIP):
             strip = part[start : start + STRIP]
-            own = raster[top + start : top + start + strip.shape[0], 0 : strip.shape[1]]
-            difference = np.subtract(strip, own, dtype=np.int64)
+            own = slice(top + start, top + start + strip.shape[0])
+            seen = None if alpha is None else alpha[own] > 0
+            if seen is not None and not seen.any():
+                continue  # nothing has to be filled for it
+            difference = np.subtract(strip, raster[own, 0 : strip.shape[1]], dtype=np.int64)
+            if seen is not None:
+                difference = difference[seen]
+            count += difference.size
             total += int(np.square(difference, out=difference).sum())
-    error = total / math.prod(raster.shape)
+    error = total / max(count, 1)
     return 10 * math.log10(float(np.iinfo(raster.dtype).max) ** 2 / error) if error else math.inf
 
 

@@ -17,7 +17,7 @@ from aecodec.kept_blocks import Keep
 from aecodec.quality_search import STEPS, Encode, Found, Goal, Search
 
 Psnr = Callable[[bytes], float]
-"""Decibels of a file's picture."""
+"""Decibels of what shows of a file's picture; infinite where that is nothing."""
 
 TARGETS = ("target_bpp", "target_size", "target_psnr", "max_size")
 """What options for Target's fields are called, in their order."""
@@ -38,7 +38,8 @@ class Target:
 
     bpp       bits a pixel, the whole file
     size      bytes
-    psnr      decibels over all samples of the colour channels, in the picture's own depth
+    psnr      decibels over all samples of the colour channels, in the picture's own depth; of a picture with
+              alpha, those of the pixels where it is above 0 before it is coded
     max_size  bytes that the file must not exceed; it has the quality asked for unless that needs more
     """
 

@@ -87,7 +87,7 @@ def measure(codec: Codec, name: str, picture: Picture, kind: str, wanted: float,
     seconds = time.perf_counter() - begin
     height, width = picture.pixels.shape[:2]
     if kind == "psnr":
-        reached = raster.psnr(codec.decode_picture(found.data).array, picture.pixels)
+        reached = raster.psnr(codec.decode_picture(found.data).array, picture.pixels, picture.alpha)
     else:
         reached = len(found.data) * (8 / (height * width) if kind == "bpp" else 1)
     error = 0.0 if kind == "max size" and found.runs == 1 else reached / wanted - 1

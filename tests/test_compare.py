@@ -75,6 +75,65 @@ def test_max_difference():
     assert metrics.max_difference(a, a) == 0
 
 
+def test_no_pixels():
+    none = np.zeros((0, 3), np.uint8)
+    assert metrics.psnr(none, none) == math.inf and metrics.max_difference(none, none) == 0
+
+
+def test_ssim_of_what_is_seen_agrees_with_the_plain_definition():
+    """Windows one by one: weighted means over the pixels that are seen, in float64."""
+    rng = np.random.default_rng(5)
+    x = rng.uniform(0, 255, (24, 29))
+    y = x + rng.normal(0, 20, x.shape)
+    seen = rng.uniform(size=x.shape) < 0.1
+    seen[:12, :14] = False
+    c1, c2 = (metrics.K1 * 255) ** 2, (metrics.K2 * 255) ** 2
+    kernel = np.outer(metrics.KERNEL, metrics.KERNEL).astype(float)
+    found, counts = [], []
+    for top in range(14):
+        for left in range(19):
+            window = slice(top, top + 11), slice(left, left + 11)
+            counts.append((kernel * seen[window]).sum())
+            if not counts[-1]:
+                found.append((0, 0))
+                continue
+            weights, a, b = kernel * seen[window] / counts[-1], x[window], y[window]
+            ma, mb = (weights * a).sum(), (weights * b).sum()
+            da, db = a - ma, b - mb
+            va, vb, cov = ((weights * d).sum() for d in (da * da, db * db, da * db))
+            contrast = (2 * cov + c2) / (va + vb + c2)
+            found.append((contrast * (2 * ma * mb + c1) / (ma**2 + mb**2 + c1), contrast))
+    assert counts[0] == 0 < max(counts)
+    planes = [p.astype(np.float32) for p in (x, y, seen)]
+    assert metrics._ssim(*planes[:2], 255, planes[2]) == pytest.approx(
+        np.average(found, axis=0, weights=counts), abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_ms_ssim_of_what_is_seen(city, noisy, dtype):
+    """That of the part that is seen, whatever the rest is; noise on equal pixels would be flattered."""
+    a, b = (p.astype(dtype) * dtype(np.iinfo(dtype).max // 255) for p in (city, noisy))
+    seen = np.zeros(city.shape[:2], bool)
+    seen[60:260, 101:311] = True
+    wanted = metrics.ms_ssim(a[60:260, 101:311], b[60:260, 101:311])
+    equal = np.where(seen[:, :, None], b, a)
+    assert metrics.ms_ssim(a, equal) > wanted + 0.02
+    found = metrics.ms_ssim(a, equal, seen)
+    assert found == pytest.approx(wanted, abs=0.008)
+    assert found == metrics.ms_ssim(a, b, seen) == metrics.ms_ssim(a, np.where(seen[:, :, None], b, 7), seen)
+    assert metrics.ms_ssim(a, b, np.ones_like(seen)) == metrics.ms_ssim(a, b)
+    assert metrics.ms_ssim(a, b, ~np.eye(*seen.shape, dtype=bool)) == pytest.approx(
+        metrics.ms_ssim(a, b), abs=1e-3
+    )
+    assert metrics.ms_ssim(a, b, np.zeros_like(seen)) == 1
+    corner = np.zeros_like(seen)
+    corner[0, 0] = True
+    assert 0 <= metrics.ms_ssim(a, b, corner) <= 1
+    with pytest.raises(UsageError, match="seen"):
+        metrics.ms_ssim(a, b, seen[1:])
+
+
 @pytest.mark.parametrize("metric", [metrics.psnr, metrics.ms_ssim, metrics.max_difference])
 def test_other_arrays_are_refused(metric):
     a = np.zeros((200, 200, 3), np.uint8)
@@ -124,6 +183,54 @@ def test_grey_and_alpha(cli, tmp_path):
     assert (facts["psnr"], facts["max_difference"], facts["max_difference_alpha"]) == (None, 0, 5)
     assert not facts["identical"]
     assert b"in alpha        5" in cli("compare", tmp_path / "grey.png", tmp_path / "rgba.png").out
+
+
+@pytest.fixture(scope="module")
+def cut_out(city):
+    """uint8 [300, 410, 4] of which a quarter shows."""
+    alpha = np.zeros(city.shape[:2], np.uint8)
+    alpha[60:210, 100:305] = 200
+    return np.dstack([city, alpha])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_only_what_shows_is_compared(cli, tmp_path, codec, cut_out, turned):
+    seen = cut_out[:, :, 3] > 0
+    image = Image.fromarray(cut_out)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "a.png", exif=exif)
+    (tmp_path / "a.aec").write_bytes(codec.encode(tmp_path / "a.png", 30))
+    decoded = codec.decode(tmp_path / "a.aec")
+    if turned:
+        with Image.open(tmp_path / "a.png") as stored:
+            ImageOps.exif_transpose(stored).save(tmp_path / "a.png")
+    facts = json.loads(cli("compare", tmp_path / "a.png", tmp_path / "a.aec", "--json").out)
+    a, b = cut_out[seen][:, :3], decoded[seen][:, :3]
+    assert facts["psnr"] == pytest.approx(metrics.psnr(a, b), abs=1e-4)
+    assert facts["max_difference"] == metrics.max_difference(a, b)
+    assert facts["compared"] == seen.sum() and not facts["identical"]
+    wanted = metrics.ms_ssim(cut_out[:, :, :3], decoded[:, :, :3], seen)
+    # Halves of an odd number of pixels fall elsewhere when it is turned.
+    assert facts["ms_ssim"] == pytest.approx(wanted, abs=0.003 if turned else 1e-6)
+    text = cli("compare", tmp_path / "a.png", tmp_path / "a.aec").out
+    assert f"compared        {150 * 205} of {300 * 410} pixels".encode() in text
+
+
+def test_alpha_of_one_of_them(cli, tmp_path, cut_out):
+    """Against its own colours, 16 bits against 8; and hidden everywhere, there is nothing to compare."""
+    shown = np.where(cut_out[:, :, 3:] > 0, cut_out[:, :, :3], 0).astype(np.uint8)
+    Image.fromarray(shown).save(tmp_path / "opaque.png")
+    Image.fromarray(cut_out).save(tmp_path / "cut.png")
+    Image.fromarray(np.dstack([shown, np.zeros_like(shown[:, :, 0])])).save(tmp_path / "hidden.png")
+    for names in (("opaque.png", "cut.png"), ("cut.png", "opaque.png")):
+        facts = json.loads(cli("compare", *(tmp_path / name for name in names), "--json").out)
+        assert (facts["psnr"], facts["max_difference"], facts["max_difference_alpha"]) == (None, 0, 255)
+        assert facts["ms_ssim"] == pytest.approx(1) and not facts["identical"]
+    result = cli("compare", tmp_path / "opaque.png", tmp_path / "hidden.png")
+    assert (
+        result.code == 0 and b"no pixel shows in both" in result.out and b"in alpha        255" in result.out
+    )
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -239,6 +239,24 @@ def test_psnr_by_strips():
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_psnr_of_what_is_seen(dtype):
+    """Some strips of it show in part, one of them nowhere."""
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(0, np.iinfo(dtype).max, (2, 800, 30, 3), dtype, True)
+    alpha = np.zeros((800, 30), dtype)
+    alpha[100:200, 7:] = 1
+    alpha[600:, ::3] = np.iinfo(dtype).max
+    error = np.mean((a[alpha > 0].astype(float) - b[alpha > 0]) ** 2)
+    wanted = pytest.approx(10 * np.log10(float(np.iinfo(dtype).max) ** 2 / error), abs=1e-9)
+    rows = [(0, a[:90]), (90, a[90:650]), (650, a[650:])]
+    assert raster.psnr(a, b, alpha) == raster.psnr_of_rows(rows, b, alpha) == wanted
+    b[alpha == 0] = a[alpha == 0]
+    assert raster.psnr(a, b, alpha) == wanted and raster.psnr(a, b) > raster.psnr(a, b, alpha) + 3
+    assert raster.psnr(a, b, np.maximum(alpha, 1)) == raster.psnr(a, b)
+    assert raster.psnr(a, b, np.zeros_like(alpha)) == np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_png_in_parts(dtype, threads, monkeypatch):
     """Parts of a few rows, each deflated on its own, are one valid stream."""

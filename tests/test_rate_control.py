@@ -10,9 +10,10 @@ import pytest
 from conftest import DATA, psnr
 from PIL import Image, ImageDraw
 
-from aecodec import container, rate_control
+from aecodec import container, raster, rate_control
 from aecodec.codec import Codec
 from aecodec.errors import UsageError
+from aecodec.pixels import open_picture, read_picture
 from aecodec.quality_search import PATIENCE
 from aecodec.rate_control import STEPS, Target
 
@@ -285,6 +286,42 @@ def test_real_sizes(codec, city, bpp):
 
 def test_real_psnr(codec, city):
     assert abs(psnr(codec.decode(codec.encode(city, target_psnr=31)), city) - 31) < 0.05
+
+
+def framed(colours, dtype=np.uint8):
+    """[192, 192, C + 1] of which the middle shows."""
+    alpha = np.zeros((192, 192, 1), dtype)
+    alpha[50:130, 60:150] = np.iinfo(dtype).max
+    return np.concatenate([colours[:192, :192].astype(dtype) * dtype(np.iinfo(dtype).max // 255), alpha], 2)
+
+
+@pytest.mark.parametrize(
+    ("channels", "dtype", "alpha_quality"),
+    [(3, np.uint8, None), (1, np.uint8, None), (3, np.uint16, None), (3, np.uint8, 20)],
+)
+def test_psnr_of_what_is_seen(codec, budgie, channels, dtype, alpha_quality):
+    """What fills the rest, and is nearly exact, does not count."""
+    picture = framed(budgie[:, :, :channels], dtype)
+    data = codec.encode(picture, target_psnr=35, alpha_quality=alpha_quality)
+    decoded, seen = codec.decode(data), picture[:, :, -1] > 0
+    errors = decoded[seen, :channels].astype(float) - picture[seen, :channels]
+    assert abs(20 * math.log10(np.iinfo(dtype).max / np.sqrt(np.mean(errors**2))) - 35) < 0.03
+    assert psnr(decoded[:, :, :channels], read_picture(picture).array) > 37 or dtype == np.uint16
+
+
+def test_psnr_of_what_is_seen_of_a_large_picture(codec, budgie, monkeypatch):
+    picture = framed(budgie)
+    monkeypatch.setattr(raster, "TILE", 128)
+    assert isinstance(open_picture(picture).pixels, raster.HiddenRaster)
+    decoded, seen = codec.decode(codec.encode(picture, target_psnr=35)), picture[:, :, -1] > 0
+    assert abs(psnr(decoded[seen], picture[seen]) - 35) < 1.3  # alpha, which is exact, is in this one
+    assert abs(psnr(decoded[seen, :3], picture[seen, :3]) - 35) < 0.03
+
+
+def test_psnr_where_nothing_is_seen(codec, city):
+    with pytest.warns(UserWarning, match="quality 0 is above"):
+        data = codec.encode(np.dstack([city, np.zeros(city.shape[:2], np.uint8)]), target_psnr=35)
+    assert not codec.decode(data)[:, :, 3].any()
 
 
 def test_a_target_is_a_quality(codec, city, tmp_path):

@@ -1,7 +1,9 @@
 """Compare two pictures: PSNR, MS-SSIM, largest difference, bits a pixel.
 
-A and B are .aec files or any pictures that Pillow reads, '-' is stdin. Their colours are compared as stored,
-turned upright where only one of them is to be shown turned; the bits a pixel are those of the whole files.
+A and B are .aec files or any pictures that Pillow reads, '-' is stdin. Colours are compared as stored,
+without their profiles, where both pictures show some: pixels whose alpha is 0 change neither PSNR nor MS-SSIM
+nor the largest difference. What is to be shown turned is turned upright where the other one is not; the bits
+a pixel are those of the whole files.
 """
 
 from __future__ import annotations
@@ -76,14 +78,20 @@ def _differences(a: Picture, b: Picture) -> dict[str, Any]:
     from aecodec import metrics
 
     x, y = _of_one_kind(a.array, b.array)
-    psnr, enough = metrics.psnr(x, y), min(x.shape[:2]) >= metrics.SHORTEST_SIDE
+    seen = np.ones(x.shape[:2], np.bool_)
+    for picture in (a, b):
+        if picture.alpha is not None:
+            seen &= picture.alpha > 0
+    shown = (x, y) if seen.all() else (x[seen], y[seen])
+    psnr, enough = metrics.psnr(*shown), min(x.shape[:2]) >= metrics.SHORTEST_SIDE
     facts: dict[str, Any] = {
         "width": x.shape[1],
         "height": x.shape[0],
+        "compared": int(seen.sum()),
         "identical": math.isinf(psnr),
         "psnr": None if math.isinf(psnr) else psnr,
-        "ms_ssim": metrics.ms_ssim(x, y) if enough else None,
-        "max_difference": metrics.max_difference(x, y),
+        "ms_ssim": metrics.ms_ssim(x, y, seen) if enough else None,
+        "max_difference": metrics.max_difference(*shown),
         "max_difference_alpha": None,
         "same_profile": a.icc == b.icc,
     }
@@ -107,9 +115,12 @@ def _of_one_kind(x: Samples, y: Samples) -> tuple[Samples, Samples]:
 
 def _print(facts: dict[str, Any]) -> None:
     psnr, ms_ssim, alpha = facts["psnr"], facts["ms_ssim"], facts["max_difference_alpha"]
+    compared, whole = facts["compared"], facts["width"] * facts["height"]
+    equal = "the colours are equal" if compared else "no pixel shows in both"
     lines = {
         "size": f"{facts['width']} x {facts['height']}",
-        "PSNR": "infinite (the colours are equal)" if psnr is None else f"{psnr:.4f} dB",
+        **({"compared": f"{compared} of {whole} pixels, which show in both"} if compared < whole else {}),
+        "PSNR": f"infinite ({equal})" if psnr is None else f"{psnr:.4f} dB",
         "MS-SSIM": "none (a side is below 176 pixels)" if ms_ssim is None else f"{ms_ssim:.6f}",
         "max difference": facts["max_difference"],
     }

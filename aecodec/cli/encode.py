@@ -89,7 +89,9 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     targets.add_argument(
         "--target-size", type=common.size, metavar="BYTES", help="bytes; 40k is 40000, 1.5M is 1500000"
     )
-    targets.add_argument("--target-psnr", type=common.positive, metavar="DB", help="PSNR of the colours")
+    targets.add_argument(
+        "--target-psnr", type=common.positive, metavar="DB", help="PSNR of the colours that show"
+    )
     targets.add_argument(
         "--max-size", type=common.size, metavar="BYTES", help="lower -q where the file would be larger"
     )
