@@ -23,10 +23,15 @@ __all__ = ["folder"]  # a fixture
 pytestmark = pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
 
 PROBE = """
-import os, sys, torch
+import os, signal, sys, torch
 from aecodec.training import __main__ as entry, train
 
 class Kept(train.Trainer):
+    def train_step(self):
+        if self.processes.rank == 1 and self.step == int(os.environ["TOLD_AT"]):
+            signal.raise_signal(signal.SIGTERM)
+        return super().train_step()
+
     def run(self):
         super().run()
         state = {"model": self.model.state_dict(), "ema": self.ema.weights}
@@ -49,19 +54,20 @@ STEADY = {
 }
 
 
-def torchrun(cfg: Config, tmp_path: Path) -> list[dict[str, Any]]:
-    """Trains with two processes -> the state of each at the end."""
+def torchrun(cfg: Config, tmp_path: Path, told_at: int = -1) -> list[dict[str, Any]]:
+    """Trains with two processes -> the state of each at the end.  told_at: the step in which the second of
+    them gets a signal."""
     script = tmp_path / "probe.py"
     script.write_text(PROBE)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run(
         [*command, script, *arguments(cfg)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TOLD_AT": str(told_at)},
         capture_output=True,
         text=True,
         timeout=300,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert (done.returncode == 0) == (told_at < 0), done.stderr[-3000:]
     return [torch.load(Path(cfg.out) / f"rank-{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -126,6 +132,14 @@ def test_a_run_goes_on_with_another_number_of_processes(folder: Path, tmp_path: 
 
     own, other = apart(losses(1)), apart(losses(2))
     assert own < 0.01 < other, "another seed's crops and levels are far off"
+
+
+def test_a_signal_to_one_process_stops_all(folder: Path, tmp_path: Path) -> None:
+    cfg = config(folder, tmp_path / "out", **STEADY, steps=6)
+    first, second = torchrun(cfg, tmp_path, told_at=1)
+    assert same(first, second)
+    last = torch.load(tmp_path / "out" / "last.pt", weights_only=True)
+    assert last["step"] == 2 and same(last["model"], second["model"])
 
 
 def test_units_start_again_alike(folder: Path, tmp_path: Path) -> None:

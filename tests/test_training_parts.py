@@ -10,12 +10,14 @@ torch = pytest.importorskip("torch")
 F = torch.nn.functional
 
 from aecodec.training import optim  # noqa: E402
+from aecodec.training.config import Config  # noqa: E402
 from aecodec.training.data import klt_basis  # noqa: E402
 from aecodec.training.entropy_model import HyperPrior, symbol_bits  # noqa: E402
 from aecodec.training.layers import QualityVector, checkerboard, depth_to_space, space_to_depth  # noqa: E402
 from aecodec.training.model import SIZES, CodecModel  # noqa: E402
 from aecodec.training.objectives.rate import seam_error  # noqa: E402
 from aecodec.training.optim import Muon, orthogonalise  # noqa: E402
+from aecodec.training.train import schedule  # noqa: E402
 from aecodec.training.transforms import Lapped, Refinement, half_order  # noqa: E402
 
 
@@ -45,6 +47,12 @@ def test_muon_step_has_the_size_of_the_learning_rate() -> None:
     norm = torch.linalg.svdvals(weight.detach().flatten(1)).max().item()
     assert norm == pytest.approx(0.01 * 2**0.5, rel=0.3)
     assert float((weight.detach() * weight.grad).sum()) < 0, "against the gradient"
+
+
+def test_a_rate_that_is_constant_to_the_end() -> None:
+    cfg = Config(warmup=4, constant=1.0)
+    assert [schedule(step, 0.3, cfg) for step in (0, 3, 9)] == [0.25, 1.0, 1.0]
+    assert schedule(9, 0.999, cfg) == 1.0
 
 
 def test_klt_basis_and_start() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 
 import torch
@@ -21,7 +22,8 @@ from .train import Trainer
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train a model; 0 when the run ended or stopped on time, 2 for a bad configuration."""
+    """Train a model; 0 when the run ended or stopped on time, 2 for a bad configuration or checkpoint, 128
+    and the number of the signal that ended it."""
     parser = argparse.ArgumentParser(prog="aecodec train", description="Train a model.")
     parser.add_argument("config", nargs="?", help="TOML file; without one, the defaults")
     parser.add_argument(
@@ -41,17 +43,19 @@ def main(argv: list[str] | None = None) -> int:
             FamilyTrainer(FamilyConfig.load(args.config, args.set)).run()
             return 0
         trainer = Trainer(Config.load(args.config, args.set))
+        if not args.fresh and trainer.resume():
+            print(f"resumed at step {trainer.step} of {trainer.cfg.steps}", flush=True)
     except (OSError, ValueError, KeyError) as error:
         print(f"aecodec train: {error}", file=sys.stderr)
         return 2
-    if not args.fresh and trainer.resume():
-        print(f"resumed at step {trainer.step} of {trainer.cfg.steps}", flush=True)
     try:
         trainer.run()
-    except KeyboardInterrupt:
-        trainer.save()
+    except KeyboardInterrupt:  # the second: the step that it ended is half done
+        print("\nstopped at once; run the same command to go on from what was saved last", file=sys.stderr)
+        return 128 + signal.SIGINT
+    if trainer.stop.signal:
         print(f"\nstopped at step {trainer.step}; run the same command to go on", file=sys.stderr)
-        return 130
+        return 128 + trainer.stop.signal
     return 0
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
+import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,15 +16,35 @@ from .widen import widened
 from .z_context import NeighbourPrior
 
 
+def write_state(state: dict[str, Any], path: Path) -> None:
+    """All of it or nothing, also where the power fails: a name is given to what is on the disk."""
+    temporary = path.with_name(path.name + ".part")
+    with temporary.open("wb") as stream:
+        torch.save(state, stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def read_state(path: str | Path) -> dict[str, Any]:
+    """What a run wrote, on the CPU.  OSError, or ValueError when it is torn or something else."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception:  # torch has one for each way in which bytes can be wrong, and pages of advice
+        state = None
+    if not isinstance(state, dict) or "model" not in state:
+        raise ValueError(f"{path} is torn, or no checkpoint of aecodec.training")
+    return state
+
+
 def load_model(path: str) -> tuple[CodecModel, dict[str, Any]]:
     """-> the EMA weights as a float32 model in eval mode, the run's config with its `step`.
 
     OSError or ValueError when the file is none of the two."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{path} is no checkpoint of aecodec.training: {error}") from None
-    if not isinstance(state, dict) or "model" not in state or "config" not in state:
+    state = read_state(path)
+    if "config" not in state:
         raise ValueError(f"{path} is no checkpoint of aecodec.training")
     cfg = state["config"]
     model = CodecModel(
@@ -58,7 +79,7 @@ def _complete(model: CodecModel, weights: dict[str, Tensor], *kinds: type[nn.Mod
 
 def _fitting(model: CodecModel, path: str) -> dict[str, Tensor]:
     """The weights of a run, widened where they are of a narrower model."""
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = read_state(path)
     weights: dict[str, Tensor] = state["model"]
     if "size" not in (cfg := state.get("config", {})):
         return weights

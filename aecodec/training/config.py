@@ -5,8 +5,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from .objectives import ObjectiveSettings
+from aecodec import metrics
+
+from .layers import ACTIVATIONS
+from .model import SIZES
+from .objectives import ObjectiveSettings, ssimulacra2
+from .processes import process_count
 from .settings_file import read_settings
+
+PARTS = ("", "encoder")
 
 
 @dataclass
@@ -99,3 +106,27 @@ class Config(ObjectiveSettings):
             if (value := getattr(cfg, key)) < 64 or value % 64:
                 raise ValueError(f"setting {key!r} wants a multiple of 64, got {value}")
         return cfg
+
+    def check(self) -> None:
+        """ValueError naming the settings that cannot work, or not together."""
+        for key, value, known in (
+            ("size", self.size, tuple(SIZES)),
+            ("activation", self.activation, tuple(ACTIVATIONS)),
+            ("train_only", self.train_only, PARTS),
+        ):
+            if value not in known:
+                names = ", ".join(name or "nothing" for name in known)
+                raise ValueError(f"setting {key!r}: {value!r} is unknown; known: {names}")
+        for name, size in (("batch", self.batch), ("final_batch", self.final_batch)):
+            if size % process_count():
+                raise ValueError(f"setting {name!r}: {size} cannot be shared by {process_count()} processes")
+        for key, side in (("structure", metrics.SHORTEST_SIDE), ("ssimulacra2", ssimulacra2.SHORTEST_SIDE)):
+            if getattr(self, key) and min(self.crop, self.final_crop) < side:
+                raise ValueError(f"setting {key!r} wants crops of at least {side} pixels")
+        for key in ("train_only", "init_encoder"):
+            if getattr(self, key) and not self.init:
+                raise ValueError(f"setting {key!r} wants 'init', the weights whose other parts are kept")
+        if self.train_only and self.freeze_encoder_from < 1:
+            raise ValueError(
+                "setting 'train_only' = 'encoder' wants 'freeze_encoder_from' = 1.0: no frozen phase"
+            )

@@ -60,6 +60,14 @@ class Processes:
         self.follow_first([shared])
         return float(shared)
 
+    def largest(self, value: int) -> int:
+        """Of the processes'."""
+        if self.world == 1:
+            return value
+        shared = torch.tensor([value], device=self.device)
+        dist.all_reduce(shared, dist.ReduceOp.MAX)
+        return int(shared)
+
     def end(self) -> None:
         if self.world > 1:
             dist.barrier()  # gloo's threads abort a process whose peer has left before it

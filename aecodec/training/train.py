@@ -15,22 +15,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from aecodec import metrics
-
 from .arithmetic import multiplies_bfloat16
-from .checkpoint import ENCODER, warm_start
+from .checkpoint import ENCODER, read_state, warm_start, write_state
 from .config import Config
 from .data import Crops, klt_basis, load_pictures
 from .dormant import Dormant, layer_inputs
 from .evaluate import evaluate, save_samples
-from .layers import ACTIVATIONS, LEVELS
-from .model import SIZES, CodecModel, lambda_of, size_of
-from .objectives import Forward, codec_objective, corruption_of, ssimulacra2
+from .layers import LEVELS
+from .model import CodecModel, lambda_of, size_of
+from .objectives import Forward, codec_objective, corruption_of
 from .optim import Ema, Muon, make_optimisers
-from .processes import Processes, process_count
+from .processes import Processes
 from .report import Report
-
-PARTS = ("", "encoder")
+from .stopping import Stop
 
 
 def random_levels(count: int) -> Tensor:
@@ -42,7 +39,7 @@ def schedule(step: int, done: float, cfg: Config) -> float:
     """Learning rate factor: linear warm-up, constant share, linear to zero as `done` reaches 1."""
     if step < cfg.warmup:
         return (step + 1) / cfg.warmup
-    return min(1.0, max(0.0, (1 - done) / (1 - cfg.constant)))
+    return min(1.0, max(0.0, (1 - done) / max(1e-9, 1 - cfg.constant)))
 
 
 class Trainer:
@@ -50,7 +47,7 @@ class Trainer:
 
     def __init__(self, cfg: Config):
         self.cfg = cfg
-        self._check()
+        cfg.check()
         self.objective = codec_objective(cfg, seams=cfg.seam > 0)
         self.corruption = corruption_of(cfg)
         self.processes = Processes(cfg.device)
@@ -100,31 +97,8 @@ class Trainer:
         self.forward: Any = torch.compile(self.model) if cfg.compile else self.model
         self.step = 0
         self.elapsed = 0.0
+        self.stop = Stop()
         self.middle = float(lambda_of(31.5, cfg.lambda_low, cfg.lambda_high))
-
-    def _check(self) -> None:
-        cfg = self.cfg
-        for key, value, known in (
-            ("size", cfg.size, tuple(SIZES)),
-            ("activation", cfg.activation, tuple(ACTIVATIONS)),
-            ("train_only", cfg.train_only, PARTS),
-        ):
-            if value not in known:
-                names = ", ".join(name or "nothing" for name in known)
-                raise ValueError(f"setting {key!r}: {value!r} is unknown; known: {names}")
-        for name, size in (("batch", cfg.batch), ("final_batch", cfg.final_batch)):
-            if size % process_count():
-                raise ValueError(f"setting {name!r}: {size} cannot be shared by {process_count()} processes")
-        for key, side in (("structure", metrics.SHORTEST_SIDE), ("ssimulacra2", ssimulacra2.SHORTEST_SIDE)):
-            if getattr(cfg, key) and min(cfg.crop, cfg.final_crop) < side:
-                raise ValueError(f"setting {key!r} wants crops of at least {side} pixels")
-        for key in ("train_only", "init_encoder"):
-            if getattr(cfg, key) and not cfg.init:
-                raise ValueError(f"setting {key!r} wants 'init', the weights whose other parts are kept")
-        if cfg.train_only and cfg.freeze_encoder_from < 1:
-            raise ValueError(
-                "setting 'train_only' = 'encoder' wants 'freeze_encoder_from' = 1.0: no frozen phase"
-            )
 
     # -- checkpoints -----------------------------------------------------------------------------
 
@@ -140,35 +114,35 @@ class Trainer:
             "acted": self.dormant.acted,
             "config": vars(self.cfg),
         }
-        self._write(state, "last.pt")
+        write_state(state, self.out / "last.pt")
         half = {
             k: v.to(torch.float16).cpu() if v.is_floating_point() else v for k, v in self.ema.weights.items()
         }
         config = {**vars(self.cfg), "data": [], "init": "", "out": ""}  # weights travel, paths stay
-        self._write({"model": half, "config": config, "step": self.step}, "weights.pt")
-
-    def _write(self, state: dict[str, Any], name: str) -> None:
-        temporary = self.out / (name + ".part")
-        torch.save(state, temporary)
-        temporary.replace(self.out / name)
+        write_state({"model": half, "config": config, "step": self.step}, self.out / "weights.pt")
 
     def resume(self) -> bool:
-        """Load `last.pt` of the output folder if it is there; says whether it was."""
+        """Load `last.pt` of the output folder if it is there; says whether it was.
+
+        OSError or ValueError when it cannot be gone on from."""
         path = self.out / "last.pt"
         if not path.exists():
             return False
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            state = read_state(path)
+        except ValueError as error:
+            raise ValueError(f"{error}; start anew with --fresh") from None
         try:
             self.model.load_state_dict(state["model"])
-        except RuntimeError as error:
-            raise ValueError(f"{path} is of another model; start anew with --fresh: {error}") from None
-        for key, value in state["ema"].items():
-            self.ema.weights[key].copy_(value)
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
-        for name, acted in state.get("acted", {}).items():
-            self.dormant.acted[name].copy_(acted)
-        self.step, self.elapsed = state["step"], state["elapsed"]
+            for key, value in state["ema"].items():
+                self.ema.weights[key].copy_(value)
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
+            for name, acted in state.get("acted", {}).items():
+                self.dormant.acted[name].copy_(acted)
+            self.step, self.elapsed = state["step"], state["elapsed"]
+        except (KeyError, RuntimeError, ValueError):
+            raise ValueError(f"{path} is of another model or optimiser; start anew with --fresh") from None
         return True
 
     # -- one step --------------------------------------------------------------------------------
@@ -266,10 +240,23 @@ class Trainer:
     # -- the loop --------------------------------------------------------------------------------
 
     def run(self) -> None:
+        """All steps, or those until a signal (`stop`); either way what is reached is saved."""
+        report = Report(self.out, self.processes, self.cfg.tensorboard)
+        try:
+            with self.stop:
+                self._steps(report)
+                self.save()
+        finally:
+            report.close()
+        self.processes.end()
+
+    def _steps(self, report: Report) -> None:
         cfg = self.cfg
-        report = Report(self.out, self.processes, cfg.tensorboard)
         started = saved = time.monotonic()
         while self.done() < 1:
+            if told := self.processes.largest(self.stop.signal):  # all leave, whichever was told to
+                self.stop.signal = told
+                break
             before = time.monotonic()
             report.add(*self.train_step())
             self.elapsed = self.processes.clock(self.elapsed + time.monotonic() - before)
@@ -283,20 +270,22 @@ class Trainer:
                 saved = time.monotonic()
             if cfg.stop_minutes and self.processes.clock(time.monotonic() - started) > 60 * cfg.stop_minutes:
                 break
-        self.save()
-        report.close()
-        self.processes.end()
 
     def _evaluate(self, report: Report) -> None:
         """The averaged weights on the pictures that are held out."""
-        if not self.validation:
+        if not self.validation or self.stop.signal:
             return
         kept = {k: v.clone() for k, v in self.model.state_dict().items()}
-        self.model.load_state_dict(self.ema.weights)
-        found = {"validation": evaluate(self.model, self.validation, self.device, self.cfg)}
-        if self.cfg.noise_validation:
-            noise = self.cfg.noise_validation
-            found["noisy"] = evaluate(self.model, self.validation, self.device, self.cfg, noise)
-        save_samples(self.model, self.validation[:2], self.device, self.out / f"samples-{self.step:07d}.png")
-        self.model.load_state_dict(kept)
-        report.evaluation(self.step, found)
+        found = {}
+        try:
+            self.model.load_state_dict(self.ema.weights)
+            with self.stop.cutting_short():
+                found["validation"] = evaluate(self.model, self.validation, self.device, self.cfg)
+                if noise := self.cfg.noise_validation:
+                    found["noisy"] = evaluate(self.model, self.validation, self.device, self.cfg, noise)
+                path = self.out / f"samples-{self.step:07d}.png"
+                save_samples(self.model, self.validation[:2], self.device, path)
+        finally:
+            self.model.load_state_dict(kept)
+        if not self.stop.signal:
+            report.evaluation(self.step, found)
