@@ -1,6 +1,6 @@
 """python -m export CHECKPOINT FOLDER --data PICTURES [--name NAME] [--same-as BUNDLE] [--verify-only]
 python -m export CHECKPOINT FOLDER --encoder-for BUNDLE --data PICTURES      (trained with train_only)
-python -m export CHECKPOINT FOLDER [--name NAME]                             (a small autoencoder)"""
+python -m export CHECKPOINT FOLDER [--name NAME] [--verify-only]             (a small autoencoder)"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aecodec.tables import CodingTables
 from aecodec.training.data import load_pictures
 from aecodec.training.model import CodecModel
 
-from .autoencoder import export_autoencoder, is_autoencoder
+from .autoencoder import check_autoencoder, export_autoencoder, is_autoencoder
 from .bundle import load_checkpoint, write_bundle
 from .encoder import check_encoder, write_encoder
 from .exact_int8 import exact_graphs
@@ -54,6 +54,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         if is_autoencoder(args.checkpoint):
+            if args.verify_only:
+                check_autoencoder(args.checkpoint, args.folder)
+                print(f"{args.folder}: what torch computes")
+                return 0
             manifest = export_autoencoder(args.checkpoint, args.folder, args.name)
             print(f"wrote {args.folder}: {manifest['objective']}, {manifest['latent']} latents")
             return 0

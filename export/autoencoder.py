@@ -135,3 +135,8 @@ def export_autoencoder(checkpoint: str, folder: Path, name: str | None = None) -
     model, cfg = load_autoencoder(checkpoint)
     with finished(folder) as beside:
         return write_autoencoder(model, cfg, name or folder.name, beside)
+
+
+def check_autoencoder(checkpoint: str, folder: Path) -> None:
+    """weights.pt against a bundle that is there; nothing is written.  ValueError when they disagree."""
+    check(load_autoencoder(checkpoint)[0], folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 
 from export_models import bundle, fresh  # noqa: E402
@@ -41,6 +42,20 @@ def test_exact_networks_agree_everywhere(bundle: tuple[CodecModel, Path]) -> Non
     said: list[str] = []
     assert verify.check_exact(*bundle, said.append, rounds=1) > 100_000
     assert "torch and int64 numpy" in said[0]
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+@pytest.mark.skipif("CUDAExecutionProvider" in ort.get_available_providers(), reason="it may load here")
+def test_a_provider_that_does_not_load_is_not_counted(
+    bundle: tuple[CodecModel, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime runs the graphs on the CPU then, and says nothing."""
+    providers = [*ort.get_available_providers(), "CUDAExecutionProvider"]
+    monkeypatch.setattr(ort, "get_available_providers", lambda: providers)
+    said: list[str] = []
+    verify.check_exact(*bundle, said.append, rounds=1)
+    assert [line.split()[0] for line in said[:-1]] == ["CUDAExecutionProvider"] * 2
+    assert all("left out" in line for line in said[:-1]) and "under 6 settings" in said[-1]
 
 
 def test_a_wrong_weight_is_found(bundle: tuple[CodecModel, Path]) -> None:
@@ -97,6 +112,21 @@ def test_float_graphs_agree_with_torch(bundle: tuple[CodecModel, Path]) -> None:
     rng = np.random.default_rng(3)
     picture = rng.random((1, 3, 64, 128), np.float32)
     verify.check_floats(*bundle, picture, lambda _: None)
+
+
+@pytest.mark.parametrize("output", ["symbols_first", "residual_second"])
+def test_a_wrong_context_is_found(bundle: tuple[CodecModel, Path], tmp_path: Path, output: str) -> None:
+    """No other check of an export compares it with torch."""
+    model, folder = bundle[0], Path(shutil.copytree(bundle[1], tmp_path / "copy"))
+    graph = onnx.load(folder / "context.onnx")
+    for node in graph.graph.node:
+        node.output[:] = [f"{name}_right" if name == output else name for name in node.output]
+        node.input[:] = [f"{name}_right" if name == output else name for name in node.input]
+    graph.graph.node.append(onnx.helper.make_node("Neg", [f"{output}_right"], [output]))
+    onnx.save(graph, folder / "context.onnx")
+    picture = np.random.default_rng(3).random((1, 3, 64, 128), np.float32)
+    with pytest.raises(ValueError, match="float graphs disagree with torch"):
+        verify.check_floats(model, folder, picture, lambda _: None)
 
 
 @pytest.mark.parametrize("level", [5, 16])

@@ -120,6 +120,24 @@ def test_what_a_bundle_refuses(bundles: Path, tmp_path: Path) -> None:
         Bundle.load(tmp_path / "nowhere")
 
 
+def test_a_bundle_is_checked_and_left_alone(digits: Pictures, tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("onnx")
+    from export.__main__ import main as export
+
+    for name, seed in (("one", 1), ("other", 2)):
+        run(digits, hidden=[16], latent=3, seed=seed, out=str(tmp_path / name)).save()
+    one, other = (str(tmp_path / name / "weights.pt") for name in ("one", "other"))
+    bundle = tmp_path / "bundle"
+    assert export([one, str(bundle), "--verify-only"]) == 2 and not bundle.exists()
+    assert export([one, str(bundle)]) == 0
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in bundle.iterdir()}
+    assert export([one, str(bundle), "--verify-only"]) == 0
+    capsys.readouterr()
+    assert export([other, str(bundle), "--verify-only"]) == 2
+    assert "disagrees with torch" in capsys.readouterr().err
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in bundle.iterdir()} == before
+
+
 def test_the_command_trains_and_exports(tmp_path: Path, capsys: Any) -> None:
     pytest.importorskip("sklearn")
     pytest.importorskip("onnx")
