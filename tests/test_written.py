@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -175,3 +177,13 @@ def test_transparency_that_pillow_refuses_is_named(form):
     with pytest.raises(UnfitError, match=f"{form} cannot hold transparency.*--no-alpha"):
         written.at_once(picture_of(3, alpha=np.full((31, 45), 9, np.uint8)), form)
     assert written.at_once(picture_of(3), form)[0]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+@pytest.mark.parametrize("form", ["AVIF", "BMP", "GIF", "JPEG2000", "PNG", "TGA", "WEBP"])
+def test_a_full_disk_is_not_a_picture_that_does_not_fit(form):
+    picture = picture_of(3)
+    write, _ = written.by_rows(picture, written.rows_of(picture), form, 1)
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError) as told:
+        write(full)
+    assert told.value.errno == errno.ENOSPC

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, BinaryIO
@@ -93,10 +94,17 @@ def _painted(size: tuple[int, int], mode: str, bands: Iterator[Pixels], info: di
 
 
 def _save(image: Image.Image, out: BinaryIO, form: str, options: dict[str, Any]) -> None:
+    # Where the disk is full Pillow's writer of JPEG 2000 tries for ever.
+    file = BytesIO() if form == "JPEG2000" else out
     try:
-        image.save(out, formats.SAVED_AS.get(form, form), **options)
+        image.save(file, formats.SAVED_AS.get(form, form), **options)
     except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk; Pillow's own have none
+            raise
         raise _refused(image.mode, form, error) from None
+    if file is not out:
+        file.seek(0)
+        shutil.copyfileobj(file, out)
 
 
 def _refused(mode: str, form: str, error: Exception) -> UnfitError:
