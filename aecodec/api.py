@@ -21,6 +21,16 @@ _shared: dict[Any, Codec] = {}
 _shared_lock = threading.Lock()
 
 
+def _renew() -> None:
+    """In a forked process, which lacks the thread that may have held the lock."""
+    global _shared_lock
+    _shared_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
 def shared(
     model: str | os.PathLike[str] | None = None,
     device: Device = "auto",
@@ -28,13 +38,12 @@ def shared(
     limits: Limits = DEFAULT_LIMITS,
     precision: Precision = "auto",
 ) -> Codec:
-    """The Codec that the functions below use. A process that was forked gets its own: the threads of its
-    parent's networks do not exist in it."""
+    """The Codec that the functions below use. In a process that was forked it loads networks of its own."""
     models.check(model)
     runtime.check(device, threads, limits, precision)
     name = Path(model).resolve() if isinstance(model, os.PathLike) else model
     places = os.environ.get(models.PATH_VARIABLE)
-    key = (name, device, threads, limits, precision, places, os.getpid())
+    key = (name, device, threads, limits, precision, places)
     with _shared_lock:
         if key not in _shared:
             _shared[key] = Codec(model, device, threads, limits, precision=precision)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -29,15 +30,19 @@ from aecodec.precision import Precision
 from aecodec.quality_search import Encode, Found
 from aecodec.rate_control import Target
 from aecodec.region import Region, plan, region_of
-from aecodec.session import Device
+from aecodec.session import Device, renew_in_children
 from aecodec.source import Source, map_bytes, read_bytes
 from aecodec.tables import load_tables
+
+LOADED = ("_bundle", "_models", "_lock")
+"""What a Codec does not take with it to another process."""
 
 
 class Codec:
     """Encodes with one model, decodes with whatever installed model a file needs.
 
-    Loads each bundle once; may be used by several threads at the same time.
+    Loads each bundle once; may be used by several threads at the same time, and in a process that was forked,
+    which loads its own networks. Can be pickled and copied: what arrives is made from the same arguments.
 
         model    name or folder of a bundle; None: the default model
         device   "auto" (CUDA where it works), "cpu", or "cuda" (DeviceError where it does not work)
@@ -61,12 +66,28 @@ class Codec:
         precision: Precision = "auto",
     ) -> None:
         runtime.check(device, threads, limits, precision)
-        self._precision = precision
+        self._precision, self._model = precision, model
         self._bundle = None if model is None else models.find(model)
         self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise
         self._pixel_blocks = pixel_blocks
         self._models: dict[bytes, Model] = {}
+        self._renew()
+        renew_in_children(self)
+
+    def _renew(self) -> None:
+        """In a process that was forked, whose parent's thread may have held the lock."""
         self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is loaded; the model by the name or folder that was given."""
+        return {name: value for name, value in vars(self).items() if name not in LOADED}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """ModelError where the model is not installed."""
+        vars(self).update(state, _models={})
+        self._bundle = None if self._model is None else models.find(self._model)
+        self._renew()
+        renew_in_children(self)
 
     @property
     def bundle(self) -> Bundle:

@@ -28,7 +28,7 @@ from aecodec.models import SCALE_NETWORKS, Bundle
 from aecodec.parallel import cpus
 from aecodec.precision import Precision, choose
 from aecodec.scale_networks import Features, Form, Level, Symbols
-from aecodec.session import Device, Session, open_session, runner, runtime
+from aecodec.session import Device, Session, open_session, renew_in_children, runner, runtime
 from aecodec.windows import Cut, Span
 
 Float = NDArray[np.float32]
@@ -55,7 +55,9 @@ RIM = 8
 
 
 class Networks:
-    """The graphs of one bundle. Sessions are made when first used; calls may come from several threads."""
+    """The graphs of one bundle. Sessions are made when first used; calls may come from several threads.
+
+    A forked process makes its own."""
 
     def __init__(
         self,
@@ -70,6 +72,10 @@ class Networks:
         self._bundle, self._device, self._threads, self._optimise = bundle, device, threads, optimise
         self.largest = largest
         self.threads = cpus() if threads is None else max(1, threads)
+        self._renew()
+        renew_in_children(self)
+
+    def _renew(self) -> None:
         self._sessions: dict[str, Session] = {}
         self._exact: dict[str, Form] = {}
         self._lock = threading.Lock()

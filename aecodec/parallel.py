@@ -64,20 +64,26 @@ def workers(threads: int) -> Iterator[Workers]:
 
 
 def ahead(items: Iterator[T], threads: int) -> Iterator[T]:
-    """The same items; while one is used the next is made, in a thread of its own."""
+    """The same items; while one is used the next is made, in a thread of its own.
+
+    RuntimeError in a process that was forked in between: it does not have that thread."""
     if threads == 1:
         yield from items
         return
     from concurrent.futures import ThreadPoolExecutor
 
+    process = os.getpid()
     with ThreadPoolExecutor(1, "aecodec") as pool:
         coming: Future[tuple[T] | None] = pool.submit(_next, items)
         try:
             while (item := coming.result()) is not None:
                 coming = pool.submit(_next, items)
                 yield item[0]
+                if os.getpid() != process:
+                    raise RuntimeError("these rows were begun before this process was forked; begin again")
         finally:
-            pool.submit(getattr(items, "close", int)).result()
+            if os.getpid() == process:
+                pool.submit(getattr(items, "close", int)).result()
 
 
 def _next(items: Iterator[T]) -> tuple[T] | None:
