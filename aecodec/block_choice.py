@@ -41,7 +41,7 @@ TRIED = 64
 """Blocks that are tried together: as many as a group has."""
 SAMPLE = 2 * TRIED
 """Blocks, drawn from all candidates, that find the tolerance for all."""
-FLAT = 16.0
+FLAT = 32.0
 """How much more an error counts in a block of a single colour, where nothing hides it."""
 STRIP = 8 * BLOCK
 """Rows of pixels that are searched together."""

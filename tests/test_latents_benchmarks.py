@@ -95,7 +95,7 @@ def test_pooled_pixels_are_those_of_the_picture_at_a_sixteenth():
     codec = Codec(device="cpu", threads=1)
     data = codec.encode(smooth(0, 128, 192), 60)
     large, small = (latents_vectors.pooled_pixels(codec.decode(data, scale=s)) for s in (1, 1 / 16))
-    np.testing.assert_allclose(small, large, atol=2.5 / 255)
+    np.testing.assert_allclose(small, large, atol=4 / 255)
 
 
 def test_labelled_archives(tmp_path):

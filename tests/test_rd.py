@@ -50,7 +50,7 @@ def test_rd_from_end_to_end(folder: Path, tmp_path: Path, capsys: pytest.Capture
         assert key in first["environment"]
     assert first["environment"]["versions"]["onnxruntime"]
     assert re.search(
-        r"model \w+ [0-9a-f]{16} \w+, graphs [0-9a-f]{8}, source [0-9a-f]{8}", aecodec["version"]
+        r"model [\w-]+ [0-9a-f]{16} \w+, graphs [0-9a-f]{8}, source [0-9a-f]{8}", aecodec["version"]
     )
     assert str(tmp_path) not in out.read_text()
 
