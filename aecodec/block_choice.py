@@ -74,8 +74,8 @@ def _candidates(pixels: Pixels, lmbda: float) -> Mask:
         size = np.abs(luma) + np.abs(red) + np.abs(blue)
     found |= _mean((size == 0).astype(np.float32)) > REPEATS
     wanted = -(-pixels.shape[0] // BLOCK), -(-pixels.shape[1] // BLOCK)
-    # A last block of a single column has no step to look at.
-    return np.pad(found, [(0, w - f) for w, f in zip(wanted, found.shape, strict=True)])
+    # A last block of a single column has no step to look at, and is what its neighbour is.
+    return np.pad(found, [(0, w - f) for w, f in zip(wanted, found.shape, strict=True)], mode="edge")
 
 
 def _mean(values: Float) -> Numbers:

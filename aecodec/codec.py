@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,8 @@ class Codec:
         runtime.check(device, threads, limits, precision)
         self._precision, self._model = precision, model
         self._bundle = None if model is None else models.find(model)
+        if self._bundle and self._bundle.path == Path(str(model)):  # a folder: where this is unpickled, too
+            self._model = self._bundle.path.resolve()
         self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise
         self._pixel_blocks = pixel_blocks
         self._models: dict[bytes, Model] = {}

@@ -132,7 +132,9 @@ def _smallest(search: Search) -> int:
 
 
 def _without_blocks(keep: Keep, sizes: Search, size: int, most: float) -> Found:
-    """Where no file fits: blocks coded as pixels have a least size. UsageError if networks need more, too."""
+    """Where no file fits: blocks coded as pixels have a least size. UsageError if networks need more, too.
+
+    Coded alpha stays as it is."""
     smallest = _smallest(sizes)
     if encode := keep(sizes.files[0], sizes.files[0], None):
         alone = Search(encode, sizes.goal, highest=sizes.highest)

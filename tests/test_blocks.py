@@ -61,8 +61,9 @@ def test_photographs_have_none(codec, city, budgie, quality):
 
 @pytest.mark.parametrize("quality", [0, 10, 30, 60])
 @pytest.mark.parametrize("colour", [(255, 255, 255), (200, 30, 40)])
-def test_a_plain_colour_is_exact(codec, colour, quality):
-    picture = np.full((256, 256, 3), colour, np.uint8)
+@pytest.mark.parametrize("side", [256, 257])
+def test_a_plain_colour_is_exact(codec, side, colour, quality):
+    picture = np.full((side, side, 3), colour, np.uint8)
     data = codec.encode(picture, quality)
     assert np.array_equal(codec.decode(data), picture) and len(data) < 130
 

@@ -255,6 +255,11 @@ def test_pickled_with_the_model_that_was_asked_for(monkeypatch):
     monkeypatch.delenv(models.PATH_VARIABLE)
     with pytest.raises(ModelError, match="tiny"):
         pickle.loads(named)
+    for folder in (Path(TINY.name), f"./{TINY.name}", TINY.name):
+        monkeypatch.chdir(TINY.parent)
+        named = pickle.dumps(Codec(folder, "cpu"))
+        monkeypatch.chdir(TINY)
+        assert pickle.loads(named).bundle.path == TINY
 
 
 def test_pool_of_spawned_processes(tiny, city):

@@ -1,8 +1,8 @@
 """Take the noise out of a picture, by coding it.
 
-Uses the default model's denoising one (NAME-denoise) where it is installed; another model loses noise by
-coding the picture as coarsely as the noise deserves. OUT is a picture, or an .aec file: then the clean
-picture is a small file, too, which any decoder of the model reads.
+Uses the default model's denoising one (NAME-denoise), or else the first that is installed: nano-denoise,
+whose files the decoder of nano reads. Another model loses noise by coding the picture as coarsely as the
+noise deserves. OUT is a picture, or an .aec file: then the clean picture is a small file, too.
 """
 
 from __future__ import annotations

@@ -87,6 +87,8 @@ def check_output(source: str, target: str, force: bool) -> None:
         raise UsageError("the output's name is empty")
     source, target = remote.local_path(source), remote.local_path(target)
     if remote.is_url(target):
+        if remote.is_chained(target):
+            raise UsageError(f"{target!r} is a chained URL, which is for reading; name the store itself")
         if not force and remote.exists(target):
             raise OutputError(f"{target!r} exists; use --force to replace it")
         return

@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # the second: the step that it ended is half done
         print("\nstopped at once; run the same command to go on from what was saved last", file=sys.stderr)
         return 128 + signal.SIGINT
-    if trainer.stop.signal:
+    if trainer.stop.signal and trainer.done() < 1:
         print(f"\nstopped at step {trainer.step}; run the same command to go on", file=sys.stderr)
         return 128 + trainer.stop.signal
     return 0
