@@ -223,12 +223,14 @@ def white_is_zero(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
 
 
-def refuse_negative(image: Image.Image) -> None:
-    """InputError for numbers below 0 in a TIFF of signed bytes, of which Pillow makes 128 and more.
+def has_signed_bytes(image: Image.Image) -> bool:
+    """A TIFF whose samples below 0 Pillow takes for 128 and more."""
+    return image.mode == "L" and getattr(image, "tag_v2", {}).get(SAMPLE_FORMAT) == (SIGNED,)
 
-    The image is loaded."""
-    signed = image.mode == "L" and getattr(image, "tag_v2", {}).get(SAMPLE_FORMAT) == (SIGNED,)
-    if signed and np.asarray(image).max() > 127:
+
+def refuse_negative(image: Image.Image) -> None:
+    """InputError for samples below 0 of a loaded image."""
+    if has_signed_bytes(image) and np.asarray(image).max() > 127:
         raise InputError("a TIFF of signed bytes, some below 0: add 128, and store them without a sign")
 
 

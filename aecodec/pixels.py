@@ -23,6 +23,7 @@ from aecodec.errors import AecodecError, InputError, LimitError
 from aecodec.exif import with_orientation
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.modes import (
+    has_signed_bytes,
     is_turned,
     metadata_of,
     metadata_of_deep,
@@ -95,7 +96,8 @@ def open_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool
     where = f"{os.fspath(image)!r}: " if isinstance(image, str | os.PathLike) else ""
     with open_bytes(image) as data, open_image(data, where, limits) as opened:
         path = data.name if isinstance(data, BufferedReader) else None
-        raster = file_raster(opened, path) if is_large(*opened.size) else None
+        in_file = is_large(*opened.size) and not has_signed_bytes(opened)  # whose values have to be looked at
+        raster = file_raster(opened, path) if in_file else None
         picture = from_pil(opened, limits, where, alpha, reopener(data, where, limits), raster)
         if opened.format == "PNG" and _may_lack_rows(opened, picture) and not png_rows.are_all_there(data):
             raise InputError(f"{where}the picture is cut short: its data ends before its last row")

@@ -15,7 +15,8 @@ from synthetic import smooth
 from aecodec import deep
 from aecodec.errors import InputError, LimitError
 from aecodec.limits import Limits
-from aecodec.pixels import read_picture
+from aecodec.pixels import open_picture, read_picture
+from aecodec.raster import is_large
 
 NOISE = np.random.default_rng(1).bytes(3_000_000)
 SMALL = Limits(max_metadata=2_000_000)
@@ -162,6 +163,21 @@ def test_signed_bytes_of_a_tiff(value):
         for given in (data, image):
             with pytest.raises(InputError, match="signed bytes, some below 0"):
                 read_picture(given)
+
+
+def test_signed_bytes_of_a_large_tiff(tmp_path):
+    """Whose rows would be read from the file, unseen."""
+    path = tmp_path / "a.tif"
+    pixels = np.full((2200, 2200), 9, np.uint8)
+    assert is_large(*pixels.shape)
+    for value in (127, 255):
+        pixels[5, 5] = value
+        Image.fromarray(pixels).save(path, tiffinfo={339: 2})
+        if value == 127:
+            assert open_picture(path).pixels[5:6, 5:6].tolist() == [[[127]]]
+        else:
+            with pytest.raises(InputError, match="signed bytes, some below 0"):
+                open_picture(path)
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "JPEG2000"])
