@@ -78,6 +78,16 @@ def about(name: str) -> Iterator[None]:
         raise type(error)(str(error) if where in str(error) else f"{where}: {error}") from None
 
 
+def check_store(name: str, what: str) -> None:
+    """UsageError for a chained URL as a place for results: archives are read only, and a cache has nothing to
+    keep of what is written."""
+    if remote.is_chained(name):
+        raise UsageError(
+            f"{what} is {name!r}, a chained URL, which is for reading; "
+            "name the store itself (s3://bucket/name), or write to this machine and pack that"
+        )
+
+
 def check_output(source: str, target: str, force: bool) -> None:
     """Before any work: refuses what write_output would have to refuse at the end."""
     if streams.is_stream(target):
@@ -87,8 +97,7 @@ def check_output(source: str, target: str, force: bool) -> None:
         raise UsageError("the output's name is empty")
     source, target = remote.local_path(source), remote.local_path(target)
     if remote.is_url(target):
-        if remote.is_chained(target):
-            raise UsageError(f"{target!r} is a chained URL, which is for reading; name the store itself")
+        check_store(target, "the output")
         if not force and remote.exists(target):
             raise OutputError(f"{target!r} exists; use --force to replace it")
         return

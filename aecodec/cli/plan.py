@@ -88,11 +88,7 @@ def check_folder(name: str, what: str = "the folder for results") -> None:
     """UsageError for a name that results cannot be put below."""
     if not name:
         raise UsageError(f"the name of {what} is empty; give . for the current folder")
-    if remote.is_chained(name):  # archives are read only, and a cache has nothing to keep of what is written
-        raise UsageError(
-            f"{what} is {name!r}, a chained URL, which is for reading; "
-            "name the store itself (s3://bucket/folder), or write to a local folder and pack that"
-        )
+    files.check_store(name, what)
 
 
 def target_of(folder: str | None, relative: str, suffix: str) -> str | None:
