@@ -18,6 +18,7 @@ from aecodec import thumbnail as thumbnails
 from aecodec.container import Header, Parsed
 from aecodec.datapath import Model
 from aecodec.errors import LimitError, ModelError, UsageError
+from aecodec.forks import renew_in_children
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.loaded import check_groups
 from aecodec.models import Bundle
@@ -31,7 +32,7 @@ from aecodec.precision import Precision
 from aecodec.quality_search import Encode, Found
 from aecodec.rate_control import Target
 from aecodec.region import Region, plan, region_of
-from aecodec.session import Device, renew_in_children
+from aecodec.session import Device
 from aecodec.source import Source, map_bytes, read_bytes
 from aecodec.tables import load_tables
 

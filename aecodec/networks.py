@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 
 from aecodec import scale_networks, windows
 from aecodec.errors import AecodecError
+from aecodec.forks import renew_in_children
 from aecodec.models import SCALE_NETWORKS, Bundle
 from aecodec.parallel import cpus
 from aecodec.precision import Precision, choose
 from aecodec.scale_networks import Features, Form, Level, Symbols
-from aecodec.session import Device, Session, open_session, renew_in_children, runner, runtime
+from aecodec.session import Device, Session, open_session, runner, runtime
 from aecodec.windows import Cut, Span
 
 Float = NDArray[np.float32]

@@ -16,6 +16,7 @@ from numbers import Integral
 from typing import Any, Literal, Protocol, TypeAlias, cast
 from weakref import WeakSet
 
+from aecodec import forks
 from aecodec.errors import DeviceError, ModelError, UsageError
 from aecodec.limits import MOST_THREADS
 
@@ -35,17 +36,10 @@ FIRST_REGION = 512 << 20
 SPIN = 1000
 """Microseconds that a session's thread waits for work before it sleeps; older versions do not know it."""
 
-FORK_WAITS = 10.0
-"""Seconds that a fork waits at most while a thread imports onnxruntime: a child could not begin again."""
-
 _lock = threading.RLock()
 _ort: Any = None
-_forking: int | None = None
-"""The thread that forks and holds the lock."""
 _asked_for_memory = False
 _shares_memory = False
-_forks = 0
-"""How many forks this process is away from the one that loaded the module."""
 
 
 class Session(Protocol):
@@ -62,65 +56,46 @@ Run: TypeAlias = Callable[..., list[Any]]
 """Inputs of a graph by name -> its outputs."""
 
 
-class Owner(Protocol):
-    """What holds sessions, or a lock."""
+_opened: WeakSet[Session] = WeakSet()
+_ran: WeakSet[Session] = WeakSet()
+"""Those that were run at least once."""
+
+
+class _State:
+    """This module's, as an owner in the sense of forks."""
 
     def _renew(self) -> None:
-        """Forgets its sessions and makes its locks anew."""
+        """The lock inside the shared arena may be held. And sessions would wait at their end for threads that
+        only the parent has."""
+        global _lock, _shares_memory
+        _lock, _shares_memory = threading.RLock(), False
+        if _opened:
+            import ctypes
+
+            for session in _opened:  # one reference too many: they are never destroyed, at the exit neither
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
 
-_opened: WeakSet[Session] = WeakSet()
-_owners: WeakSet[Owner] = WeakSet()
-
-
-def renew_in_children(owner: Owner) -> None:
-    """owner._renew() is called in every process that is forked from now on, while `owner` lives."""
-    _owners.add(owner)
-
-
-def _before_fork() -> None:
-    global _forking
-    if _lock.acquire(timeout=FORK_WAITS):
-        _forking = threading.get_ident()
-
-
-def _in_parent() -> None:
-    global _forking
-    if _forking == threading.get_ident():
-        _forking = None
-        _lock.release()
-
-
-def _in_child() -> None:
-    """A forked process has none of its parent's other threads. What they held is never given back: locks of
-    ours, the one inside the shared arena. And sessions would wait at their end for their own threads."""
-    global _lock, _forking, _shares_memory, _forks
-    _lock, _forking, _shares_memory, _forks = threading.RLock(), None, False, _forks + 1
-    if _opened:
-        import ctypes
-
-        for session in _opened:  # one reference too many: they are never destroyed here, at the exit neither
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
-    for owner in _owners:
-        owner._renew()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
+_state = _State()  # before whoever drops sessions when it is renewed
+forks.renew_in_children(_state)
 
 
 def runner(session: Session, model: str, graph: str) -> Run:
     """session.run() with a DeviceError that says which graph failed, or that the session is of another
     process: that would wait for its threads for ever."""
-    made = _forks
+    made = forks.count()
 
     def run(**inputs: Any) -> list[Any]:
-        if made != _forks:
+        if made != forks.count():
             raise DeviceError(
                 f"graph {graph} of model {model!r} was loaded before this process was forked; load it again"
             )
         try:
-            return session.run(None, inputs)
+            if session in _ran:
+                return session.run(None, inputs)
+            with forks.undisturbed():
+                _ran.add(session)
+                return session.run(None, inputs)
         except Exception as error:  # onnxruntime raises its own types, which differ between versions
             raise DeviceError(f"graph {graph} of model {model!r} failed: {error}") from None
 
@@ -158,7 +133,9 @@ def _overwritten(ort: Any) -> bool:
 def runtime() -> Any:
     """The onnxruntime module, made quiet. DeviceError with both pip lines when it is not there."""
     global _ort, _asked_for_memory
-    with _lock:
+    if _ort is not None:
+        return _ort
+    with forks.undisturbed(), _lock:
         if _ort is None:
             try:
                 import onnxruntime
@@ -233,8 +210,10 @@ def open_session(
     if device not in DEVICES:
         raise UsageError(f"device {device!r} is unknown; use one of {', '.join(DEVICES)}")
     check_threads(threads)
-    session = _open(runtime(), graph, device, threads, optimise)
-    _opened.add(session)
+    ort = runtime()
+    with forks.undisturbed():
+        session = _open(ort, graph, device, threads, optimise)
+        _opened.add(session)
     return session
 
 

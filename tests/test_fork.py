@@ -13,22 +13,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecodec import models
+from aecodec import forks, models, session
 from aecodec.codec import Codec
 from aecodec.errors import ModelError
 from aecodec.limits import Limits
 
 TINY = Path(__file__).parent / "data" / "bundles" / "tiny"
-forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 START = """
 import os, signal, sys, threading, time
 import numpy as np
 import aecodec
-from aecodec import api, session
+from aecodec import api, forks, session
 from aecodec.codec import Codec
 
-session.FORK_WAITS = 0.2
+forks.FORK_WAITS = 0.2
 picture = np.arange(64 * 64 * 3, dtype=np.uint8).reshape(64, 64, 3)
 
 def new(threads=1):
@@ -61,7 +61,7 @@ def run(code):
     assert done.returncode == 0, done.stderr
 
 
-@forks
+@needs_fork
 def test_fork_while_threads_decode():
     run("""
 codec = new()
@@ -90,6 +90,7 @@ in_child(lambda: codec.encode(picture) == data)
 
 
 LOCKS = {
+    "forks": "forks._lock",
     "session": "session._lock",
     "api": "api._shared_lock",
     "codec": "codec._lock",
@@ -97,7 +98,7 @@ LOCKS = {
 }
 
 
-@forks
+@needs_fork
 @pytest.mark.parametrize("lock", LOCKS.values(), ids=LOCKS)
 def test_a_lock_that_is_held_during_the_fork(lock):
     run(f"""
@@ -124,7 +125,7 @@ assert codec.decode(data).tobytes() == wanted
 """)
 
 
-@forks
+@needs_fork
 def test_children_leave_the_arena_of_their_parent_alone():
     run("""
 def shares():
@@ -151,10 +152,11 @@ assert own()
 """)
 
 
-@forks
+@needs_fork
 def test_fork_while_a_thread_imports_onnxruntime():
+    """And opens its first sessions: a child that did not wait for that hangs in one of five."""
     run("""
-session.FORK_WAITS = 60
+forks.FORK_WAITS = 60
 data = []
 thread = threading.Thread(target=lambda: data.append(new().encode(picture)))
 thread.start()
@@ -166,7 +168,84 @@ assert data
 """)
 
 
-@forks
+@needs_fork
+def test_forks_wait_for_what_must_not_be_disturbed():
+    run("""
+forks.FORK_WAITS = 60
+inside, working = [0], True
+
+def work():
+    while working:
+        with forks.undisturbed(), forks.undisturbed():
+            inside[0] += 1
+            time.sleep(0.003)
+            inside[0] -= 1
+
+def fork():
+    for _ in range(12):
+        in_child(undisturbed)
+
+def undisturbed():
+    with forks.undisturbed():
+        return inside == [0]
+
+workers, forkers = ([threading.Thread(target=t) for _ in range(3)] for t in (work, fork))
+failures = []
+threading.excepthook = failures.append
+for thread in workers + forkers:
+    thread.start()
+for thread in forkers:
+    thread.join()
+working = False
+for thread in workers:
+    thread.join()
+assert not failures and not forks._busy and not forks._waiting and forks._forking is None
+""")
+
+
+@needs_fork
+def test_forks_do_not_wait_for_ever():
+    run("""
+began, ends = threading.Event(), threading.Event()
+
+def work():
+    with forks.undisturbed():
+        began.set()
+        ends.wait()
+
+thread = threading.Thread(target=work)
+thread.start()
+began.wait()
+start = time.monotonic()
+in_child(lambda: 0.2 <= time.monotonic() - start < 20 and new().encode(picture))
+with forks.undisturbed():  # the thread that forks does not wait for itself
+    start = time.monotonic()
+    ends.set()
+    thread.join()
+    in_child(lambda: time.monotonic() - start < 0.2)
+""")
+
+
+def test_sessions_are_opened_and_first_run_undisturbed(monkeypatch):
+    busy = []
+
+    class Fake:
+        def run(self, names, inputs):
+            busy.append(len(forks._busy))
+            return []
+
+    def opened(*arguments):
+        busy.append(len(forks._busy))
+        return Fake()
+
+    monkeypatch.setattr(session, "_open", opened)
+    graph = session.open_session(b"", "cpu")
+    for _ in range(2):
+        session.runner(graph, "model", "graph")()
+    assert busy == [1, 1, 0] and not forks._busy
+
+
+@needs_fork
 def test_sessions_of_the_parent_are_not_run():
     run("""
 codec = new(2)
@@ -185,7 +264,7 @@ in_child(lambda: not networks._sessions and networks.session("analysis"))
 """)
 
 
-@forks
+@needs_fork
 def test_rows_that_were_begun_before_the_fork():
     run("""
 from aecodec.parallel import ahead
@@ -205,7 +284,7 @@ assert list(rows) == list(range(1, 9))
 """)
 
 
-@forks
+@needs_fork
 def test_pool_of_forked_processes():
     run("""
 import multiprocessing
