@@ -3,7 +3,8 @@
     python -m aecodec.training.drawn OUT [--count 256] [--seed 1]
 
 writes PNGs of 512 x 512, of three kinds: soft scenes, in which smooth shades meet at long sharp curves, as in
-studio photographs and renderings; thin curves on such grounds; and words on plates.  The folder is given to
+studio photographs and renderings; thin lines on such grounds, every other time curves, else straight ones as
+of cables before the sky; and words on plates.  The folder is given to
 the trainer beside the others (`data`), which takes crops by area.  Seeded: the same Pillow and numpy draw the
 same pixels.
 """
@@ -29,16 +30,16 @@ SIDE = 512
 FINER = 4
 """Masks are drawn so many times as large and averaged, so that their edges are smooth."""
 KINDS = 4
-"""Of four pictures two are scenes, one has curves, one words."""
+"""Of four pictures two are scenes, one has thin lines, one words."""
 
 
 def picture(rng: Random, kind: int) -> Image.Image:
-    """kind: 0 and 1 a soft scene, 2 thin curves, 3 words."""
+    """kind: 0 and 1 a soft scene, 2 thin lines, 3 words."""
     colours = _shade(rng)
     if kind < 2:
         colours = _scene(rng, colours)
     elif kind == 2:
-        colours = _curves(rng, colours)
+        colours = _cables(rng, colours) if rng.random() < 0.5 else _curves(rng, colours)
     else:
         colours = _words(rng, colours)
     if rng.random() < 0.5:  # what a camera leaves
@@ -107,6 +108,20 @@ def _curves(rng: Random, colours: Values) -> Values:
         part = closed[: int(rng.integers(20, len(closed)))]
         ImageDraw.Draw(fine).line(part, 255, int(rng.integers(FINER, 3 * FINER + 1)), "curve")
         colours = colours + _averaged(fine) * (inks[int(rng.integers(3))] - colours)
+    return colours
+
+
+def _cables(rng: Random, colours: Values) -> Values:
+    """Straight thin lines from side to side, in bundles that nearly meet somewhere."""
+    for _ in range(int(rng.integers(1, 5))):
+        ink, width = _colour(rng) * rng.choice([0.2, 1]), int(rng.integers(2, 2 * FINER + 1))
+        meet, spread = rng.uniform(-SIDE, 2 * SIDE, 2), rng.uniform(20, SIDE)
+        fine = Image.new("L", (FINER * SIDE, FINER * SIDE))
+        for _ in range(int(rng.integers(2, 12))):
+            way = SIDE / 2 + rng.normal(0, spread, 2) - meet
+            ends = FINER * np.stack([meet - way, meet + 4 * way])
+            ImageDraw.Draw(fine).line([(float(x), float(y)) for x, y in ends], 255, width)
+        colours = colours + _averaged(fine) * (ink - colours)
     return colours
 
 
