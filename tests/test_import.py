@@ -64,7 +64,8 @@ LADDER: dict[str, set[str]] = {
     "scale_networks": BASE | {"_core", "models", "session"},
     "onnx_file": BASE,
     "cutting": BASE | {"onnx_file"},
-    "networks": BASE | {"cutting", "forks", "models", "parallel", "precision", "scale_networks", "session", "windows"},
+    "networks": BASE
+    | {"cutting", "forks", "models", "parallel", "precision", "scale_networks", "session", "windows"},
     "rolling": {"networks"},
     "loaded": {"container", "errors", "models", "networks", "tables"},
     "quality_search": set(),
@@ -85,8 +86,8 @@ LADDER: dict[str, set[str]] = {
     "thumbnail": BASE | {"container", "pixels", "raster", "sections"},
     "codec": CODEC
     | {
-        "forks",
         "datapath",
+        "forks",
         "loaded",
         "notes",
         "options",
