@@ -26,7 +26,7 @@ from PIL import Image, features
 from aecodec import conceal
 from aecodec.colours import Colours
 from aecodec.errors import CorruptError, FormatError
-from aecodec.networks import Group
+from aecodec.groups import Group
 from aecodec.parallel import workers, worth
 from aecodec.raster import Raster
 

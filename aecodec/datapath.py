@@ -23,10 +23,10 @@ from aecodec.decoding import Band, bands, pixel_bands
 from aecodec.decoding import decode_symbols as decode_symbols
 from aecodec.encoding import encode_symbols
 from aecodec.errors import CorruptError
+from aecodec.groups import Groups, choose_edge
 from aecodec.limits import Limits
 from aecodec.loaded import Model as Model
 from aecodec.loaded import rounding_of as rounding_of
-from aecodec.networks import Groups, choose_edge
 from aecodec.pixels import Picture
 from aecodec.raster import Raster
 from aecodec.region import BLOCK, Region, plan

@@ -19,8 +19,9 @@ from aecodec import entropy, pixels, planes, windows
 from aecodec.container import Header
 from aecodec.entropy import GroupReader
 from aecodec.errors import CorruptError
+from aecodec.groups import Group, Groups
 from aecodec.loaded import BATCH, Z_MAX, Model, check_groups, level_of, quality_of, zeros_of
-from aecodec.networks import Float, Group, Groups
+from aecodec.networks import Float
 from aecodec.parallel import Workers, ahead, workers, worth
 from aecodec.region import Plan
 from aecodec.rolling import Rows

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from aecodec import blocks, entropy, planes, windows
 from aecodec.container import Header
+from aecodec.groups import Group, Groups
 from aecodec.loaded import BATCH, SYMBOL_MAX, Model, level_of, quality_of, zeros_of
-from aecodec.networks import Float, Group, Groups, Index
+from aecodec.networks import Float, Index
 from aecodec.parallel import Workers, workers, worth
 from aecodec.raster import Raster
 from aecodec.rolling import Rows

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from aecodec.container import Header
 from aecodec.errors import FormatError
+from aecodec.groups import Group
 from aecodec.models import Bundle
-from aecodec.networks import Float, Group, Networks
+from aecodec.networks import Float, Networks
 from aecodec.tables import CodingTables
 
 SYMBOL_MAX = 32767

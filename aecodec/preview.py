@@ -18,8 +18,9 @@ from aecodec.datapath import Model
 from aecodec.decoding import bands, pixel_bands
 from aecodec.decoding import size_at as size_at
 from aecodec.errors import UsageError
+from aecodec.groups import Groups
 from aecodec.limits import Limits
-from aecodec.networks import Groups, means
+from aecodec.networks import means
 from aecodec.pixels import Picture, Pixels
 
 DIVISORS = (1, 2, 4, 8, 16)

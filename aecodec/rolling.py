@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec.networks import Group
+from aecodec.groups import Group
 
 
 class Rows:

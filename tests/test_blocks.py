@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from aecodec import block_choice, blocks, container, describe
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError, FormatError
-from aecodec.networks import Group
+from aecodec.groups import Group
 
 
 def page(height: int = 192, width: int = 256) -> np.ndarray:

@@ -13,7 +13,7 @@ from synthetic import ramp
 
 from aecodec import conceal, datapath, png
 from aecodec.decoding import Band
-from aecodec.networks import Groups
+from aecodec.groups import Groups
 
 SIDE = 2400
 """Of pictures of which the whole process is measured, Pillow's images included: 5.8 megapixels."""

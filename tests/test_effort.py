@@ -15,8 +15,8 @@ from aecodec.cli.main import main
 from aecodec.cutting import with_steps
 from aecodec.decoding import decode_symbols
 from aecodec.errors import UsageError
+from aecodec.groups import Groups
 from aecodec.loaded import quality_of
-from aecodec.networks import Groups
 from tests.synthetic import smooth
 
 TINY = DATA / "bundles" / "tiny"

@@ -20,7 +20,7 @@ from onnx import numpy_helper  # noqa: E402
 from aecodec import models, scale_networks  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.errors import ModelError  # noqa: E402
-from aecodec.networks import Groups  # noqa: E402
+from aecodec.groups import Groups  # noqa: E402
 from aecodec.scale_networks import InBytes, InFloats  # noqa: E402
 from aecodec.session import open_session  # noqa: E402
 from aecodec.training.model import CodecModel  # noqa: E402

@@ -13,7 +13,7 @@ from PIL import Image
 from aecodec import container, datapath, encoding, parallel, pixels, png, raster, windows
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError
-from aecodec.networks import Groups
+from aecodec.groups import Groups
 
 SIDE = 4900
 """Of the picture whose memory is measured: 24 megapixels."""

@@ -9,7 +9,7 @@ import pytest
 
 from aecodec import container
 from aecodec.errors import AecodecError
-from aecodec.networks import LEAST_EDGE, RIM, SMALL, choose_edge
+from aecodec.groups import LEAST_EDGE, RIM, SMALL, choose_edge
 
 HEIGHT, WIDTH = 1088, 1920
 

@@ -13,8 +13,9 @@ from aecodec import blocks, container, datapath, decoding, entropy, latents
 from aecodec.codec import Codec
 from aecodec.encoding import encode_symbols
 from aecodec.errors import CorruptError
+from aecodec.groups import Group, Groups
 from aecodec.loaded import zeros_of
-from aecodec.networks import Group, Groups, Networks
+from aecodec.networks import Networks
 
 SIDE = 1408
 """25 groups of 320 pixels."""

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec import entropy
+from aecodec.groups import Groups
 from aecodec.latents.reading import Latents
 from aecodec.loaded import BATCH, level_of
-from aecodec.networks import Groups
 from aecodec.tables import ROW, CodingTables
 
 Float = NDArray[np.float32]

@@ -25,7 +25,7 @@ from aecodec import blocks, container, deep, entropy, metadata, pixels  # noqa: 
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import Header  # noqa: E402
 from aecodec.decoding import decode_symbols  # noqa: E402
-from aecodec.networks import Groups  # noqa: E402
+from aecodec.groups import Groups  # noqa: E402
 from aecodec.pixels import Picture  # noqa: E402
 
 LIMIT = 400_000

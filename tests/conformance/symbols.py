@@ -11,7 +11,7 @@ import numpy as np
 from aecodec import _core, container
 from aecodec.codec import Codec
 from aecodec.container import Header
-from aecodec.networks import Group, Groups
+from aecodec.groups import Group, Groups
 from aecodec.tables import CodingTables
 
 TINY = Path(__file__).parents[1] / "data" / "bundles" / "tiny"

@@ -5,7 +5,7 @@ const SMALL = 6000;
 const LEAST_EDGE = 20;
 const RIM = 8;
 
-/** Side of the groups for a picture with y of this size: as chooseEdge of aecodec/networks.py. */
+/** Side of the groups for a picture with y of this size: as chooseEdge of aecodec/groups.py. */
 export function chooseEdge([height, width], side) {
   const positions = height * width;
   if (positions < SMALL) return side;

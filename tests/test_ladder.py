@@ -1,0 +1,219 @@
+"""Who may import whom."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import aecodec
+
+PACKAGE = Path(aecodec.__file__).parent
+BASE = {"errors", "limits"}
+PARTS = {
+    *("_core", "container", "describe", "entropy", "models", "networks", "pixels", "precision", "session"),
+    *("groups", "planes", "source", "tables"),
+}
+CODEC = BASE | PARTS
+
+LADDER: dict[str, set[str]] = {
+    "__init__": BASE | {"api", "codec", "describe", "latents", "pillow_plugin"},
+    "__main__": {"cli"},
+    "errors": set(),
+    "limits": {"errors"},
+    "notes": set(),
+    "remote": BASE,
+    "source": BASE | {"remote"},
+    "group_data": BASE | {"_core"},
+    "container": BASE | {"_core", "group_data"},
+    "tables": BASE | {"_core"},
+    "entropy": BASE | {"_core", "tables"},
+    "model_folders": set(),
+    "models": BASE | {"model_folders"},
+    "describe": BASE | {"_core", "container", "model_folders", "source"},
+    "exif": set(),
+    "modes": BASE | {"exif", "raster"},
+    "parallel": set(),
+    "png": {"parallel"},
+    "jpeg": set(),
+    "tiff": set(),
+    "deep": BASE | {"png", "raster"},
+    "png_rows": set(),
+    "planes": set(),
+    "raster": {"conceal"},
+    "alpha": BASE | {"raster", "conceal", "png_rows"},
+    "pixels": BASE | {"alpha", "deep", "exif", "modes", "opening", "png_rows", "raster", "source"},
+    "opening": BASE | {"container", "deep", "png_metadata"},
+    "png_metadata": BASE | {"modes"},
+    "metadata": BASE,
+    "sections": BASE | {"alpha", "container", "metadata", "pixels"},
+    "orientation": {"exif", "pixels"},
+    "forks": set(),
+    "session": BASE | {"forks"},
+    "precision": BASE | {"_core", "models", "session"},
+    "runtime": BASE | {"precision", "session"},
+    "windows": set(),
+    "groups": set(),
+    "scale_networks": BASE | {"_core", "models", "session"},
+    "onnx_file": BASE,
+    "cutting": BASE | {"onnx_file"},
+    "networks": BASE
+    | {"cutting", "forks", "models", "parallel", "precision", "scale_networks", "session", "windows"},
+    "rolling": {"groups"},
+    "loaded": {"container", "errors", "groups", "models", "networks", "tables"},
+    "quality_search": set(),
+    "kept_blocks": {"quality_search"},
+    "rate_control": BASE | {"kept_blocks", "quality_search"},
+    "options": BASE | {"describe", "rate_control"},
+    "conceal": set(),
+    "colours": set(),
+    "blocks": BASE | {"colours", "conceal", "groups", "parallel", "raster"},
+    "block_choice": {"blocks", "colours", "networks", "parallel", "raster"},
+    "metrics": BASE,
+    "region": BASE | {"container", "windows"},
+    "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "scale_networks", "windows"},
+    "decoding": CODEC | {"loaded", "parallel", "region", "rolling", "windows"},
+    "datapath": CODEC
+    | {"block_choice", "blocks", "conceal", "decoding", "encoding", "loaded", "raster", "region", "sections"},
+    "preview": CODEC | {"blocks", "datapath", "decoding", "sections"},
+    "thumbnail": BASE | {"container", "pixels", "raster", "sections"},
+    "codec": CODEC
+    | {
+        "datapath",
+        "forks",
+        "loaded",
+        "notes",
+        "options",
+        "orientation",
+        "parallel",
+        "preview",
+        "quality_search",
+        "raster",
+        "rate_control",
+        "region",
+        "runtime",
+        "sections",
+        "thumbnail",
+    },
+    "api": BASE | {"codec", "models", "pixels", "precision", "runtime", "session", "source"},
+    "pillow_plugin": BASE
+    | {
+        "api",
+        "container",
+        "exif",
+        "metadata",
+        "models",
+        "modes",
+        "notes",
+        "options",
+        "pixels",
+        "preview",
+        "rate_control",
+        "sections",
+    },
+    "integrations": BASE
+    | {
+        "api",
+        "codec",
+        "container",
+        "models",
+        "options",
+        "pixels",
+        "precision",
+        "rate_control",
+        "runtime",
+        "session",
+    },
+    "latents": CODEC
+    | {
+        "api",
+        "codec",
+        "conceal",
+        "cutting",
+        "datapath",
+        "decoding",
+        "encoding",
+        "loaded",
+        "orientation",
+        "windows",
+    },
+    "cli": CODEC
+    | {
+        "cli",
+        "codec",
+        "deep",
+        "exif",
+        "jpeg",
+        "latents",
+        "metrics",
+        "opening",
+        "options",
+        "orientation",
+        "parallel",
+        "png",
+        "preview",
+        "raster",
+        "rate_control",
+        "region",
+        "remote",
+        "thumbnail",
+        "tiff",
+    },
+}
+HEAVY = {
+    "onnxruntime": {"session"},
+    "numpy": {
+        *("cli", "integrations", "metrics", "entropy", "modes", "deep", "alpha", "pixels", "orientation"),
+        *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec", "png", "raster"),
+        *("rolling", "loaded", "encoding", "decoding", "block_choice", "colours", "latents", "thumbnail"),
+        *("groups", "jpeg", "tiff", "scale_networks", "tables", "planes"),
+    },
+    "PIL": {
+        *("modes", "deep", "alpha", "pixels", "png", "raster", "blocks", "codec", "api", "pillow_plugin"),
+        *("cli", "opening", "block_choice", "exif", "latents", "thumbnail", "jpeg", "tiff"),
+        *("png_metadata", "integrations"),
+    },
+    "torch": set(),
+    "onnx": set(),
+}
+
+
+def runtime_files():
+    files = sorted(PACKAGE.rglob("*.py"))
+    return [p for p in files if p.relative_to(PACKAGE).parts[0] not in ("training", "core")]
+
+
+def unit(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path):
+    """(top-level package, first part below aecodec or None) of every import, however deep in the file."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            yield parts[0], parts[1] if parts[0] == "aecodec" and len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("path", runtime_files(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_ladder(path):
+    allowed = LADDER[unit(path)]  # a new module has to be given its place
+    for package, below in imports(path):
+        assert package not in ("export", "benchmarks", "tests"), path
+        if package == "aecodec":
+            assert below in allowed | {unit(path)}, f"{path.name} must not import aecodec.{below}"
+        if package in HEAVY:
+            assert unit(path) in HEAVY[package], f"{path.name} must not import {package}"
+
+
+def test_ladder_sees_the_package():
+    assert {unit(p) for p in runtime_files()} == set(LADDER)
+    assert ("onnxruntime", None) in set(imports(PACKAGE / "session.py"))
