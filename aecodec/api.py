@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -41,9 +40,9 @@ def shared(
     """The Codec that the functions below use. In a process that was forked it loads networks of its own."""
     models.check(model)
     runtime.check(device, threads, limits, precision)
-    name = Path(model).resolve() if isinstance(model, os.PathLike) else model
+    folder = os.path.realpath(model) if model is not None and os.path.isdir(model) else None
     places = os.environ.get(models.PATH_VARIABLE)
-    key = (name, device, threads, limits, precision, places)
+    key = (model, folder, device, threads, limits, precision, places)
     with _shared_lock:
         if key not in _shared:
             _shared[key] = Codec(model, device, threads, limits, precision=precision)

@@ -70,7 +70,8 @@ class Codec:
         runtime.check(device, threads, limits, precision)
         self._precision, self._model = precision, model
         self._bundle = None if model is None else models.find(model)
-        if self._bundle and self._bundle.path == Path(str(model)):  # a folder: where this is unpickled, too
+        # A folder: where this is unpickled, too.
+        if self._bundle and self._bundle.path == Path(str(model)).absolute():
             self._model = self._bundle.path.resolve()
         self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise
         self._pixel_blocks = pixel_blocks

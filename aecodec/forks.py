@@ -4,6 +4,8 @@ A forked process has none of its parent's other threads, and what they held at t
 back. Locks of ours are made anew in the child. Those inside onnxruntime cannot be: it sets up variables of
 its own when it is imported, with the first session and with the first runs, and a child that was forked
 meanwhile waits for ever for the thread that did. So forks wait until nobody is at it.
+
+Nothing is locked during the fork itself: a signal that comes then may end the hooks that would unlock it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ from weakref import WeakKeyDictionary
 
 FORK_WAITS = 10.0
 """Seconds that a fork waits at most."""
+FORK_TAKES = 3.0
+"""Seconds after which others go on without having heard of its end."""
 
 
 class Owner(Protocol):
@@ -27,21 +31,12 @@ class Owner(Protocol):
         """Forgets its sessions and makes its locks anew. Called in a forked process."""
 
 
-_lock = threading.RLock()
-_change = threading.Condition(_lock)
+_change = threading.Condition()
 _busy: list[int] = []
 """Threads in undisturbed(): once for each of their calls."""
-_waiting = 0
-"""How many threads wait in order to fork."""
-_forking: int | None = None
-"""The thread that forks and holds the lock."""
-_count = 0
+_forks: dict[int, float] = {}
+"""Threads that fork, and when they have done so at the latest (time.monotonic)."""
 _owners: WeakKeyDictionary[Owner, None] = WeakKeyDictionary()
-
-
-def count() -> int:
-    """How many forks this process is away from the one that loaded the module."""
-    return _count
 
 
 def renew_in_children(owner: Owner) -> None:
@@ -53,11 +48,11 @@ def renew_in_children(owner: Owner) -> None:
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """No fork happens inside, unless it takes longer than FORK_WAITS. May be nested; threads may be inside
-    together."""
+    together. What is done inside waits for no lock that other modules hold while a process is forked."""
     me = threading.get_ident()
     with _change:
-        if me not in _busy:
-            _change.wait_for(lambda: not _waiting)
+        while me not in _busy and (left := max(_forks.values(), default=0) - time.monotonic()) > 0:
+            _change.wait(left)
         _busy.append(me)
     try:
         yield
@@ -68,30 +63,22 @@ def undisturbed() -> Iterator[None]:
 
 
 def _before_fork() -> None:
-    global _forking, _waiting
-    me, end = threading.get_ident(), time.monotonic() + FORK_WAITS
-    if not _lock.acquire(timeout=FORK_WAITS):
-        return
-    _waiting += 1
-    try:
-        _change.wait_for(lambda: all(thread == me for thread in _busy), max(0, end - time.monotonic()))
-    finally:
-        _waiting -= 1
-        _change.notify_all()
-        _forking = me
+    me = threading.get_ident()
+    with _change:
+        _forks[me] = time.monotonic() + FORK_WAITS + FORK_TAKES
+        _change.wait_for(lambda: all(thread == me for thread in _busy), FORK_WAITS)
+        _forks[me] = time.monotonic() + FORK_TAKES
 
 
 def _in_parent() -> None:
-    global _forking
-    if _forking == threading.get_ident():
-        _forking = None
-        _lock.release()
+    with _change:
+        _forks.pop(threading.get_ident(), None)
+        _change.notify_all()
 
 
 def _in_child() -> None:
-    global _lock, _change, _busy, _waiting, _forking, _count
-    _lock = threading.RLock()
-    _change, _waiting, _forking, _count = threading.Condition(_lock), 0, None, _count + 1
+    global _change, _busy, _forks
+    _change, _forks = threading.Condition(), {}
     _busy = [thread for thread in _busy if thread == threading.get_ident()]
     for owner in list(_owners):
         owner._renew()

@@ -132,7 +132,7 @@ def load(path: str | os.PathLike[str]) -> Bundle:
     except ValueError as error:
         raise ModelError(f"{folder / 'manifest.json'} is damaged: {error}") from None
     try:
-        return _from_manifest(folder, manifest)
+        return _from_manifest(folder.absolute(), manifest)  # what else is in it is read later
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / 'manifest.json'} is not a valid manifest: {error!r}") from None
 

@@ -242,4 +242,4 @@ def file_raster(image: ImageFile.ImageFile, path: str | None) -> FileRaster | No
         return None
     if os.path.getsize(path) < offset + stride * image.height:
         return None  # Pillow says what is wrong
-    return FileRaster(path, offset, (image.height, image.width, len(image.getbands())))
+    return FileRaster(os.path.abspath(path), offset, (image.height, image.width, len(image.getbands())))

@@ -70,10 +70,11 @@ class _State:
         global _lock, _shares_memory
         _lock, _shares_memory = threading.RLock(), False
         if _opened:
-            import ctypes
+            with contextlib.suppress(ImportError):
+                import ctypes
 
-            for session in _opened:  # one reference too many: they are never destroyed, at the exit neither
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+                for session in _opened:  # one reference too many: they are not destroyed at the exit, either
+                    ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
 
 
 _state = _State()  # before whoever drops sessions when it is renewed
@@ -83,10 +84,10 @@ forks.renew_in_children(_state)
 def runner(session: Session, model: str, graph: str) -> Run:
     """session.run() with a DeviceError that says which graph failed, or that the session is of another
     process: that would wait for its threads for ever."""
-    made = forks.count()
+    made = os.getpid()
 
     def run(**inputs: Any) -> list[Any]:
-        if made != forks.count():
+        if made != os.getpid():
             raise DeviceError(
                 f"graph {graph} of model {model!r} was loaded before this process was forked; load it again"
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import subprocess
 import sys
 import zlib
@@ -20,7 +19,7 @@ from conftest import psnr
 from PIL import Image
 
 import aecodec
-from aecodec import _core, container, datapath, entropy, loaded, models, precision
+from aecodec import _core, container, datapath, entropy, loaded, precision
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError, DeviceError, InputError, LimitError, ModelError, UsageError
 from aecodec.limits import Limits
@@ -293,23 +292,3 @@ def test_warnings_point_at_the_caller(codec):
         with pytest.warns(UserWarning, match="CMYK") as found:
             call(image)
         assert [Path(warning.filename) for warning in found] == [Path(__file__)]
-
-
-def test_an_installed_model_goes_before_the_current_folder(bundle, tmp_path, monkeypatch):
-    """Graphs are code: whoever owns the folder must not choose them."""
-    for name in (bundle.name, "other"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "manifest.json").write_bytes((bundle.path / "manifest.json").read_bytes())
-    monkeypatch.chdir(tmp_path)
-    assert models.find(bundle.name).path == bundle.path
-    assert models.find(f"./{bundle.name}").path.resolve() == tmp_path / bundle.name
-    assert models.find("other").path.resolve() == tmp_path / "other"
-    folder, name = (aecodec.api.shared(kind(bundle.name), "cpu") for kind in (Path, str))
-    assert folder.bundle.path.resolve() != bundle.path == name.bundle.path
-
-
-def test_hidden_folders_hold_no_models(bundle, tmp_path, monkeypatch):
-    """What an export has not checked yet lies in one."""
-    shutil.copytree(bundle.path, tmp_path / ".other.new")
-    monkeypatch.setenv("AECODEC_MODEL_PATH", str(tmp_path))
-    assert models.find_id(bundle.model_id).path == bundle.path

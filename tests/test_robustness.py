@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,7 +16,9 @@ from conftest import DATA
 from PIL import Image
 from synthetic import smooth
 
+from aecodec.cli.files import write_output
 from aecodec.codec import Codec
+from aecodec.errors import OutputError
 from aecodec.region import Region
 
 CITY = DATA / "city.jpg"
@@ -30,7 +33,9 @@ def on_a_full_disk(*arguments, size=1000):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     command = [*COMMAND, *(str(a) for a in arguments)]
-    return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit)
+    # Python would leave a part of the compiled form of a module that is new to it, and fail on it later.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, env=environment)
 
 
 @pytest.fixture
@@ -61,6 +66,17 @@ def test_full_disk_in_a_batch(pictures, tmp_path, jobs):
         [*COMMAND, "encode", "-r", pictures, "--out-dir", out], capture_output=True, text=True
     )
     assert again.returncode == 0 and "2 of 3 done, 1 skipped" in again.stderr  # once there is room
+
+
+@pytest.mark.parametrize("target", ["memory://full/a.png", "-"])
+def test_full_disk_of_temporary_files(target):
+    """For what goes out in one piece: streams, pipes and URLs."""
+
+    def write(stream):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OutputError, match="cannot write a temporary file: No space left"):
+        write_output(target, write, force=False)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
@@ -137,7 +153,8 @@ def test_eight_threads(codec, city):
 
 
 LEAKS = """
-import gc, resource, sys, tracemalloc
+import ctypes, gc, resource, sys, tracemalloc
+ctypes.CDLL(None).prctl(41, 1, 0, 0, 0)  # PR_SET_THP_DISABLE: the system makes huge pages when it likes
 import numpy as np
 import aecodec
 from aecodec.errors import CorruptError

@@ -167,8 +167,11 @@ def _complete(data: Contents) -> Iterator[BinaryIO]:
     except OSError as error:
         raise OutputError(f"no folder for what is not complete yet: {error.strerror or error}") from None
     with stream:
-        data(stream)
-        stream.seek(0)
+        try:
+            data(stream)
+            stream.seek(0)
+        except OSError as error:
+            raise OutputError(f"cannot write a temporary file: {error.strerror or error}") from None
         yield stream
 
 
