@@ -58,7 +58,7 @@ def encode(
         orientation=picture.orientation,
     )
     header = header._replace(group_edge=choose_edge(header.latent_size, model.bundle.group))
-    groups = Groups(header.latent_size, header.group_edge).all
+    groups = Groups.of(header).all
     coded = list(kept) if kept and any(kept) else []
     hidden = blocks.mask_of(coded, groups) if coded else None  # [H/64, W/64]
     payloads, crc = encode_symbols(model, header, raster, effort, hidden)
@@ -79,7 +79,7 @@ def mixed_blocks(first: Parsed, second: Parsed, share: float) -> list[bytes]:
     """The pixel blocks of two files of a picture, see blocks.mixed; empty where neither has any."""
     if not (any(first.blocks) or any(second.blocks)):
         return []
-    groups = Groups(first.header.latent_size, first.header.group_edge).all
+    groups = Groups.of(first.header).all
     return blocks.mixed(first.blocks, second.blocks, groups, share)
 
 
@@ -190,7 +190,7 @@ def stream(
 def rows(model: Model, parsed: Parsed) -> Iterator[tuple[int, pixels.Pixels]]:
     """The colours from the top down: the number of the first row, pixels [rows, W, C]. See stream()."""
     header = parsed.header
-    groups = Groups(header.latent_size, header.group_edge).all
+    groups = Groups.of(header).all
     coming = bands(model, header, parsed.groups)
     for top, part in pixel_bands(model, header, coming, covered=covered(parsed)):
         own = [n for n, group in enumerate(groups) if 0 <= 16 * group.top - top < part.shape[0]]
@@ -241,7 +241,7 @@ def covered(
     numbers: of the groups that are looked at."""
     if not any(parsed.blocks):
         return None
-    groups = Groups(parsed.header.latent_size, parsed.header.group_edge).all
+    groups = Groups.of(parsed.header).all
     return blocks.mask_of(parsed.blocks, groups, salvage, numbers)
 
 
@@ -256,7 +256,7 @@ def _paste_blocks(
 
     numbers: of the groups that are looked at."""
     header = parsed.header
-    groups = Groups(header.latent_size, header.group_edge).all
+    groups = Groups.of(header).all
     return blocks.paste(decoded, groups, parsed.blocks, origin, salvage, numbers=numbers)
 
 
@@ -276,7 +276,7 @@ def verify(model: Model, parsed: Parsed, limits: Limits) -> None:
 def _lost_pixels(header: Header, lost: frozenset[int]) -> NDArray[np.bool_]:
     """[H, W], true inside the lost groups."""
     mask = np.zeros((header.height, header.width), np.bool_)
-    groups = Groups(header.latent_size, header.group_edge)
+    groups = Groups.of(header)
     for group in (groups.all[number] for number in lost):
         bottom, right = group.top + group.height, group.left + group.width
         mask[16 * group.top : 16 * bottom, 16 * group.left : 16 * right] = True

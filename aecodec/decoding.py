@@ -60,7 +60,7 @@ def bands(
     salvage: groups that cannot be decoded have symbols None, too, instead of raising CorruptError.
     """
     check_groups(model.bundle, header)  # of coded alpha, too
-    groups = Groups(header.latent_size, header.group_edge)
+    groups = Groups.of(header)
     height, width = (side // 4 for side in header.latent_size)
     halo, crc, lost = model.networks.halo("synthesis"), 0, 0
     size = 1 if salvage else BATCH  # one that fails must not take others with it
@@ -123,7 +123,7 @@ def decode_first(model: Model, header: Header, payloads: list[memoryview]) -> tu
     What follows in the file, to which most of the scale networks' work belongs, is not read, so that the
     checksum of the symbols cannot be verified; those of all bytes have been when the file was taken apart."""
     networks, level = model.networks, level_of(header)
-    groups = Groups(header.latent_size, header.group_edge)
+    groups = Groups.of(header)
     (h, w), half = header.latent_size, model.bundle.n // 2
     symbols = np.zeros((1, half, h, w), np.float32)
     z_hat = np.zeros((1, model.bundle.z, h // 4, w // 4), np.float32)

@@ -47,7 +47,7 @@ def encode_symbols(
     effort: how often the encoder looks at what the decoder will make of its symbols, and mends them.
     hidden [H/64, W/64]: blocks that the networks do not see (blocks.hide). Groups that show nowhere then have
     no bytes."""
-    groups, payloads, crc = Groups(header.latent_size, header.group_edge).all, [], 0
+    groups, payloads, crc = Groups.of(header).all, [], 0
     halo = model.networks.halo("synthesis")
     bare = blocks.unseen(hidden, groups, halo) if hidden is not None else frozenset()
 
@@ -82,7 +82,7 @@ class _Encoder:
         self._model, self._header, self._raster, self._pool = model, header, raster, pool
         self._effort, self._hidden, self._bare = effort, hidden, bare
         self._quality, self._level = quality_of(header), level_of(header)
-        self._grid = Groups(header.latent_size, header.group_edge)
+        self._grid = Groups.of(header)
         self._height, self._width = (side // 4 for side in header.latent_size)
         n, z = model.bundle.n, model.bundle.z
         self._y = Rows(n, 4, self._width, np.float32)  # [N, h, w]

@@ -10,6 +10,9 @@ bytes on every machine. The coder itself is in the C core; see docs/format.md, s
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,6 +71,15 @@ def encode_group(
         raise UsageError(str(error)) from None
 
 
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """The core's errors about a file as the package's."""
+    try:
+        yield
+    except _core.CoreError as error:
+        raise from_core(error.name, str(error)) from None
+
+
 class GroupReader:
     """One payload being decoded: z(), first(index), second(index), finish(), in this order.
 
@@ -81,10 +93,8 @@ class GroupReader:
         """z_row: uint8 [Z]; z_size: (height, width) of the group's z."""
         self._stage = 0
         self._tables, self._z_row, self._z_size = tables, np.ascontiguousarray(z_row, np.uint8), z_size
-        try:
+        with _told():
             self._decoder = _core.GroupDecoder(tables.core, payload)
-        except _core.CoreError as error:
-            raise from_core(error.name, str(error)) from None
 
     def _enter(self, stage: int) -> None:
         if stage != self._stage:
@@ -95,10 +105,8 @@ class GroupReader:
         self._enter(stage)
         index = np.ascontiguousarray(index, np.uint8)
         out = np.empty(index.shape, np.int16)
-        try:
+        with _told():
             self._decoder.decode(index, out)
-        except _core.CoreError as error:
-            raise from_core(error.name, str(error)) from None
         return out
 
     def z(self) -> Symbols:
@@ -107,10 +115,8 @@ class GroupReader:
             return self._read(0, _rows_of_z(self._z_row, *self._z_size))
         self._enter(0)
         out = np.empty((len(self._z_row), *self._z_size), np.int16)
-        try:
+        with _told():
             self._decoder.decode_z(self._tables.core_context, self._z_row, out)
-        except _core.CoreError as error:
-            raise from_core(error.name, str(error)) from None
         return out
 
     def first(self, index: Index) -> Symbols:
@@ -125,10 +131,8 @@ class GroupReader:
         """CorruptError unless the payload ended exactly here."""
         if self._stage != 3:
             raise UsageError("GroupReader: finish() comes after second()")
-        try:
+        with _told():
             self._decoder.finish()
-        except _core.CoreError as error:
-            raise from_core(error.name, str(error)) from None
 
 
 def symbols_crc(crc: int, z: Symbols, y: Symbols) -> int:

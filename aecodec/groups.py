@@ -8,6 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from aecodec.container import Header
+
 SMALL = 6000
 """Positions of y in a picture of 1.5 megapixels; below, a lost group is more."""
 LEAST_EDGE = 20
@@ -50,6 +52,11 @@ class Groups:
             for top in range(0, height, edge)
             for left in range(0, width, edge)
         ]
+
+    @classmethod
+    def of(cls, header: Header) -> Groups:
+        """Those of a file."""
+        return cls(header.latent_size, header.group_edge)
 
     @property
     def per_row(self) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ Float = NDArray[np.float32]
 Windows = Iterator[tuple[Span, list[Float]]]
 """Columns of a window in a band, and a network's results there."""
 Index = NDArray[np.uint8]
+Made = TypeVar("Made")
 
 ENCODED = 768
 """Blocks of a window in the encoder, which has less memory left: beside it stands the picture."""
@@ -88,23 +89,23 @@ class Networks:
                 runtime()
             threading.Thread(target=work, name="aecodec-prepare").start()
 
-    def session(self, graph: str) -> Session:
-        if graph in self._sessions:  # without waiting for another one that is being made
-            return self._sessions[graph]
+    def _once(self, made: dict[str, Made], key: str, make: Callable[[], Made]) -> Made:
+        if key in made:  # without waiting for another one that is being made
+            return made[key]
         with self._lock:
-            if graph not in self._sessions:
-                self._sessions[graph] = self._open(graph, self._precision)
-            return self._sessions[graph]
+            if key not in made:
+                made[key] = make()
+            return made[key]
+
+    def session(self, graph: str) -> Session:
+        return self._once(self._sessions, graph, lambda: self._open(graph, self._precision))
 
     def exact(self, graph: str) -> Form:
         """One of the scale networks. They decide how bytes are read, and run on the CPU on every device:
         a GPU library may pick an algorithm (Winograd, FFT, reduced precision) that is not exact."""
-        if graph in self._exact:
-            return self._exact[graph]
-        with self._lock:
-            if graph not in self._exact:
-                self._exact[graph] = scale_networks.load(self._bundle, graph, self._open_exact)
-            return self._exact[graph]
+        return self._once(
+            self._exact, graph, lambda: scale_networks.load(self._bundle, graph, self._open_exact)
+        )
 
     def _open_exact(self, data: bytes) -> Session:
         return open_session(data, "cpu", self._threads, self._optimise)
@@ -113,10 +114,7 @@ class Networks:
         self, key: str, graph: str, change: Callable[[bytes], bytes], precision: Precision = "fp32"
     ) -> Session:
         """A session for what `change` makes of one of the graphs; made once for each key."""
-        with self._lock:
-            if key not in self._sessions:
-                self._sessions[key] = self._open(graph, precision, change)
-            return self._sessions[key]
+        return self._once(self._sessions, key, lambda: self._open(graph, precision, change))
 
     def _open(
         self, graph: str, wanted: Precision, change: Callable[[bytes], bytes] = lambda data: data

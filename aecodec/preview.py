@@ -43,7 +43,7 @@ def decode(model: Model, parsed: Parsed, limits: Limits, divisor: int) -> Pictur
     coming = bands(model, header, parsed.groups)
     for top, part in pixel_bands(model, header, coming, divisor=divisor, covered=datapath.covered(parsed)):
         colours[top : top + len(part)] = part
-    blocks.paste(colours, Groups(header.latent_size, header.group_edge).all, parsed.blocks, divisor=divisor)
+    blocks.paste(colours, Groups.of(header).all, parsed.blocks, divisor=divisor)
     alpha = extras.alpha
     if alpha is not None:
         alpha = _reduce_plane(alpha, divisor)

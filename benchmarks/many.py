@@ -85,14 +85,17 @@ def encode(source: Path, target: Path, options: list[str], kill_at: int | None =
     start, start_cpu = math.nan, math.nan  # until the first result: of Python, Ray, the model
     with open(target.with_suffix(".log"), "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
-        while process.poll() is None:
+        running = True
+        while running:
             time.sleep(0.2)
-            alive = descendants.below(process.pid)
+            alive = descendants.below(process.pid)  # before poll(), after which nobody knows its CPU time
             cpu |= {pid: one.seconds for pid, one in alive.items()}
+            running = process.poll() is None
             if math.isnan(start) and results(target):
                 start, start_cpu = time.perf_counter() - began, sum(cpu.values())
             workers = [pid for pid, one in alive.items() if one.title.startswith(descendants.RAY_WORKER)]
-            if kill_at is not None and killed is None and workers and len(results(target)) >= kill_at:
+            wanted = running and kill_at is not None and killed is None and workers
+            if wanted and len(results(target)) >= kill_at:
                 killed = workers[0]
                 os.kill(killed, signal.SIGKILL)
     seconds = time.perf_counter() - began

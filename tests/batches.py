@@ -11,6 +11,8 @@ from synthetic import smooth
 
 COMMAND = [sys.executable, "-m", "aecodec"]
 FAST = ("-q", "5", "--device", "cpu")
+PATIENCE = 600
+"""Seconds for a process that takes one, or a few: on a machine that is busy it takes many."""
 
 
 def picture(path, seed=1):

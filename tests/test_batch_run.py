@@ -10,7 +10,7 @@ import sys
 import threading
 
 import pytest
-from batches import COMMAND, FAST, files_in, lines, picture, tree
+from batches import COMMAND, FAST, PATIENCE, files_in, lines, picture, tree
 from PIL import Image
 from synthetic import smooth
 
@@ -153,7 +153,7 @@ def test_progress_only_on_a_terminal(tree, tmp_path):
             break
         shown += part
     os.close(ours)
-    assert process.communicate(timeout=20)[0] == b"" and process.returncode == 0
+    assert process.communicate(timeout=PATIENCE)[0] == b"" and process.returncode == 0
     assert b"/3 [" in shown and b"file" in shown and b"3 of 3 done" in shown
 
 
@@ -184,8 +184,10 @@ def waiting(tmp_path):
 
 def test_ctrl_c(waiting, tmp_path):
     process = waiting("1")
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    with open(tmp_path / "in" / "b.png", "wb"):  # opens once it is read
+        process.send_signal(signal.SIGINT)
+    # Closed: Python looks at a signal that comes just before it waits only when it waits no more.
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert err == "aecodec: 1 of 3 done, 2 not begun (the same command goes on)\naecodec: interrupted\n"
     assert files_in(tmp_path / "out") == ["a.aec"]  # no partial file under any name
@@ -196,7 +198,7 @@ def test_ctrl_c_finishes_what_runs(waiting, tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.stderr.readline().startswith("aecodec: finishing the pictures in progress")
     (tmp_path / "in" / "b.png").write_bytes((tmp_path / "in" / "a.png").read_bytes())
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "3 of 3 done" in err
     assert files_in(tmp_path / "out") == ["a.aec", "b.aec", "c.aec"]
 
@@ -206,7 +208,7 @@ def test_second_ctrl_c(waiting, tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.stderr.readline().startswith("aecodec: finishing the pictures in progress")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGINT
     assert files_in(tmp_path / "out") == ["a.aec", "c.aec"]
 

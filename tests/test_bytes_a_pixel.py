@@ -121,7 +121,7 @@ def without_networks(monkeypatch):
 
     def make(lost=None):
         def bands(model, header, *_, **__):
-            groups = Groups(header.latent_size, header.group_edge).all
+            groups = Groups.of(header).all
             symbols = [None if number == lost else () for number in range(len(groups))]
             yield Band(groups, symbols, 0, header.latent_size[0] // 4)
 

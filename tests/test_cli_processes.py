@@ -7,27 +7,33 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
-from batches import COMMAND
+from batches import COMMAND, PATIENCE
 from conftest import DATA
 from PIL import Image
 
 CITY = DATA / "city.jpg"
+HEARS = [
+    sys.executable,
+    "-c",
+    "import os, signal, sys\n"
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+]
+"""Before a command: where the tests run under nohup, it would inherit that SIGHUP is ignored."""
 
 
 def test_signals_that_end_it(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        command = [*COMMAND, "encode", fifo, tmp_path / "o.aec"]
+        command = [*HEARS, *COMMAND, "encode", fifo, tmp_path / "o.aec"]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         with open(fifo, "wb"):  # opens once the command reads: it is past its start
-            time.sleep(0.1)
             process.send_signal(number)
-            _, err = process.communicate(timeout=20)
+        # Closed: Python looks at a signal that comes just before it waits only when it waits no more.
+        _, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) == (130, "aecodec: interrupted\n")
         assert [p.name for p in tmp_path.iterdir()] == ["fifo"]
 
@@ -42,9 +48,9 @@ def test_nothing_is_left_when_the_terminal_goes(tmp_path):
         "main.run = lambda argv: files.write_output(argv[0], hang_up, force=True) or 0\n"
         "sys.exit(main.main())\n"
     )
-    for prefix, expected, left in (([], 130, []), (["nohup"], 0, ["out"])):
+    for prefix, expected, left in ((HEARS, 130, []), (["nohup"], 0, ["out"])):
         command = [*prefix, sys.executable, "-c", code, tmp_path / "out"]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE)
         assert (done.returncode, [p.name for p in tmp_path.iterdir()]) == (expected, left), done
     assert (tmp_path / "out").read_bytes() == b"part two"
 
@@ -60,13 +66,15 @@ def test_messages_that_nobody_takes(aec, tmp_path):
         (["encode", tmp_path / "none", aec, "--out-dir", tmp_path / "o"], 3),
     ):
         with open("/dev/full", "w") as full:
-            done = subprocess.run([*COMMAND, *arguments], stdout=subprocess.DEVNULL, stderr=full, timeout=60)
+            command = [*COMMAND, *arguments]
+            done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=full, timeout=PATIENCE)
         assert done.returncode == code, arguments
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no /dev/zero")
 def test_what_has_no_end_is_not_read(aec, tmp_path):
     """The first bytes tell that it is no .aec file, and no index."""
+    few_threads = {**os.environ, "OMP_NUM_THREADS": "1"}  # each CPU's would want a part of the address space
     for arguments, code in (
         (["info", "/dev/zero"], 4),
         (["info", "-"], 4),
@@ -74,11 +82,11 @@ def test_what_has_no_end_is_not_read(aec, tmp_path):
         (["decode", "/dev/zero", tmp_path / "a.png"], 4),
         (["decode", "/dev/zero", tmp_path / "a.png", "--region", "0,0,9,9"], 4),
         (["search", "/dev/zero", aec], 4),
-        (["index", aec, "-o", "/dev/full"], 9),
+        (["index", aec, "-o", "/dev/full", "--threads", "1"], 9),
     ):
         limited = ["sh", "-c", 'ulimit -v 8000000; exec "$@"', "sh", *COMMAND, *arguments]
         with open("/dev/zero", "rb") as zero:
-            done = subprocess.run(limited, stdin=zero, capture_output=True, timeout=120)
+            done = subprocess.run(limited, stdin=zero, capture_output=True, timeout=PATIENCE, env=few_threads)
         assert done.returncode == code, (arguments, done)
 
 
@@ -88,11 +96,11 @@ def test_regions_of_pipes(aec, city_file, codec, tmp_path):
     pipes = [tmp_path / "pipe.aec", tmp_path / "other.aec"]
     for pipe in pipes:
         os.mkfifo(pipe)
-    feeder = threading.Thread(target=lambda: [pipe.write_bytes(city_file) for pipe in pipes])
+    feeder = threading.Thread(target=lambda: [pipe.write_bytes(city_file) for pipe in pipes], daemon=True)
     feeder.start()
     np.testing.assert_array_equal(codec.decode(pipes[0], (0, 0, 64, 64)), expected)
     command = [*COMMAND, "decode", pipes[1], tmp_path / "a.png", "--region", "0,0,64,64", "--device=cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     feeder.join()
     assert (done.returncode, done.stderr) == (0, "")
     with Image.open(tmp_path / "a.png") as image:
@@ -104,7 +112,7 @@ def test_closed_pipe(aec):
     process.stdout.close()
     err = process.stderr.read()
     process.stderr.close()
-    assert process.wait(20) == 141 and err == b""
+    assert process.wait(PATIENCE) == 141 and err == b""
 
 
 def test_pipes_that_are_closed_from_the_start(tmp_path):
@@ -114,16 +122,16 @@ def test_pipes_that_are_closed_from_the_start(tmp_path):
         (">&-", [CITY, "-"], 9, "stdout is closed"),
     ):
         command = ["sh", "-c", f'exec "$@" {redirect}', "sh", *COMMAND, "encode", *names]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == code and words in done.stderr and done.stderr.count("\n") == 1, done
     assert not list(tmp_path.iterdir())
 
 
 def test_facts_never_go_into_the_picture(aec, tmp_path):
     """JSON that stderr cannot take is lost, where stdout has the coded data."""
-    wanted = subprocess.run([*COMMAND, "decode", aec, "-"], capture_output=True, timeout=60).stdout
+    wanted = subprocess.run([*COMMAND, "decode", aec, "-"], capture_output=True, timeout=PATIENCE).stdout
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", *COMMAND, "decode", aec, "-", "--json"]
-    done = subprocess.run(command, capture_output=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (0, wanted)
 
 

@@ -57,21 +57,26 @@ def long_coding(tables: _core.Tables, what: str) -> Callable[[], object]:
 def test_other_threads_run_while_coding(tables: _core.Tables, what: str) -> None:
     """While one thread sits in a long encode, this one must keep getting the GIL."""
     code = long_coding(tables, what)
-    coding: list[float] = []
 
-    def work() -> None:
-        coding.append(time.monotonic())
-        code()
-        coding.append(time.monotonic())
+    def ticks_meanwhile() -> int:
+        coding: list[float] = []
 
-    thread = threading.Thread(target=work)
-    ticks = []
-    thread.start()
-    while len(coding) < 2:
-        time.sleep(0.001)
-        ticks.append(time.monotonic())
-    thread.join()
-    assert sum(coding[0] < tick < coding[1] for tick in ticks) >= 5
+        def work() -> None:
+            coding.append(time.monotonic())
+            code()
+            coding.append(time.monotonic())
+
+        thread = threading.Thread(target=work)
+        ticks = []
+        thread.start()
+        while len(coding) < 2:
+            time.sleep(0.001)
+            ticks.append(time.monotonic())
+        thread.join()
+        return sum(coding[0] < tick < coding[1] for tick in ticks)
+
+    # More than once: other processes may keep the CPUs from this thread, and without the GIL it never ticks.
+    assert any(ticks_meanwhile() >= 5 for _ in range(20))
 
 
 def test_threads_share_tables(tables: _core.Tables) -> None:

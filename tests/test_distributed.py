@@ -13,6 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from batches import PATIENCE  # noqa: E402
 from test_training import arguments, config, folder  # noqa: E402
 
 from aecodec.training import __main__ as entry  # noqa: E402
@@ -32,8 +33,8 @@ class Kept(train.Trainer):
             signal.raise_signal(signal.SIGTERM)
         return super().train_step()
 
-    def run(self):
-        super().run()
+    def save(self):  # before the first of them ends: torchrun ends the other one then, if that was told to
+        super().save()
         state = {"model": self.model.state_dict(), "ema": self.ema.weights}
         state |= {"optimisers": [o.state_dict() for o in self.optimisers]}
         torch.save(state, self.out / f"rank-{self.processes.rank}.pt")
@@ -65,7 +66,7 @@ def torchrun(cfg: Config, tmp_path: Path, told_at: int = -1) -> list[dict[str, A
         env={**os.environ, "OMP_NUM_THREADS": "1", "TOLD_AT": str(told_at)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=PATIENCE,
     )
     assert (done.returncode == 0) == (told_at < 0), done.stderr[-3000:]
     return [torch.load(Path(cfg.out) / f"rank-{rank}.pt", weights_only=True) for rank in range(2)]

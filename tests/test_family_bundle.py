@@ -13,6 +13,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from batches import PATIENCE  # noqa: E402
 from family_runs import digits, run  # noqa: E402
 
 from aecodec.errors import ModelError, UsageError  # noqa: E402
@@ -159,7 +160,7 @@ def test_the_command_trains_and_exports(tmp_path: Path, capsys: Any) -> None:
         "assert 'torch' not in sys.modules and 'onnx' not in sys.modules\n"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "bundle")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0 and "(2, 1, 8, 8)" in done.stdout, done.stderr
 
     assert entry.main(["--set=network=fc", "--set=data=nowhere"]) == 2

@@ -54,7 +54,7 @@ LADDER: dict[str, set[str]] = {
     "precision": BASE | {"_core", "models", "session"},
     "runtime": BASE | {"precision", "session"},
     "windows": set(),
-    "groups": set(),
+    "groups": {"container"},
     "scale_networks": BASE | {"_core", "models", "session"},
     "onnx_file": BASE,
     "cutting": BASE | {"onnx_file"},

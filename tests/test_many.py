@@ -13,6 +13,7 @@ import sys
 import time
 
 import pytest
+from batches import PATIENCE
 from PIL import Image
 from synthetic import smooth
 
@@ -272,7 +273,7 @@ SLOW = """
 import sys, time
 from aecodec.cli import files, main
 read = files.read_input
-files.read_input = lambda name: time.sleep(60) if name.endswith("b.png") else read(name)
+files.read_input = lambda name: time.sleep(3600) if name.endswith("b.png") else read(name)
 sys.exit(main.main())
 """
 """The command; it does not come to the end of b.png."""
@@ -284,15 +285,17 @@ def test_killed_in_the_middle(tree, tmp_path, cli):
     (tree / "bad.png").rename(tree / "b.png")
     command = [sys.executable, "-c", SLOW, "batch", "encode", tree, out, *FAST]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    end = time.monotonic() + 60
-    while not (out / "_aecodec" / "manifest.jsonl").exists() or not table(out):
-        assert process.poll() is None and time.monotonic() < end
-        time.sleep(0.02)
-    (out / "_aecodec" / "tmp" / ".aecodec-x.tmp").write_bytes(
-        b"what a process leaves that dies while writing"
-    )
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    end = time.monotonic() + PATIENCE
+    try:
+        while not (out / "_aecodec" / "manifest.jsonl").exists() or not table(out):
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.02)
+        (out / "_aecodec" / "tmp" / ".aecodec-x.tmp").write_bytes(
+            b"what a process leaves that dies while writing"
+        )
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     Image.fromarray(smooth(3, 40, 56)).save(tree / "b.png")
     assert "2 of 3 done, 1 skipped" in cli("batch", "encode", tree, out, *FAST).err
     assert results(out) == ["a.aec", "b.aec", "deep/b.aec"] and len(table(out)) == 3

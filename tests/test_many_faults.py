@@ -9,7 +9,7 @@ import subprocess
 import tarfile
 
 import pytest
-from batches import COMMAND, FAST, picture
+from batches import COMMAND, FAST, PATIENCE, picture
 from test_many import results, table
 
 from aecodec.cli import files
@@ -49,7 +49,7 @@ def test_pipes_in_folders_are_not_waited_for(cli, pair):
     (pair / "link.png").symlink_to(pair / "a.png")
     out = pair.parent / "out"
     for command in (("encode", "-r", pair, "--out-dir", out), ("batch", "encode", pair, out)):
-        done = subprocess.run([*COMMAND, *command, *FAST], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([*COMMAND, *command, *FAST], capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 3 and "pipe.png' is a pipe or a device" in done.stderr
         assert "1 failed" in done.stderr and "1 other files left alone" in done.stderr
     assert results(out) == ["a.aec", "deep/b.aec", "link.aec"]
@@ -112,7 +112,7 @@ def test_full_disk_in_a_shard(pair, tmp_path):
         tar.addfile(text, io.BytesIO(bytes(text.size)))
     command = [*COMMAND, "batch", "encode", tmp_path / "in.tar", tmp_path / "out", *FAST]
     limited = ["sh", "-c", 'ulimit -f 400; exec "$@"', "sh", *command]
-    done = subprocess.run(limited, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 9 and "cannot write" in done.stderr and "in.tar'" in done.stderr, done
     assert results(tmp_path / "out") == []
 

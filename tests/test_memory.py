@@ -91,7 +91,7 @@ def test_bands_equal_the_whole(codec, small_windows, city):
     header = container.read_header(parts)
     height, width = (side // 4 for side in header.latent_size)
     tall = windows.band_height(height, width, 2, 140, 100)
-    assert len(Groups(header.latent_size, header.group_edge).bands(tall)) > 2
+    assert len(Groups.of(header).bands(tall)) > 2
     for a, b in zip(symbols_of(codec, whole), symbols_of(codec, parts), strict=True):
         assert (a != b).mean() < 1e-4, "only a value on the edge of rounding may fall either way"
     for a, b in zip(symbols_of(codec, whole), symbols_of(banded, whole), strict=True):

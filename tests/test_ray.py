@@ -15,6 +15,7 @@ from argparse import Namespace
 
 import numpy as np
 import pytest
+from batches import PATIENCE
 from conftest import psnr
 from PIL import Image
 from synthetic import smooth
@@ -152,6 +153,8 @@ def cluster():
         pytest.skip("this system has no SIGKILL")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_worker_niceness", "0")  # as the engine does for a cluster of its own
+        patch.setenv("RAY_memory_monitor_refresh_ms", "0")  # it kills workers where other programs hold much
         ray.init(
             address="local",
             num_cpus=2,
@@ -192,7 +195,7 @@ def test_a_worker_is_killed(cluster, engines, cli, tmp_path, monkeypatch):
     killed = []
 
     def kill():
-        end = time.monotonic() + 100
+        end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             time.sleep(0.05)
             engine = engines[0] if engines else None

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from batches import PATIENCE
 from PIL import Image
 
 pytest.importorskip("matplotlib")
@@ -191,7 +192,7 @@ def test_the_slider_works_in_chromium(page: str, tmp_path: Path) -> None:
         [*command, "--virtual-time-budget=2000", "--dump-dom", file.as_uri()],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     found = re.search(r"<title>(\[.*?\])</title>", run.stdout)
     assert found, run.stderr[-500:]

@@ -39,7 +39,7 @@ def run_speed(place: Path, out: Path, *more: str) -> dict[str, Any]:
 
 
 def test_speed_runs(folder: Path, tmp_path: Path) -> None:
-    result = run_speed(folder, tmp_path / "speed.json", "--skip-cold", "--learned")
+    result = run_speed(folder, tmp_path / "speed.json", "--skip-cold", "--learned", "--rounds", "5")
     assert "processes" not in result and "learned" not in result
     assert result["environment"]["threads"] == 1
     found = result["pictures"]["192 x 192"]
@@ -49,7 +49,7 @@ def test_speed_runs(folder: Path, tmp_path: Path) -> None:
         total = parts.pop("total")
         assert sum(parts.values()) == pytest.approx(total)
         assert {"entropy coder", "pixels", "container", "graph scales_first"} <= set(parts)
-        assert 0 < found["entropy"][what]["ms"] < total
+        assert 0 < found["entropy"][what]["ms_min"] < total
     bits = 192 * 192 * found["codecs"]["aecodec"]["bpp"]
     assert 0 < found["entropy"]["bytes"] < bits / 8, "the file is the coded groups and a header"
 
@@ -58,8 +58,9 @@ def test_whole_processes(folder: Path, tmp_path: Path) -> None:
     image = Image.open(folder / "b.png")
     found = processes.measure(image, 40, None, {"jpeg-baseline": 50}, 1, 1)
     nothing = found["python -c pass"]
+    time = "ms" if nothing["cpu_ms"] is None else "cpu_ms"  # which does not grow while other programs run
     for name in ("aecodec encode", "aecodec decode", "jpeg-baseline encode", "jpeg-baseline decode"):
-        assert found[name]["ms"] > nothing["ms"]
+        assert found[name]["ms"] > 0 and found[name][time] > nothing[time]
         if nothing["peak_mb"] is not None:
             assert found[name]["peak_mb"] > nothing["peak_mb"]
 

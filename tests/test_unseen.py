@@ -45,7 +45,7 @@ def no_networks(monkeypatch):
 
 def test_only_groups_that_show_somewhere_have_symbols(codec, screen_file):
     parsed = container.read_file(screen_file)
-    groups = Groups(parsed.header.latent_size, parsed.header.group_edge).all
+    groups = Groups.of(parsed.header).all
     mask, halo = blocks.mask_of(parsed.blocks, groups), codec.bundle.halo["synthesis"]
     assert len(groups) == 25 and 0 < (~mask).sum() <= 6
     for group, payload in zip(groups, parsed.groups, strict=True):
@@ -216,7 +216,7 @@ def test_covered_or_not_pixels_are_the_same(codec, seed, monkeypatch):
     mask = rng.random((-(-height // 64), -(-width // 64))) < (0.5, 0.9)[seed % 2]
     mask[0, 0] = True
     plain = container.read_file(Codec(device="cpu", threads=1, pixel_blocks=False).encode(picture, 30))
-    groups = Groups(plain.header.latent_size, plain.header.group_edge).all
+    groups = Groups.of(plain.header).all
     packed = blocks.pack(picture, mask, groups)
     data = container.write_file(plain.header, {}, [bytes(g) for g in plain.groups], packed)
     x, y = rng.integers(0, (width, height))

@@ -16,8 +16,8 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from queue import SimpleQueue
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 from aecodec.cli import common, files
@@ -134,7 +134,7 @@ class _Batch:
             pool.submit(lambda n, j: outcomes.put((n, self._attempt(j))), number, job)
         try:
             for _ in self._plan.jobs:
-                self._take(*outcomes.get())
+                self._take(*_next(outcomes))
                 step(1)
                 self._check_device()
         except BaseException:
@@ -196,6 +196,13 @@ class _Batch:
         if self._plan.left_out:
             parts.append(f"{self._plan.left_out} other files left alone")
         common.tell(f"aecodec: {', '.join(parts)}")
+
+
+def _next(outcomes: SimpleQueue[tuple[int, Outcome]]) -> tuple[int, Outcome]:
+    """Waits a second at a time: Python looks at a Ctrl-C that comes just before it waits when it is done."""
+    while True:
+        with suppress(Empty):
+            return outcomes.get(timeout=1)
 
 
 def _write(text: str, stream: IO[str]) -> None:

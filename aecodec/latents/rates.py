@@ -25,7 +25,7 @@ ESCAPE = ROW - 1
 def indices(latents: Latents) -> NDArray[np.uint8]:
     """[N, h, w]: the table row of each symbol of y, by the scale networks again."""
     networks, header = latents.model.networks, latents.header
-    groups = Groups(header.latent_size, header.group_edge)
+    groups = Groups.of(header)
     out = np.zeros(latents.symbols.shape[1:], np.uint8)
     channels = np.arange(len(out))[:, None, None] < len(out) // 2
     for numbers in groups.batches(range(len(groups.all)), BATCH):
@@ -54,7 +54,7 @@ def of_z(latents: Latents) -> Float:
     """[h/4, w/4]: bits of all channels of z together."""
     tables, header, z = latents.model.tables, latents.header, latents.z_hat[0].astype(np.int16)
     bits = np.zeros(z.shape[1:], np.float32)
-    for group in Groups(header.latent_size, header.group_edge).all:
+    for group in Groups.of(header).all:
         of_group = Groups.cut(z, group, of_z=True)
         symbols, index = entropy.symbols_of_z(tables, of_group, tables.z_row[header.level])
         found = lengths(tables, symbols.astype(np.int32), index)  # [passes, Z, vh/4, vw/4]

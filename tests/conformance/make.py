@@ -167,7 +167,7 @@ def _pixel_blocks(codec: Codec, height: int = 40, width: int = 580, channels: in
     header = parsed.header
     steps = np.zeros((-(-height // 64), -(-width // 64)), np.uint8)
     steps[0, :2] = 1
-    payloads = blocks.pack(picture, steps, Groups(header.latent_size, header.group_edge).all)
+    payloads = blocks.pack(picture, steps, Groups.of(header).all)
     return container.write_file(header, {}, [bytes(g) for g in parsed.groups], payloads)
 
 
@@ -183,7 +183,7 @@ def _without_symbols(codec: Codec, data: bytes, numbers: Collection[int]) -> byt
     views = [memoryview(payload) for payload in payloads]
     y, z, _ = decode_symbols(codec._model_of(header), header, views, checked=False)
     crc = 0
-    for group in Groups(header.latent_size, header.group_edge).all:
+    for group in Groups.of(header).all:
         parts = Groups.cut(z[0], group, of_z=True), Groups.cut(y[0], group)
         crc = entropy.symbols_crc(crc, *(part.astype(np.int16) for part in parts))
     kept = [bytes(payload) for payload in parsed.blocks] if any(parsed.blocks) else []

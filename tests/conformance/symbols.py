@@ -43,7 +43,7 @@ def _walk(
 
     -> for each group: symbols and indices in coding order, and the array the symbols CRC covers."""
     model = codec._model_of(header)
-    groups = Groups(header.latent_size, header.group_edge)
+    groups = Groups.of(header)
     level = np.array([header.level])
     found = []
     for number, group in enumerate(groups.all):
