@@ -30,6 +30,10 @@ BOTH_WHEELS = (
     "run: pip uninstall -y onnxruntime onnxruntime-gpu, then one of: " + INSTALL
 )
 
+TELEMETRY = "ORT_DISABLE_TELEMETRY"
+"""onnxruntime from 1.29 on reads it when it is imported. Without it, it gives the device a number and tells
+Microsoft what it runs, and on what."""
+
 FIRST_REGION = 512 << 20
 """Bytes that the shared arena asks for at first; what is not used of them takes no memory."""
 
@@ -132,12 +136,15 @@ def _overwritten(ort: Any) -> bool:
 
 
 def runtime() -> Any:
-    """The onnxruntime module, made quiet. DeviceError with both pip lines when it is not there."""
+    """The onnxruntime module, which writes no log and tells nobody of its use.
+
+    DeviceError with both pip lines when it is not there."""
     global _ort, _asked_for_memory
     if _ort is not None:
         return _ort
     with forks.undisturbed(), _lock:
         if _ort is None:
+            os.environ.setdefault(TELEMETRY, "1")
             try:
                 import onnxruntime
             except ImportError as error:
@@ -148,6 +155,8 @@ def runtime() -> Any:
             if not hasattr(onnxruntime, "InferenceSession"):
                 raise DeviceError(f"onnxruntime is broken: {BOTH_WHEELS}")
             onnxruntime.set_default_logger_severity(4)
+            if os.environ[TELEMETRY] == "1" and hasattr(onnxruntime, "disable_telemetry_events"):
+                onnxruntime.disable_telemetry_events()  # Windows knows no variable for it
             if not _asked_for_memory:  # a process that forked this one may have been in the middle of it
                 _asked_for_memory = True
                 _share_memory(onnxruntime)

@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from aecodec import models
 from aecodec.models import WINDOWED, Bundle
+from aecodec.session import runtime
 from benchmarks import environment
 
 PEAK_SIDE = 1024
@@ -38,8 +39,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def _session(graph: bytes, threads: int, prefix: str | None = None) -> Any:
-    import onnxruntime as ort
-
+    ort = runtime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import torch
 
 from aecodec import cutting
 from aecodec.models import SCALE_NETWORKS, Bundle, load
 from aecodec.scale_networks import InBytes
-from aecodec.session import CPU, CUDA, runner
+from aecodec.session import CPU, CUDA, Session, runner, runtime
 from aecodec.training.entropy_model import INDEX_COUNT
 from aecodec.training.layers import checkerboard
 from aecodec.training.model import CodecModel, Output
@@ -42,11 +41,12 @@ SAME_MEANS = 1e-3
 
 def sessions(
     paths: list[Path], say: Callable[[str], None], cuda: bool = True
-) -> Iterator[tuple[str, list[ort.InferenceSession]]]:
+) -> Iterator[tuple[str, list[Session]]]:
     """The same graphs under every setting that could change the order of their sums.
 
     ONNX Runtime quietly runs a graph on the CPU where it cannot load CUDA: that setting is left out, and
     told."""
+    ort = runtime()
     levels = ort.GraphOptimizationLevel
     settings = [(CPU, t, o) for t in (1, 2, 5) for o in (levels.ORT_DISABLE_ALL, levels.ORT_ENABLE_ALL)]
     if cuda and CUDA in ort.get_available_providers():
@@ -145,15 +145,15 @@ def _same(name: str, found: tuple[Array, ...], wanted: tuple[Array, ...]) -> Non
             raise ValueError(f"{name}: {what}{list(at)} is {got[at]:g}, int64 says {want[at]:g}")
 
 
-def open_cpu(folder: Path, name: str) -> ort.InferenceSession:
-    return ort.InferenceSession(str(folder / f"{name}.onnx"), providers=[CPU])
+def open_cpu(folder: Path, name: str) -> Session:
+    return runtime().InferenceSession(str(folder / f"{name}.onnx"), providers=[CPU])
 
 
-def _preview(folder: Path, divisor: int, form: str) -> ort.InferenceSession:
+def _preview(folder: Path, divisor: int, form: str) -> Session:
     """form: "" or ".int8", of synthesis."""
     parts = (folder / name for name in (f"synthesis{form}.onnx", f"small_{divisor}.onnx"))
     joined = cutting.preview(*(part.read_bytes() for part in parts))
-    return ort.InferenceSession(joined, providers=[CPU])
+    return runtime().InferenceSession(joined, providers=[CPU])
 
 
 def too_far(bundle: Bundle, x_hat: Array, wanted: Array) -> bool:
@@ -210,7 +210,7 @@ def check_means(folder: Path, picture: Array, say: Callable[[str], None]) -> Non
             raise ValueError(f"level {level}: the int8 graphs have other means than the float ones")
 
 
-def _of_context(context: ort.InferenceSession, out: Output, y: Array, quality: Array) -> float:
+def _of_context(context: Session, out: Output, y: Array, quality: Array) -> float:
     """How far the graph's symbols of the first half and residuals of the second are from torch's, for the y
     in quantiser steps [1, N, h, w] and the indices that torch has: see CONTEXT_TOLERANCE."""
     half = checkerboard(y.shape[1], *y.shape[2:], torch.device("cpu")).numpy()

@@ -168,6 +168,23 @@ assert data
 
 
 @needs_fork
+def test_a_child_that_ends_as_any_program_does():
+    """Telemetry of onnxruntime waited there for a thread of the parent's."""
+    run("""
+codec = new(2)
+data = codec.encode(picture)
+child = os.fork()
+assert codec.encode(picture) == data
+if child:
+    end = time.monotonic() + 200
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        assert time.monotonic() < end, os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+    assert not ended[1]
+""")
+
+
+@needs_fork
 def test_forks_wait_for_what_must_not_be_disturbed():
     run("""
 forks.FORK_WAITS = forks.FORK_TAKES = 60

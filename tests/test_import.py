@@ -119,6 +119,29 @@ def test_no_thread_for_matrices_unless_it_is_asked_for(own, tmp_path):
     assert run.stdout.split()[-1] == (own or "1")
 
 
+@pytest.mark.parametrize("own", [None, "0"])
+def test_no_telemetry_of_onnxruntime(own, tmp_path):
+    """From 1.29 on it leaves the number that it gives a device in a folder of the user's."""
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    dropped = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")  # any of them switches it off
+    variables = {name: value for name, value in os.environ.items() if name not in dropped}
+    folders = {name: str(tmp_path / "home") for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
+    code = (
+        "import os; from aecodec.cli.main import main; main(['encode', 'a.png', 'out.aec', '--device=cpu'])\n"
+        "print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=variables | folders | ({"ORT_DISABLE_TELEMETRY": own} if own else {}),
+    )
+    assert run.stdout.split()[-1] == (own or "1")
+    assert own or not list(tmp_path.glob("home/**/*"))
+
+
 def test_codec_loads_no_torch():
     code = "import aecodec, numpy; aecodec.encode(numpy.zeros((8, 8), 'uint8'), device='cpu')"
     assert loaded_after(code) == ["numpy", "PIL", "onnxruntime"]
