@@ -3,14 +3,19 @@ import { Client } from "./client.js";
 import { bppText, bytesText, decibelText, factsOf, listFacts, timeText } from "./facts.js";
 import { Compare } from "./compare.js";
 import { isAec, psnr, readPicture, toImageData, toPng } from "./pictures.js";
+import { isCanvasExact, NOISE } from "../src/platform/canvas.js";
 import { Split } from "./split.js";
 
 const LARGE = 4e6;
 const REDUCED = 2e6;
 const $ = (id) => document.getElementById(id);
 
-/** What is open. reference: what is compared with; coded: the .aec file and what it decodes to. */
-const state = { name: "picture", blob: null, reference: null, originalBytes: 0, coded: null, fromAec: false };
+/**
+ * opened: the last file that could be read, {name, blob, bytes, fromAec, reference}, which is coded again when a control
+ * moves. shown: what is on the stage, the same and coded, the .aec file with what it decodes to; it stays until another
+ * is coded. reference: what is compared with.
+ */
+const state = { opened: null, shown: null };
 const split = new Split($("stage"), [$("left-canvas"), $("right-canvas")], $("divider"), $("split"));
 const compare = new Compare($("peers"), $("avif"), () => fillChoices());
 const client = new Client(({ stage, loaded, total }) =>
@@ -32,10 +37,14 @@ function say(text) {
   $("status").textContent = text;
 }
 
+function tell(text) {
+  $("error").textContent = text;
+  $("error").hidden = false;
+}
+
 function fail(error) {
   busy("");
-  $("error").textContent = error.message;
-  $("error").hidden = false;
+  tell(error.message);
 }
 
 /** Only the last thing asked for counts: what was asked before is left unfinished. */
@@ -56,27 +65,22 @@ const open = (blob, name) =>
   during(async (current) => {
     busy("Reading");
     const data = new Uint8Array(await blob.arrayBuffer());
-    Object.assign(state, {
-      name: name.replace(/\.[^.]*$/, "") || "picture",
-      blob,
-      originalBytes: data.length,
-    });
-    state.fromAec = isAec(data);
+    const fromAec = isAec(data);
+    const coded = fromAec ? await decode(data) : null;
+    const reference = coded ? coded.image : await readPicture(blob);
+    if (!current()) return;
+    const stem = name.replace(/\.[^.]*$/, "") || "picture";
+    state.opened = { name: stem, blob, bytes: data.length, fromAec, reference };
     $("reduce").checked = false;
-    $("reduce-field").hidden = true;
-    if (state.fromAec) {
-      const coded = await decode(data);
-      if (!current()) return;
-      state.reference = coded.image;
-      setQuality(coded.facts.quality);
-      $("tune").value = coded.picture.model.endsWith("-perceptual") ? "" : "psnr";
-      await show({ ...coded, data }, current);
-    } else {
-      state.reference = await readPicture(blob);
-      const { width, height } = state.reference;
-      $("reduce-field").hidden = width * height <= LARGE;
+    $("reduce-field").hidden = fromAec || reference.width * reference.height <= LARGE;
+    if (!fromAec) {
       await encodeAndShow(current);
+      if (current() && !(await isCanvasExact())) tell(`Coded with a little noise: ${NOISE}`);
+      return;
     }
+    setQuality(coded.facts.quality);
+    $("tune").value = coded.picture.model.endsWith("-perceptual") ? "" : "psnr";
+    await show(state.opened, { ...coded, data }, current);
   });
 
 const encode = () => during(encodeAndShow);
@@ -88,14 +92,15 @@ async function encodeAndShow(current) {
   await running.catch(() => {});
   if (!current()) return;
   running = (async () => {
-    const image = state.reference;
+    const { opened } = state;
+    const image = opened.reference;
     const [quality, tune] = [Number($("quality").value), $("tune").value || undefined];
     busy("Encoding");
     const { data, ms } = await client.call("encode", { image, quality, tune }, (share) =>
       busy("Encoding", share),
     );
     const coded = await decode(data);
-    if (current()) await show({ ...coded, data, encodeMs: ms }, current);
+    if (current()) await show(opened, { ...coded, data, encodeMs: ms }, current);
   })();
   await running;
 }
@@ -106,15 +111,16 @@ async function decode(data) {
   return { ...found, image: await toImageData(found.picture) };
 }
 
-async function show(coded, current) {
+async function show(opened, coded, current) {
   const { data, facts, image, ms, encodeMs, device } = coded;
-  state.coded = coded;
+  const { reference } = opened;
+  state.shown = { ...opened, coded };
   $("welcome").hidden = true;
   $("work").hidden = false;
   $("size").textContent = bytesText(data.length);
   $("bpp").textContent = bppText(facts.bpp);
-  const same = state.reference === image;
-  const quality = same ? undefined : psnr(state.reference, image);
+  const same = reference === image;
+  const quality = same ? undefined : psnr(reference, image);
   $("psnr").textContent = same ? "–" : decibelText(quality);
   $("encode-time").textContent = encodeMs ? timeText(encodeMs) : "–";
   $("decode-time").textContent = timeText(ms);
@@ -127,14 +133,14 @@ async function show(coded, current) {
   );
   compare.reset({ bytes: data.length, psnr: quality, encodeMs, decodeMs: ms });
   fillChoices();
-  await compare.run(state.reference, data.length, current);
+  await compare.run(reference, data.length, current);
 }
 
 /** What either side can show: {value: [label, image]}. */
 function choices() {
-  const reference = state.fromAec ? "Opened file" : "Original";
-  const all = { original: [`${reference}, ${bytesText(state.originalBytes)}`, state.reference] };
-  all.aec = [`aecodec, ${bytesText(state.coded.data.length)}`, state.coded.image];
+  const { bytes, fromAec, reference, coded } = state.shown;
+  const all = { original: [`${fromAec ? "Opened file" : "Original"}, ${bytesText(bytes)}`, reference] };
+  all.aec = [`aecodec, ${bytesText(coded.data.length)}`, coded.image];
   for (const [key, { label, image, blob }] of Object.entries(compare.found)) {
     all[key] = [`${label}, ${bytesText(blob.size)}`, image];
   }
@@ -161,18 +167,18 @@ function setQuality(value) {
   $("quality-shown").textContent = $("quality").value;
 }
 
-function save(data, type, end) {
+function save(name, data, type) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([data], { type }));
-  link.download = `${state.name}.${end}`;
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  say(`${link.download} saved`);
+  say(`${name} saved`);
 }
 
 async function reduce() {
   await during(async (current) => {
-    let image = await readPicture(state.blob);
+    let image = await readPicture(state.opened.blob);
     if ($("reduce").checked) {
       const factor = Math.sqrt(REDUCED / (image.width * image.height));
       const [resizeWidth, resizeHeight] = [image.width, image.height].map((side) =>
@@ -183,7 +189,8 @@ async function reduce() {
       context.drawImage(bitmap, 0, 0);
       image = context.getImageData(0, 0, resizeWidth, resizeHeight);
     }
-    state.reference = image;
+    if (!current()) return;
+    state.opened = { ...state.opened, reference: image };
     await encodeAndShow(current);
   });
 }
@@ -227,11 +234,15 @@ function listen() {
   $("zoom").addEventListener("change", ({ target }) => split.zoom(target.value));
   split.onZoom = (value) =>
     ($("zoom").value = [...$("zoom").options].some((o) => o.value === String(value)) ? String(value) : "");
-  $("save-aec").addEventListener("click", () => save(state.coded.data, "image/x-aec", "aec"));
-  $("save-png").addEventListener("click", async () =>
-    save(await toPng(state.coded.picture), "image/png", "png"),
+  $("save-aec").addEventListener("click", () =>
+    save(`${state.shown.name}.aec`, state.shown.coded.data, "image/x-aec"),
   );
-  $("avif").addEventListener("click", () => compare.runAvif(state.reference, state.coded.data.length));
+  $("save-png").addEventListener("click", async () =>
+    save(`${state.shown.name}.png`, await toPng(state.shown.coded.picture), "image/png"),
+  );
+  $("avif").addEventListener("click", () =>
+    compare.runAvif(state.shown.reference, state.shown.coded.data.length),
+  );
   $("reduce").addEventListener("change", reduce);
   $("gpu").addEventListener("change", () => startCodec().then(encode, fail));
   // Asked only here, since some browsers wake the graphics card for the answer, or complain where there is none.

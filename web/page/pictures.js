@@ -1,6 +1,7 @@
 /** Pictures of any kind the browser knows <-> ImageData, and .aec files as pictures with the right colours. */
 import { encodePng } from "../src/png.js";
 import { toRgba, turn } from "../src/pixels.js";
+import { readBitmap } from "../src/platform/canvas.js";
 import { withOrientation } from "./exif.js";
 
 const MAGIC = [0x89, 0x41, 0x45, 0x43, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -15,11 +16,7 @@ export async function readPicture(blob) {
   } catch {
     throw new Error("this browser cannot read that file as a picture; try PNG, JPEG, WebP or .aec");
   }
-  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
-  context.drawImage(bitmap, 0, 0);
-  bitmap.close();
-  return context.getImageData(0, 0, canvas.width, canvas.height);
+  return readBitmap(bitmap);
 }
 
 /** What the codec decoded -> ImageData, upright, 8 bits, in sRGB. */

@@ -73,8 +73,8 @@ test("a picture is coded, compared and saved", { skip }, () =>
     await client.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: folder });
     await page.click("#save-aec");
     await page.click("#save-png");
-    for (let wait = 0; wait < 100 && !existsSync(`${folder}/sample.png`); wait++)
-      await new Promise((r) => setTimeout(r, 100));
+    const saved = () => ["aec", "png"].every((suffix) => existsSync(`${folder}/sample.${suffix}`));
+    for (let wait = 0; wait < 1200 && !saved(); wait++) await new Promise((r) => setTimeout(r, 100));
     const aec = readFileSync(`${folder}/sample.aec`);
     assert.equal(aec.subarray(1, 4).toString(), "AEC");
     const png = readFileSync(`${folder}/sample.png`);
