@@ -323,7 +323,8 @@ class Codec:
     def salvage(self, data: Source) -> tuple[Picture, list[int]]:
         """What can be had of a damaged file -> the picture, the numbers of the lost groups in raster order.
 
-        Lost groups are filled from their surroundings. All but the groups must be whole.
+        Lost groups are filled from their surroundings. Damaged metadata and alpha are left out: Picture.lost
+        names them, and a note. All else must be whole.
         Raises what decode() does; CorruptError also when every group is lost."""
         parsed = self._parsed(data, salvage=True)
         return datapath.decode(self._model_of(parsed.header), parsed, self.limits, salvage=True)

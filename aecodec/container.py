@@ -86,6 +86,8 @@ class Parsed(NamedTuple):
     """Payloads of the pixel blocks, the same way; empty for a group without such blocks, too."""
     damaged: tuple[int, ...] = ()
     """Groups that are cut off or fail their checksum (only when salvaging)."""
+    lost: tuple[str, ...] = ()
+    """What the sections held that were damaged and are left out, in words (only when salvaging)."""
 
 
 def _core_error(error: _core.CoreError) -> Exception:
@@ -155,15 +157,19 @@ def read_file(
 ) -> Parsed:
     """Takes a file apart and verifies every checksum. Pixels and symbols are not touched.
 
-    salvage: groups that are cut off or damaged are listed in Parsed.damaged instead of raising.
-    Everything else must be whole in any case.
+    salvage: groups that are cut off or damaged are listed in Parsed.damaged instead of raising, and damaged
+    sections that no pixel needs in Parsed.lost. Everything else must be whole in any case.
     only: groups to be verified and given; the others are left empty and not looked at.
     """
     view = memoryview(data).cast("B")
     header = read_header(view, limits)
     try:
         sections = read_sections(view, limits, unread_gdat=salvage or only is not None)
-    except CorruptError as error:
+    except (CorruptError, LimitError) as error:
+        if salvage and (rest := _without_damage(view, header, limits, only)):
+            return rest
+        if isinstance(error, LimitError):
+            raise
         raise CorruptError(_explain(view, header, limits) or str(error)) from None
     _check_work(header, len(view), limits)
     where = {section.tag: section for section in sections}
@@ -181,6 +187,24 @@ def read_file(
         blocks.append(held[end:])
     others = {s.tag: view[s.offset : s.offset + s.size] for s in sections if s.tag not in OWN_TAGS}
     return Parsed(header, others, groups, blocks, damaged)
+
+
+def _without_damage(
+    view: memoryview, header: Header, limits: Limits, only: Collection[int] | None
+) -> Parsed | None:
+    """read_file() without the sections that are damaged; None where that does not help."""
+    from aecodec import damaged_sections
+
+    rest, lost = damaged_sections.cut_out(view, HEADER_SIZE, limits.max_sections)
+    if not lost:
+        return None
+    there = {section.tag for section in read_sections(rest, limits, unread_gdat=True)}
+    header = header._replace(
+        has_alpha=header.has_alpha and not there.isdisjoint(ALPHA_TAGS),
+        has_icc=header.has_icc and "iCCP" in there,
+    )
+    parsed = read_file(_pack_header(header) + rest[HEADER_SIZE:], limits, True, only)
+    return parsed._replace(lost=tuple(dict.fromkeys(lost)))
 
 
 def _check_work(header: Header, size: int, limits: Limits) -> None:
@@ -210,12 +234,14 @@ def _check_flags(header: Header, where: Mapping[str, Section]) -> None:
 
 
 def _explain(view: memoryview, header: Header, limits: Limits) -> str:
-    """A better message when the damage lies in GDAT: which group it hits. Empty when it does not."""
+    """A better message: which group, or which other section, the damage hits. Empty when neither is found."""
+    from aecodec import damaged_sections  # whole files need none of it
+
     try:
         where = {section.tag: section for section in read_sections(view, limits, unread_gdat=True)}
         parts = group_data.find(view, where, header.n_groups)
     except (CorruptError, FormatError, LimitError):
-        return ""
+        return damaged_sections.explain(view, HEADER_SIZE)
     for group, part in enumerate(parts):
         if message := part.damage(group, len(view)):
             return message

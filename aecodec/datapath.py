@@ -13,6 +13,7 @@ machine reads the same symbols; the float networks only decide how the picture l
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,9 @@ from aecodec.pixels import Picture
 from aecodec.raster import Raster
 from aecodec.region import BLOCK, Region, plan
 from aecodec.sections import Extras
+
+ALPHA = "alpha"
+"""How notes call it."""
 
 
 def encode(
@@ -120,16 +124,35 @@ def encode_alpha(model: Model, alpha: pixels.Pixels, quality: int, pixel_blocks:
 
 
 def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) -> tuple[Picture, list[int]]:
-    """A file taken apart -> its picture, and the groups that are lost (only when salvaging)."""
+    """A file taken apart -> its picture, and the groups that are lost (only when salvaging).
+
+    What else is lost then is in Picture.lost, and in words in its notes."""
     header = parsed.header
-    extras = sections.unpack(parsed, limits)
+    left_out = list(parsed.lost)
+    extras = sections.unpack(parsed, limits, left_out if salvage else None)
     decoded, lost = _colours(model, parsed, salvage)
     lost |= _paste_blocks(parsed, decoded, salvage=salvage)
     if len(lost) == header.n_groups:
         raise CorruptError("no group of the picture is whole; nothing can be salvaged")
     if lost:
         conceal.fill_in_place(decoded, _lost_pixels(header, lost))
-    return assemble(header, extras, decoded, _alpha(model, extras, limits)), sorted(lost)
+    try:
+        alpha = _alpha(model, extras, limits)
+    except CorruptError:
+        if not salvage:
+            raise
+        alpha = None
+        left_out.append(ALPHA)
+    return _told(assemble(header, extras, decoded, alpha), left_out), sorted(lost)
+
+
+def _told(picture: Picture, lost: list[str]) -> Picture:
+    """The picture with a note about what is left out of a damaged file beside groups."""
+    if not lost:
+        return picture
+    opaque = " (the picture is opaque)" if ALPHA in lost else ""
+    note = f"damaged, and left out: {', '.join(lost)}{opaque}"
+    return replace(picture, notes=(*picture.notes, note), lost=tuple(lost))
 
 
 def decode_array(model: Model, parsed: Parsed, limits: Limits) -> pixels.Pixels:

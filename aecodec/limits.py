@@ -6,14 +6,14 @@ Imported by the container and by everything that reads a file.
 from __future__ import annotations
 
 import operator
-from typing import NamedTuple
+from collections.abc import Iterable
+from functools import wraps
+from typing import TYPE_CHECKING, NamedTuple
 
 from aecodec.errors import UsageError
 
 
-class Limits(NamedTuple):
-    """Upper bounds, all inclusive. The defaults are part of docs/format.md."""
-
+class _Fields(NamedTuple):
     max_pixels: int = 1 << 28
     """Width times height of the picture: 268 million."""
     max_side: int = 65535 * 4
@@ -29,13 +29,31 @@ class Limits(NamedTuple):
     few bytes can cause. The densest files, large flat pictures, have 3,800."""
 
 
+class Limits(_Fields):
+    """Upper bounds, all inclusive. The defaults are part of docs/format.md.
+
+    UsageError for what is no whole number from 0 on."""
+
+    __slots__ = ()
+    if not TYPE_CHECKING:  # who checks types sees those of the fields
+
+        @wraps(_Fields.__new__)
+        def __new__(cls, *values, **named):
+            limits = super().__new__(cls, *values, **named)
+            check(limits)
+            return limits
+
+        @classmethod
+        def _make(cls, values: Iterable[int]) -> Limits:
+            """_replace() takes this way."""
+            return cls(*values)
+
+
 FREE_PIXELS = 1 << 20
 """A picture of so few pixels, padding included, may have any number for each byte of its file."""
 
 MOST_THREADS = 1024
 """onnxruntime makes as many as it is told, and each takes memory."""
-
-DEFAULT_LIMITS = Limits()
 
 
 def check(limits: Limits) -> None:
@@ -49,3 +67,6 @@ def check(limits: Limits) -> None:
             valid = False
         if not valid:
             raise UsageError(f"limits: {name} {value!r}: a whole number from 0 on is needed")
+
+
+DEFAULT_LIMITS = Limits()

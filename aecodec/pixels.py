@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aecodec import deep, png_rows
+from aecodec import deep, picture_notes, png_rows
 from aecodec.alpha import hide
 from aecodec.errors import AecodecError, InputError, LimitError
 from aecodec.exif import with_orientation
@@ -59,7 +59,9 @@ class Picture:
     dpi: tuple[float, float] | None = None
     """Dots an inch across and down; EXIF may have a resolution of its own."""
     notes: tuple[str, ...] = ()
-    """What was changed to make the picture codable, in words for the user."""
+    """What was changed to make the picture codable, in words for the user; or what is lost of a file."""
+    lost: tuple[str, ...] = ()
+    """What of a damaged file is left out beside groups of its pixels: EXIF data, alpha ..."""
 
     @property
     def depth(self) -> int:
@@ -149,7 +151,8 @@ def _from_array(array: NDArray[Any], limits: Limits, keep_alpha: bool) -> Pictur
     check_size(array.shape[1], array.shape[0], limits)
     colours = array.shape[2] - 1 + array.shape[2] % 2
     alpha = array[:, :, colours].copy() if array.shape[2] > colours and keep_alpha else None
-    return Picture(hide(array[:, :, :colours], alpha), alpha)
+    notes = picture_notes.of_range(array[:, :, :colours])
+    return Picture(hide(array[:, :, :colours], alpha), alpha, notes=notes)
 
 
 def sixteen_to_eight(values: NDArray[Any]) -> NDArray[np.uint8]:
@@ -199,6 +202,7 @@ def from_pil(
         if "closed image" in text or "closed file" in text:
             raise InputError(f"{where}the image, or its file, is closed; encode it before that") from None
         raise InputError(f"{where}the picture is damaged or cut short: {text}") from None
+    notes += picture.notes + picture_notes.of_colours(image.info, picture.pixels.shape[2] == 1, bool(icc))
     return replace(
         picture,
         icc=icc,
@@ -246,13 +250,14 @@ def _deep_samples(image: Image.Image, again: deep.Opener, limits: Limits, keep_a
         return _from_array(_seen_through(whole, image), limits, keep_alpha)
     colours = channels - 1 + channels % 2
     if colours == channels:
-        return Picture(samples)
+        return Picture(samples, notes=picture_notes.of_range(samples))
     alpha = None
     if keep_alpha:
         alpha = np.empty((height, width), np.uint16)
         for top in range(0, height, STRIP):
             alpha[top : top + STRIP] = samples[top : min(top + STRIP, height), 0:width][:, :, colours]
-    return Picture(hide(ChannelRaster(samples, slice(0, colours)), alpha), alpha)
+    raster = ChannelRaster(samples, slice(0, colours))
+    return Picture(hide(raster, alpha), alpha, notes=picture_notes.of_range(raster))
 
 
 def _seen_through(samples: NDArray[Any], image: Image.Image) -> NDArray[Any]:

@@ -10,14 +10,16 @@ import sys
 import zlib
 from typing import IO, BinaryIO
 
+from PIL import ImageFile
 from PIL.PngImagePlugin import PngImageFile, PngStream
 
 from aecodec.errors import LimitError
 from aecodec.limits import Limits
 from aecodec.modes import EXIF_AS_TEXT
+from aecodec.picture_notes import CICP
 
 XMP = "XML:com.adobe.xmp"
-PROFILE, TEXTS = b"iCCP", (b"tEXt", b"zTXt", b"iTXt")
+PROFILE, CODES, TEXTS = b"iCCP", b"cICP", (b"tEXt", b"zTXt", b"iTXt")
 KEPT = {EXIF_AS_TEXT.encode(): "EXIF data", XMP.encode(): "XMP"}
 """Keywords of texts that are metadata, and of what."""
 RAW_EXIF = b"exif\0"
@@ -57,6 +59,10 @@ class Chunks(PngStream):
             if body.partition(b"\0")[0] not in KEPT and not (cid == TEXTS[0] and body.startswith(RAW_EXIF)):
                 return body  # its checksum is looked at next
             self.fp.seek(pos)
+        if cid == CODES:
+            codes = ImageFile._safe_read(self.fp, length)
+            self.im_info[CICP] = codes[:4]
+            return codes
         try:
             return super().call(cid, pos, length)
         except ValueError:

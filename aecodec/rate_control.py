@@ -110,12 +110,13 @@ def _reach(target: Target, pixels: int, start: int, encode: Encode, psnr: Psnr, 
         sizes.add(start, data)
         found = sizes.run(start, ceiling=math.log(limit))
         return found if len(found.data) <= limit else _without_blocks(keep, sizes, limit, limit)
-    size = target.size if target.size is not None else round((target.bpp or 0) * pixels / 8)
+    size = target.size if target.size is not None else max(round((target.bpp or 0) * pixels / 8), 1)
     sizes = search(_size_goal(max(size, 1)))
     found = sizes.run(START)
     most = size * (1 + SIZE_TOLERANCE)
-    fits = len(found.data) <= most or _smallest(sizes) <= most
-    return found if fits else _without_blocks(keep, sizes, size, most)
+    if len(found.data) <= most or _smallest(sizes) <= most:
+        return found
+    return _without_blocks(keep, sizes, size, most, target.bpp, pixels)
 
 
 def _size_goal(size: float) -> Goal:
@@ -131,10 +132,12 @@ def _smallest(search: Search) -> int:
     return min(map(len, (*search.files.values(), *(data for _, _, data in search.others))))
 
 
-def _without_blocks(keep: Keep, sizes: Search, size: int, most: float) -> Found:
+def _without_blocks(
+    keep: Keep, sizes: Search, size: int, most: float, bpp: float | None = None, pixels: int = 1
+) -> Found:
     """Where no file fits: blocks coded as pixels have a least size. UsageError if networks need more, too.
 
-    Coded alpha stays as it is."""
+    Coded alpha stays as it is. bpp: that `size` stands for, if it was asked for so."""
     smallest = _smallest(sizes)
     if encode := keep(sizes.files[0], sizes.files[0], None):
         alone = Search(encode, sizes.goal, highest=sizes.highest)
@@ -142,6 +145,11 @@ def _without_blocks(keep: Keep, sizes: Search, size: int, most: float) -> Found:
         if len(found.data) <= most:
             return found
         smallest = min(smallest, len(found.data))
+    if bpp is None:
+        raise UsageError(
+            f"the picture does not fit into {size} bytes; the smallest file that was found has {smallest}"
+        )
     raise UsageError(
-        f"the picture does not fit into {size} bytes; the smallest file that was found has {smallest}"
+        f"the picture does not fit into {bpp:g} bits a pixel (bpp), which are {size} bytes; the smallest "
+        f"file that was found has {smallest}, {8 * smallest / pixels:.4g} bits a pixel"
     )

@@ -8,17 +8,23 @@ A coded alpha plane (section ALPC) is a file inside the file; datapath decodes i
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from aecodec import alpha, container, metadata
 from aecodec.alpha import Pixels
 from aecodec.container import Parsed
-from aecodec.errors import CorruptError
+from aecodec.damaged_sections import name_of
+from aecodec.errors import CorruptError, FormatError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.pixels import Picture
 
+T = TypeVar("T")
 DPI_UNIT = 10_000
 """Parts of a dot an inch that section rESo counts."""
+METADATA = ("iCCP", "eXIF", "xMPd")
 _RESOLUTION = struct.Struct("<II")
 
 
@@ -47,23 +53,38 @@ def pack(picture: Picture) -> dict[str, bytes]:
     return sections
 
 
-def unpack(parsed: Parsed, limits: Limits) -> Extras:
-    """CorruptError, LimitError and FormatError as in docs/format.md."""
-    header, plane, coded = parsed.header, None, None
-    if "ALPH" in parsed.sections:
-        plane = alpha.unpack(parsed.sections["ALPH"], header.width, header.height, header.bit_depth)
-    if "ALPC" in parsed.sections:
-        coded = _coded_alpha(parsed, limits)
-    return Extras(plane, coded, *metadata_of(parsed, limits), resolution(parsed))
+def unpack(parsed: Parsed, limits: Limits, lost: list[str] | None = None) -> Extras:
+    """CorruptError, LimitError and FormatError as in docs/format.md.
+
+    lost: gets what is damaged, in words, instead of an error; it is left out."""
+    header = parsed.header
+
+    def whole(tag: str, read: Callable[[], T]) -> T | None:
+        try:
+            return read() if tag in parsed.sections else None
+        except (CorruptError, FormatError):
+            if lost is None:
+                raise
+            lost.append(name_of(tag))
+            return None
+
+    def plain_alpha() -> Pixels:
+        return alpha.unpack(parsed.sections["ALPH"], header.width, header.height, header.bit_depth)
+
+    plane = whole("ALPH", plain_alpha)
+    coded = whole("ALPC", lambda: _coded_alpha(parsed, limits))
+    icc, exif, xmp = (whole(tag, partial(_metadata, parsed, tag, limits)) or b"" for tag in METADATA)
+    return Extras(plane, coded, icc, exif, xmp, whole("rESo", lambda: resolution(parsed)))
 
 
 def metadata_of(parsed: Parsed, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, bytes, bytes]:
     """ICC profile, EXIF data, XMP; empty where there is none. CorruptError, LimitError."""
-    icc, exif, xmp = (
-        metadata.unpack(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
-        for tag in ("iCCP", "eXIF", "xMPd")
-    )
+    icc, exif, xmp = (_metadata(parsed, tag, limits) for tag in METADATA)
     return icc, exif, xmp
+
+
+def _metadata(parsed: Parsed, tag: str, limits: Limits) -> bytes:
+    return metadata.unpack(tag, parsed.sections[tag], limits) if tag in parsed.sections else b""
 
 
 def resolution(parsed: Parsed) -> tuple[float, float] | None:

@@ -50,14 +50,14 @@ def pack(picture: Picture) -> bytes:
 
 
 def unpack(parsed: Parsed, limits: Limits) -> Picture | None:
-    """The picture at 1/16, with its metadata; None where the file has none that can be used."""
+    """The picture at 1/16, with its metadata; None where the file has none that can be used.
+
+    None of 16 bits, of which it has 8: then the latents have more to give."""
     header = parsed.header
     payload = parsed.sections.get(TAG)
-    if payload is None or (image := _read(payload, header)) is None:
+    if header.bit_depth != 8 or payload is None or (image := _read(payload, header)) is None:
         return None
     found = np.array(image)
-    if header.bit_depth == 16:
-        found = found.astype(np.uint16) * np.uint16(257)
     return Picture(
         np.ascontiguousarray(found[:, :, : header.channels]),
         np.ascontiguousarray(found[:, :, 3]) if header.has_alpha else None,

@@ -14,7 +14,7 @@ from batches import COMMAND, FAST, PATIENCE, files_in, lines, picture, tree
 from PIL import Image
 from synthetic import smooth
 
-from aecodec.cli import files
+from aecodec.cli import unfinished
 from aecodec.codec import Codec
 
 __all__ = ["tree"]  # a fixture
@@ -75,7 +75,9 @@ def test_umask_is_read_safely():
     try:
         found = set()
         workers = [
-            threading.Thread(target=lambda: found.update(files.mode_of("/no/such/file") for _ in range(2000)))
+            threading.Thread(
+                target=lambda: found.update(unfinished.mode_of("/no/such/file") for _ in range(2000))
+            )
             for _ in range(4)
         ]
         for worker in workers:
@@ -94,8 +96,8 @@ def test_umask_of_systems_that_do_not_tell(monkeypatch, tmp_path):
     before = os.umask(0o027)
     try:
         for status in (tmp_path / "status", tmp_path / "none"):
-            monkeypatch.setattr(files, "STATUS", status)
-            assert files.mode_of("/no/such/file") == 0o640
+            monkeypatch.setattr(unfinished, "STATUS", status)
+            assert unfinished.mode_of("/no/such/file") == 0o640
     finally:
         assert os.umask(before) == 0o027
 

@@ -55,6 +55,48 @@ def test_nothing_is_left_when_the_terminal_goes(tmp_path):
     assert (tmp_path / "out").read_bytes() == b"part two"
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("at, code", [("end", 0), ("end of an error", 3), ("report", 130), ("help", 0)])
+def test_signals_when_all_is_done(tmp_path, number, at, code):
+    """While Python ends, which takes a while, the exit code stays; while an error is told, it is that of a
+    signal. There is never a traceback."""
+    script = (
+        "import atexit, os, sys\n"
+        "from aecodec.cli import common, main\n"
+        "def strike(*_):\n"
+        f"    for _ in range(2): os.kill(os.getpid(), {int(number)})\n"
+        "if sys.argv.pop() == 'report': common.tell = strike\n"
+        "else: atexit.register(strike)\n"
+        "sys.exit(main.main())\n"
+    )
+    names = ["none"] if at in ("end of an error", "report") else ["--help"] if at == "help" else []
+    command = [*HEARS, sys.executable, "-c", script, "info" if names else "--version", *names, at]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=tmp_path)
+    assert done.returncode == code, done
+    assert done.stderr.count("\n") == (at == "end of an error") and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no timers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_while_something_is_freed(number):
+    """Python would drop the interruption there, with a traceback, and go on: it comes again."""
+    script = (
+        "import os, sys, time\n"
+        "from aecodec.cli import main\n"
+        "class Session:\n"
+        "    def __del__(self):\n"
+        f"        os.kill(os.getpid(), {int(number)})\n"
+        "def run(argv):\n"
+        "    Session()\n"
+        "    time.sleep(60)\n"
+        "    return 0\n"
+        "main.run = run\n"
+        "sys.exit(main.main())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stderr) == (130, "aecodec: interrupted\n")
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_messages_that_nobody_takes(aec, tmp_path):
     """The exit code stays what it is where stderr is full."""

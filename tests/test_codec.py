@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import subprocess
 import sys
 import zlib
@@ -99,10 +100,15 @@ def test_options_of_other_types(codec, city_file):
     for threads in (0, 1.5, "2", 100_000):
         with pytest.raises(UsageError, match="threads"):
             Codec(threads=threads)
-    for limits in (5, Limits(max_pixels=1e8), Limits(max_side=-1), Limits(max_groups="5")):
-        for use in (Codec, partial(aecodec.info, city_file), partial(aecodec.decode, city_file)):
-            with pytest.raises(UsageError, match="limits"):
-                use(limits=limits)
+    for use in (Codec, partial(aecodec.info, city_file), partial(aecodec.decode, city_file)):
+        with pytest.raises(UsageError, match="limits"):
+            use(limits=5)
+    for name, value in (("max_pixels", 1e8), ("max_side", -1), ("max_groups", "5"), ("max_metadata", None)):
+        for make in (Limits, Limits()._replace):
+            with pytest.raises(UsageError, match=f"limits: {name}"):
+                make(**{name: value})
+    limits = pickle.loads(pickle.dumps(Limits(max_pixels=5)))
+    assert limits == Limits()._replace(max_pixels=5) and type(limits) is Limits
     for options in ({"threads": [1]}, {"device": ["cpu"]}, {"precision": {}}):
         with pytest.raises(UsageError):
             aecodec.decode(city_file, **options)

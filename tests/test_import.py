@@ -82,6 +82,7 @@ STANDARD = (
 OWN = {
     *("_core", "container", "describe", "errors", "group_data", "limits", "model_folders", "precision"),
     *("remote", "source", "cli", "cli.common", "cli.files", "cli.info", "cli.main", "cli.streams"),
+    "cli.values",
 }
 
 
@@ -154,6 +155,7 @@ def test_public_names():
     assert aecodec.__version__.count(".") == 2
     with pytest.raises(AttributeError, match="nonsense"):
         _ = aecodec.nonsense
+    assert set(aecodec.latents.__all__) <= set(dir(aecodec.latents))
 
 
 def test_without_onnxruntime(monkeypatch):

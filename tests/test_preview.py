@@ -77,7 +77,7 @@ def test_command_line(cli, city_file, tmp_path):
     assert cli("decode", tmp_path / "a.aec", tmp_path / "a.png", "--scale", "1/4") == (0, b"", "")
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (103, 75)
-    for text in ("1/3", "0.5", "x"):
+    for text in ("1/3", "0.3", "x"):
         done = cli("decode", tmp_path / "a.aec", tmp_path / "b.png", "--scale", text)
         assert done.code == 2 and "1/16" in done.err
 

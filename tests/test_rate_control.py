@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from conftest import DATA, psnr
+from PIL import Image
 from searches import Fake, smooth
 
 from aecodec import raster, rate_control
@@ -82,6 +83,27 @@ def test_out_of_reach():
     for target in (Target(size=400), Target(max_size=499), Target(bpp=1)):
         with pytest.raises(UsageError, match="smallest file that was found has 500"):
             Fake(smooth).reach(target)
+
+
+@pytest.mark.parametrize("bpp", [1e-9, 1e-300, 0.5, 1])
+def test_a_pixel_cannot_have_less_than_a_byte(bpp):
+    """Of a picture of one: its target rounds to none at all."""
+    with pytest.raises(UsageError, match=r"bits a pixel \(bpp\), which are 1 bytes; .* found has 500, 4000 "):
+        Fake(smooth).reach(Target(bpp=bpp), pixels=1)
+
+
+def test_a_real_pixel(cli, codec, tmp_path):
+    pixel = np.full((1, 1, 3), 90, np.uint8)
+    for bpp in (1e-9, 1, 8):
+        with pytest.raises(UsageError, match=rf"does not fit into {bpp:g} bits a pixel"):
+            codec.encode(pixel, target_bpp=bpp)
+    with pytest.warns(UserWarning, match="target"):
+        assert codec.decode(codec.encode(pixel, target_bpp=10**6)).shape == (1, 1, 3)
+    smallest = len(codec.encode(pixel, 0))
+    assert len(codec.encode(pixel, target_bpp=8 * smallest)) <= smallest * 1.01
+    Image.fromarray(pixel).save(tmp_path / "a.png")
+    done = cli("encode", tmp_path / "a.png", tmp_path / "a.aec", "--target-bpp", "1")
+    assert done.code == 2 and "bpp" in done.err and not (tmp_path / "a.aec").exists()
 
 
 def test_exact_pictures():

@@ -68,6 +68,22 @@ def test_every_kind(codec, city, channels, kind):
         assert not small[:, :2, -1].any() and (small[:, 3:, -1] == (65535 if deep else 255)).all()
 
 
+def test_never_instead_of_16_bits(codec, city):
+    """It has 8 of them, and less of the picture than the latents."""
+    picture = (city[:96, :130].astype(np.uint16) << 8) + np.arange(130, dtype=np.uint16)[None, :, None]
+    with_it = codec.encode(picture, 80, thumbnail=True)
+    assert thumbnail.TAG in container.read_file(with_it).sections
+    small = codec.decode(with_it, scale=1 / 16)
+    assert np.array_equal(small, codec.decode(codec.encode(picture, 80), scale=1 / 16))
+    assert (small % 257).any()
+
+
+def test_latents_are_those_of_the_groups(file, city_file):
+    for kind in ("pooled", "spatial"):
+        both = (aecodec.latents.features(data, kind, device="cpu") for data in (file, city_file))
+        assert np.array_equal(*both)
+
+
 def test_metadata_and_orientation(codec, city):
     picture = Picture(city, None, b"profile", b"", b"<x/>", 6, (300, 200))
     data = codec.encode_picture(picture, 30, thumbnail=True)

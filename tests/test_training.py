@@ -16,6 +16,7 @@ from synthetic import smooth
 
 torch = pytest.importorskip("torch")
 
+from aecodec.errors import InputError  # noqa: E402
 from aecodec.training import __main__ as entry  # noqa: E402
 from aecodec.training import train  # noqa: E402
 from aecodec.training.arithmetic import multiplies_bfloat16  # noqa: E402
@@ -129,7 +130,7 @@ def test_pictures_from_a_folder_and_a_shard(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(FileNotFoundError, match="nowhere"):
         load_pictures([str(tmp_path / "nowhere")])
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
-    with pytest.raises(ValueError, match=r"broken\.png"):
+    with pytest.raises(InputError, match=r"broken\.png"):
         load_pictures([str(tmp_path)])
 
 

@@ -12,7 +12,7 @@ import sys
 from io import BytesIO
 from typing import IO, TYPE_CHECKING
 
-from aecodec.cli import common, files
+from aecodec.cli import common, files, values
 from aecodec.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q",
         "--quality",
-        type=common.quality,
+        type=values.quality,
         metavar="0..100",
         help="fit: at which pictures that are no .aec files are encoded first (default 70; 15 by error)",
     )

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from aecodec.cli import common
 from aecodec.cli.outcome import FAILED, Outcome
@@ -23,6 +26,22 @@ def attempt(job: Job, do: Callable[[], Outcome]) -> Outcome:
     except Exception as error:
         outcome = failure(job, error)
     return replace(outcome, seconds=time.perf_counter() - began)
+
+
+@contextmanager
+def told(args: Namespace, source: str, target: str | None, **found: Any) -> Iterator[None]:
+    """A command's only job: --json has a line of its error, as of one of many, before that goes on."""
+    began = time.perf_counter()
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # nobody reads it
+    except Exception as error:
+        if args.json:
+            outcome = replace(failure(Job(source, target), error), found=found)
+            line = replace(outcome, seconds=time.perf_counter() - began).as_json()
+            common.tell_facts(line, target or "")
+        raise
 
 
 def failure(job: Job, error: Exception) -> Outcome:

@@ -59,7 +59,8 @@ def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems, ski
 
     def unless_there(codec: Codec, job: Job) -> Outcome:
         if job.target is not None and not args.force and files.is_finished(job.target):
-            return Outcome(job.source, job.target, SKIPPED)
+            if not files.remove_empty(job.target):
+                return Outcome(job.source, job.target, SKIPPED)
         if job.target is not None:
             files.make_parent(job.target)
             files.check_output(job.source, job.target, args.force)

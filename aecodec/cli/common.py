@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from aecodec.cli import values
 from aecodec.errors import UsageError
 from aecodec.limits import DEFAULT_LIMITS, MOST_THREADS, Limits
 from aecodec.precision import PRECISIONS
@@ -34,71 +34,6 @@ LIMITED = {
     "max_pixels_per_byte": "pixels for each byte of a file",
 }
 
-SCALES = {"1": 1.0, "1/2": 1 / 2, "1/4": 1 / 4, "1/8": 1 / 8, "1/16": 1 / 16}
-
-
-def within(largest: int, name: str) -> Callable[[str], float]:
-    """Parses 0 .. largest; argparse calls a text that is no number an invalid `name`."""
-
-    def parse(text: str) -> float:
-        value = float(text)
-        if not 0 <= value <= largest:
-            raise argparse.ArgumentTypeError(f"{text} is outside 0..{largest}")
-        return value
-
-    parse.__name__ = name
-    return parse
-
-
-quality = within(100, "quality")
-
-
-def positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def size(text: str) -> int:
-    """Bytes, or a limit's number, with k for a thousand and M for a million."""
-    factor = {"k": 1000, "K": 1000, "M": 1000000}.get(text[-1:], 1)
-    number = text[:-1] if factor > 1 else text
-    try:
-        value = round(float(number) * factor)
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size; 40000, 40k and 1.5M are") from None
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return value
-
-
-def region(text: str) -> tuple[int, int, int, int]:
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not X,Y,WIDTH,HEIGHT") from None
-    return x, y, width, height
-
-
-def scale(text: str) -> float:
-    if text not in SCALES:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(SCALES)}")
-    return SCALES[text]
-
-
-def count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return value
-
-
-def threads(text: str) -> int:
-    if (value := count(text)) > MOST_THREADS:
-        raise argparse.ArgumentTypeError(f"{text} is above {MOST_THREADS}")
-    return value
-
 
 def metadata(text: str) -> frozenset[str]:
     """The kinds to keep."""
@@ -120,7 +55,7 @@ def add_encoding_quality(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "-q",
         "--quality",
-        type=quality,
+        type=values.quality,
         default=60.0,
         metavar="0..100",
         help="at which a picture that is no .aec file is encoded first (default 60)",
@@ -149,7 +84,7 @@ def add_runtime_arguments(
     )
     parser.add_argument(
         "--threads",
-        type=threads,
+        type=values.threads,
         metavar="N",
         help=f"CPU threads, {MOST_THREADS} at most (default: {unless})",
     )
@@ -158,11 +93,12 @@ def add_runtime_arguments(
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
     """One option for each of aecodec.limits."""
-    group = parser.add_argument_group("limits", "what is refused before memory is taken for it (SECURITY.md)")
+    what = "what is refused before memory is taken for it (SECURITY.md); N may end in k, M or G"
+    group = parser.add_argument_group("limits", what)
     for name, default in DEFAULT_LIMITS._asdict().items():
         group.add_argument(
             "--" + name.replace("_", "-"),
-            type=size,
+            type=values.size,
             metavar="N",
             default=default,
             help=f"{LIMITED[name]} (default {default})",
@@ -201,7 +137,9 @@ def add_batch_arguments(parser: argparse.ArgumentParser, out_dir: bool = True) -
 
 
 def add_jobs(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument("--jobs", type=count, default=1, metavar="N", help="inputs at a time (default 1)")
+    parser.add_argument(
+        "--jobs", type=values.count, default=1, metavar="N", help="inputs at a time (default 1)"
+    )
 
 
 def add_metadata(parser: argparse.ArgumentParser) -> None:

@@ -34,6 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.a == args.b == files.PIPE:
         raise UsageError("only one of the two pictures can come from stdin")
+    from aecodec.cli.attempt import told
+
+    with told(args, args.a, None, b=args.b):
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     from aecodec.orientation import upright
 
     codec = common.codec_of(args)

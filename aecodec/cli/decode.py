@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aecodec.cli import common, files, streams
+from aecodec.cli import common, files, streams, values
 from aecodec.errors import SALVAGED, UsageError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part = add_picture(parser)
     part.add_argument(
         "--region",
-        type=common.region,
+        type=values.region,
         metavar="X,Y,W,H",
         help="a part only, in pixels; reads only what it needs",
     )
@@ -66,14 +66,14 @@ def add_picture(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveG
     )
     part.add_argument(
         "--scale",
-        type=common.scale,
+        type=values.scale,
         default=1,
         metavar="1/N",
-        help="smaller: 1/2, 1/4, 1/8 or 1/16; the last two are fast where the model has previews",
+        help="smaller: 1/2 (or 0.5), 1/4, 1/8 or 1/16; the last two are fast where the model has previews",
     )
     part.add_argument(
         "--fit",
-        type=common.count,
+        type=values.count,
         metavar="N",
         help="at most N pixels wide and high, the fastest way; where it resamples, 16 bits become 8",
     )
@@ -85,6 +85,18 @@ def run(args: argparse.Namespace) -> int:
     if args.out_dir is not None:
         return _run_batch(args)
     source, target = common.names_of(args)
+    from aecodec.cli.attempt import told
+
+    with told(args, source, target):
+        return _run(args, source, target)
+
+
+def _run(args: argparse.Namespace, source: str, target: str) -> int:
+    if files.suffix_of(target) == ".aec":  # it might be the last of several inputs
+        raise UsageError(
+            f"{target!r} has the name of an .aec file; name the output .png, .jpg, .tif or .webp, "
+            "or give --out-dir where all names are inputs"
+        )
     files.check_output(source, target, args.force)
     form = format_of(target, args.format)
     began = time.perf_counter()
@@ -185,7 +197,7 @@ def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, nam
         numbers = ", ".join(map(str, lost))
         notes += (f"groups {numbers} are lost, and filled from their surroundings",)
     bpp = 8 * len(data) / (header.width * header.height)
-    return Decoded(contents, len(data), bpp, bool(lost), notes)
+    return Decoded(contents, len(data), bpp, bool(lost or picture.lost), notes)
 
 
 def _scale(args: argparse.Namespace, data: bytes | memoryview, codec: Codec) -> float:

@@ -12,7 +12,7 @@ import json
 import os
 import time
 
-from aecodec.cli import common, files
+from aecodec.cli import common, files, values
 
 HELP = "picture -> the same without noise"
 
@@ -24,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sigma",
-        type=common.within(255, "sigma"),
+        type=values.within(255, "sigma"),
         metavar="S",
         help="standard deviation of the noise, 0..255 (default: estimated)",
     )
     parser.add_argument(
-        "-q", "--quality", type=common.quality, metavar="0..100", help="of the coding (default: what suits S)"
+        "-q", "--quality", type=values.quality, metavar="0..100", help="of the coding (default: what suits S)"
     )
     common.add_metadata(parser)
     common.add_runtime_arguments(parser)

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aecodec import models
-from aecodec.cli import common, files
+from aecodec.cli import common, files, values
+from aecodec.errors import UsageError
 from aecodec.models import TUNES
 from aecodec.options import EFFORTS
 
@@ -52,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_coding(parser: argparse.ArgumentParser) -> None:
     """Quality, transparency, targets."""
-    parser.add_argument("-q", "--quality", type=common.quality, metavar="0..100", help="quality (default 60)")
+    parser.add_argument("-q", "--quality", type=values.quality, metavar="0..100", help="quality (default 60)")
     parser.add_argument(
         "--tune",
         choices=TUNES,
@@ -71,7 +72,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     alpha = parser.add_mutually_exclusive_group()
     alpha.add_argument(
         "--alpha-quality",
-        type=common.quality,
+        type=values.quality,
         metavar="0..100",
         help="code transparency with loss (default: exactly)",
     )
@@ -84,16 +85,19 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("targets", "instead of a quality; at most one of them")
     targets = group.add_mutually_exclusive_group()
     targets.add_argument(
-        "--target-bpp", type=common.positive, metavar="BITS", help="bits a pixel, whole file"
+        "--target-bpp", type=values.positive, metavar="BITS", help="bits a pixel, whole file"
     )
     targets.add_argument(
-        "--target-size", type=common.size, metavar="BYTES", help="bytes; 40k is 40000, 1.5M is 1500000"
+        "--target-size", type=values.size, metavar="BYTES", help="bytes; k, M and G: 1.5M is 1500000"
     )
     targets.add_argument(
-        "--target-psnr", type=common.positive, metavar="DB", help="PSNR of the colours that show"
+        "--target-psnr", type=values.positive, metavar="DB", help="PSNR of the colours that show"
     )
     targets.add_argument(
-        "--max-size", type=common.size, metavar="BYTES", help="lower -q where the file would be larger"
+        "--max-size",
+        type=values.size,
+        metavar="BYTES",
+        help="lower -q where the file would be larger; k, M, G",
     )
 
 
@@ -103,6 +107,14 @@ def run(args: argparse.Namespace) -> int:
     if args.out_dir is not None:
         return _run_batch(args)
     source, target = common.names_of(args)
+    from aecodec.cli.attempt import told
+
+    with told(args, source, target):
+        return _run(args, source, target)
+
+
+def _run(args: argparse.Namespace, source: str, target: str) -> int:
+    check_suffix(target)
     files.check_output(source, target, args.force)
     codec = common.codec_of(args)
     codec.prepare()
@@ -129,6 +141,25 @@ def _run_batch(args: argparse.Namespace) -> int:
     advice = f"{plan.APART}, or take `aecodec batch` with --full-names"
     jobs = plan.make(args.names, args.recursive, picture_suffixes, args.out_dir, ".aec", advice)
     return batch.run(args, jobs, work)
+
+
+def check_suffix(target: str, own: str = ".aec") -> None:
+    """UsageError for an output that has the name of a picture: it might be the last of several inputs.
+
+    own: the suffix of what is written, which is no picture."""
+    suffix = files.suffix_of(target)
+    if suffix not in ("", own) and (suffix == ".aec" or suffix in _suffixes_of_pictures()):
+        raise UsageError(
+            f"{target!r} has the name of a picture; name the output {own}, "
+            "or give --out-dir where all names are inputs"
+        )
+
+
+def _suffixes_of_pictures() -> set[str]:
+    """Of those that Pillow reads, and of those that it writes."""
+    from PIL import Image
+
+    return picture_suffixes() | {s for s, form in Image.registered_extensions().items() if form in Image.SAVE}
 
 
 def picture_suffixes() -> set[str]:

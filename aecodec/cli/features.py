@@ -42,7 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.out_dir is not None:
         return _run_batch(args)
+    from aecodec.cli.encode import check_suffix
+
     source, target = common.names_of(args)
+    check_suffix(target, ".npy")
     files.check_output(source, target, args.force)
     found = _features(common.codec_of(args), args, source)
     files.write_output(target, _pack(found), args.force)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shutil
 import stat
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -30,9 +28,6 @@ from aecodec.source import read_bytes
 PIPE = streams.PIPE
 Contents: TypeAlias = bytes | Callable[[BinaryIO], None]
 """What a file is to hold, or what writes it."""
-STATUS = "/proc/self/status"
-"""Where Linux tells the umask, since 4.7."""
-_umask_lock = threading.Lock()
 
 
 def read_input(name: str, magic: bytes = b"") -> bytes:
@@ -117,6 +112,16 @@ def check_output(source: str, target: str, force: bool) -> None:
         raise OutputError(f"{target!r} exists; use --force to replace it")
 
 
+def suffix_of(target: str) -> str:
+    """Of an output that is a file, lower-case: streams, pipes and devices may have any name."""
+    local = remote.local_path(target)
+    if streams.is_stream(target):
+        return ""
+    if not remote.is_url(local) and os.path.exists(local) and not _is_regular(local):
+        return ""
+    return os.path.splitext(local)[1].lower()
+
+
 def write_output(target: str, data: Contents, force: bool, spare: str | None = None) -> None:
     """All of data or nothing: written under another name, then renamed.
 
@@ -186,6 +191,23 @@ def is_finished(target: str) -> bool:
     return remote.exists(target) if remote.is_url(target) else os.path.isfile(target)
 
 
+def remove_empty(target: str) -> bool:
+    """Removes a result of no bytes, which no command leaves: was it one?"""
+    target = remote.local_path(target)
+    if remote.is_url(target):
+        empty = remote.entry(target).size == 0
+        if empty:
+            remote.remove(target)
+        return empty
+    try:
+        if os.path.getsize(target):
+            return False
+        os.unlink(os.path.realpath(target))
+    except OSError as error:
+        raise OutputError(f"cannot replace {target!r}: {error.strerror or error}") from None
+    return True
+
+
 def make_parent(target: str) -> None:
     """The folder of a result, and those above it; those of URLs are made when they are written."""
     target = remote.local_path(target)
@@ -249,56 +271,21 @@ def _is_regular(path: str) -> bool:
 
 
 def _replace(path: str, data: Contents, force: bool, spare: str | None) -> None:
-    import tempfile
+    from aecodec.cli import unfinished
 
     folder = os.path.dirname(path)
     if spare is not None and os.stat(spare).st_dev == os.stat(folder).st_dev:
         folder = spare
-    handle, temporary = tempfile.mkstemp(prefix=".aecodec-", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            if isinstance(data, bytes):
-                stream.write(data)
-            else:
-                data(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, mode_of(path))
-        if not force:
-            _link(temporary, path)
+    with unfinished.new_file(folder) as stream:
+        if isinstance(data, bytes):
+            stream.write(data)
         else:
-            os.replace(temporary, path)
-    finally:
-        if os.path.lexists(temporary):
-            os.unlink(temporary)
-
-
-def _link(temporary: str, path: str) -> None:
-    """A rename that fails where the name was taken meanwhile; where links do not exist, a check must do."""
-    try:
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:
-        if os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
-        os.replace(temporary, path)
-
-
-def mode_of(path: str) -> int:
-    """Of the file that is replaced, or what open() would give a new one."""
-    if os.path.exists(path):
-        return stat.S_IMODE(os.stat(path).st_mode)
-    return 0o666 & ~_umask()
-
-
-def _umask() -> int:
-    """Where the system does not tell, it can only be read by setting it, for all threads."""
-    with contextlib.suppress(OSError, ValueError), open(STATUS, encoding="ascii") as stream:
-        for line in stream:
-            if line.startswith("Umask:"):
-                return int(line.split()[1], 8)
-    with _umask_lock:
-        umask = os.umask(0)
-        os.umask(umask)
-    return umask
+            data(stream)
+        stream.flush()
+        os.fsync(stream.fileno())
+        stream.close()
+        os.chmod(stream.name, unfinished.mode_of(path))
+        if not force:
+            unfinished.link(stream.name, path)
+        else:
+            os.replace(stream.name, path)

@@ -9,6 +9,7 @@ import argparse
 import errno
 import io
 import os
+import re
 import signal
 import sys
 import warnings
@@ -50,6 +51,13 @@ environment:
   AECODEC_DEBUG=1     tracebacks instead of one-line errors
 """
 
+INTERRUPTED = 130
+AGAIN = 0.01
+"""Seconds until an interruption that Python has dropped comes again."""
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_settled = False
+"""Is the exit code certain, and nothing left that a signal could stop?"""
+NEGATIVE = re.compile(r"-[0-9.]")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -87,8 +95,12 @@ class CommandParser(Parser):
             else:
                 options.append(text)
                 action = self._option_string_actions.get(text)
-                if action is not None and action.nargs != 0:
-                    options += islice(rest, action.nargs if isinstance(action.nargs, int) else 1)
+                if action is None or action.nargs == 0:
+                    continue
+                given = list(islice(rest, action.nargs if isinstance(action.nargs, int) else 1))
+                if text.startswith("--") and action.nargs is None and given and NEGATIVE.match(given[0]):
+                    options[-1] += f"={given.pop()}"  # argparse would take -1,0 for an option
+                options += given
         return options, names
 
 
@@ -162,17 +174,61 @@ def _settle(stream: TextIO | None) -> None:
 
 def _clean_up_when_ended() -> None:
     """Ended by a signal, the temporary file is removed as after Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupted)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
-        signal.signal(signal.SIGHUP, _interrupted)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, or in a shell's background
+            signal.signal(number, _interrupted)
 
 
-def _interrupted(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
+def _interrupted(signum: int, frame: object) -> None:
+    if not _settled:
+        raise KeyboardInterrupt
+
+
+def _never_miss_one() -> None:
+    """Python drops what is raised while it frees something: an interruption is to come again soon."""
+    if not hasattr(signal, "setitimer"):
+        return
+
+    def again(dropped: sys.UnraisableHookArgs) -> None:
+        if dropped.exc_type is not KeyboardInterrupt:
+            sys.__unraisablehook__(dropped)
+        elif not _settled:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+
+    signal.signal(signal.SIGALRM, _interrupted)
+    sys.unraisablehook = again
+
+
+def _hear_no_more() -> None:
+    """The exit code says what there is, and Python's end, which takes a while, must not say anything else."""
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The console script. Never shows a traceback unless AECODEC_DEBUG is set."""
+    """The console script: without argv the process is to end with what this returns. Never shows a traceback
+    unless AECODEC_DEBUG is set."""
+    global _settled
+    code = INTERRUPTED
+    try:
+        if argv is None:
+            _never_miss_one()
+        code = _outcome(sys.argv[1:] if argv is None else list(argv))
+    except KeyboardInterrupt:  # while that was told
+        pass
+    finally:
+        if argv is None:
+            _settled = True  # at once: a call could be interrupted
+            _hear_no_more()
+        _settle(sys.stderr)
+    return code
+
+
+def _outcome(argv: Sequence[str]) -> int:
+    """run(), with an exit code and a line for each error."""
     debug = common.debugging()
     if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what its encoding does not
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -180,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         _clean_up_when_ended()
-        return run(sys.argv[1:] if argv is None else list(argv))
+        return run(argv)
     except AecodecError as error:
         if debug:
             raise
@@ -189,7 +245,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         _report("interrupted")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         _settle(sys.stdout)
         return 141
@@ -205,8 +261,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         _report(f"unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)")
         return 1
-    finally:
-        _settle(sys.stderr)
 
 
 if __name__ == "__main__":

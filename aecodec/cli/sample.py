@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from aecodec.cli import common, files
+from aecodec.cli import common, files, values
 from aecodec.errors import UsageError
 
 HELP = "pictures from a variational model"
@@ -21,17 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="OUT", required=True, help="contact sheet, or - (PNG) for stdout"
     )
     parser.add_argument(
-        "-n", "--count", type=common.count, metavar="N", help="pictures (default 64, between two 10)"
+        "-n", "--count", type=values.count, metavar="N", help="pictures (default 64, between two 10)"
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="another number, other pictures (default 0)"
     )
     parser.add_argument("--between", nargs=2, metavar=("A", "B"), help="two pictures to go from and to")
     parser.add_argument(
-        "--columns", type=common.count, metavar="N", help="of the sheet (default: a square, or a row)"
+        "--columns", type=values.count, metavar="N", help="of the sheet (default: a square, or a row)"
     )
     parser.add_argument(
-        "--scale", type=common.count, metavar="N", help="enlarge N times (default: small ones, to about 64)"
+        "--scale", type=values.count, metavar="N", help="enlarge N times (default: small ones, to about 64)"
     )
     parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--json", action="store_true", help="what was done as JSON (on stderr if OUT is -)")

@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 
-from aecodec.cli import common, files
+from aecodec.cli import common, files, values
 from aecodec.errors import UsageError
 
 HELP = "pictures of an index that are like a picture"
@@ -20,7 +20,7 @@ HELP = "pictures of an index that are like a picture"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("index", metavar="FILE", help="what `aecodec index` made")
     parser.add_argument("picture", metavar="PICTURE", help=".aec file or picture, or - for stdin")
-    parser.add_argument("-k", type=common.count, default=10, metavar="N", help="how many (default 10)")
+    parser.add_argument("-k", type=values.count, default=10, metavar="N", help="how many (default 10)")
     common.add_encoding_quality(parser)
     common.add_runtime_arguments(parser, model=False)
     parser.add_argument("--json", action="store_true", help="a line of JSON for each: path, score")

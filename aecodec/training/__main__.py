@@ -11,6 +11,8 @@ import sys
 
 import torch
 
+from aecodec.errors import AecodecError, InputError
+
 from .checkpoint import load_model
 from .config import Config
 from .data import load_pictures
@@ -22,8 +24,8 @@ from .train import Trainer
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train a model; 0 when the run ended or stopped on time, 2 for a bad configuration or checkpoint, 128
-    and the number of the signal that ended it."""
+    """Train a model; 0 when the run ended or stopped on time, 2 for a bad setting or checkpoint, 3 for what
+    cannot be read, 9 for no folder to write to, 128 and the number of the signal that ended it."""
     parser = argparse.ArgumentParser(prog="aecodec train", description="Train a model.")
     parser.add_argument("config", nargs="?", help="TOML file; without one, the defaults")
     parser.add_argument(
@@ -45,9 +47,9 @@ def main(argv: list[str] | None = None) -> int:
         trainer = Trainer(Config.load(args.config, args.set))
         if not args.fresh and trainer.resume():
             print(f"resumed at step {trainer.step} of {trainer.cfg.steps}", flush=True)
-    except (OSError, ValueError, KeyError) as error:
-        print(f"aecodec train: {error}", file=sys.stderr)
-        return 2
+        trainer.make_folder()
+    except (AecodecError, OSError, ValueError, KeyError) as error:
+        return _failed(error)
     try:
         trainer.run()
     except KeyboardInterrupt:  # the second: the step that it ended is half done
@@ -59,14 +61,23 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _failed(error: Exception) -> int:
+    """A line on stderr -> the exit code."""
+    if isinstance(error, OSError) and error.filename is not None:
+        error = InputError(f"cannot read {str(error.filename)!r}: {error.strerror or error}")
+    elif isinstance(error, FileNotFoundError):
+        error = InputError(str(error))
+    print(f"aecodec train: {error}", file=sys.stderr)
+    return error.exit_code if isinstance(error, AecodecError) else 2
+
+
 def measure(weights: str, folder: str) -> int:
     """A line of JSON for each evaluation level: rounded values, integer scale networks, estimated bits."""
     try:
         model, cfg = load_model(weights)
         pictures = load_pictures([folder])
-    except (OSError, ValueError) as error:
-        print(f"aecodec train: {error}", file=sys.stderr)
-        return 2
+    except (AecodecError, OSError, ValueError) as error:
+        return _failed(error)
     known = {field.name for field in dataclasses.fields(Config)}
     settings = Config(**{key: value for key, value in cfg.items() if key in known})
     for row in evaluate(model, pictures, torch.device("cpu"), settings):

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from aecodec.errors import InputError
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".ppm", ".tif", ".tiff"}
 
 
@@ -27,7 +29,7 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
             elif path.suffix == ".tar":
                 yield from _files(path)
     else:
-        with tarfile.open(source) as tar:
+        with _shard(source) as tar:
             for member in sorted((m for m in tar if m.isfile()), key=lambda m: m.name):
                 if Path(member.name).suffix.lower() in SUFFIXES:
                     stream = tar.extractfile(member)
@@ -35,8 +37,15 @@ def _files(source: Path) -> Iterator[tuple[str, bytes]]:
                     yield f"{source}:{member.name}", stream.read()
 
 
+def _shard(source: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(source)
+    except tarfile.TarError:  # with a line for each compression that it is not
+        raise InputError(f"training data {source}: neither a folder nor a .tar file of pictures") from None
+
+
 def load_pictures(sources: list[str], limit: int = 0) -> list[Tensor]:
-    """All pictures of the folders and shards as uint8 [3, H, W]. ValueError for one that cannot be read."""
+    """All pictures of the folders and shards as uint8 [3, H, W]. InputError for one that cannot be read."""
     pictures = []
     for source in sources:
         path = Path(source)
@@ -47,12 +56,13 @@ def load_pictures(sources: list[str], limit: int = 0) -> list[Tensor]:
                 with Image.open(io.BytesIO(data)) as picture:
                     array = np.array(picture.convert("RGB"))
             except Exception as error:
-                raise ValueError(f"training picture {name} cannot be read: {error}") from error
+                raise InputError(f"training picture {name} cannot be read: {error}") from error
             pictures.append(torch.from_numpy(array).permute(2, 0, 1).contiguous())
             if limit and len(pictures) == limit:
                 return pictures
     if not pictures:
-        raise ValueError(f"no pictures found in {', '.join(sources) or 'an empty data setting'}")
+        where = ", ".join(sources) or "the setting 'data', which names nothing"
+        raise ValueError(f"no pictures found in {where}; name folders or .tar files: --set 'data=[\"DIR\"]'")
     return pictures
 
 

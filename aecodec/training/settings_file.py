@@ -7,14 +7,16 @@ import tomllib
 from pathlib import Path
 from typing import Any, TypeVar
 
+from aecodec.errors import InputError
+
 T = TypeVar("T")
 
 
 def read_values(path: str | None, overrides: list[str]) -> dict[str, Any]:
-    """The keys of a TOML file and of `key=value` overrides in TOML syntax; a bare word is a string."""
-    values: dict[str, Any] = {}
-    if path:
-        values.update(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+    """The keys of a TOML file and of `key=value` overrides in TOML syntax; a bare word is a string.
+
+    InputError for a file that cannot be read or is no TOML."""
+    values = _read_file(path) if path else {}
     for item in overrides:
         key, sep, text = item.partition("=")
         if not sep:
@@ -24,6 +26,18 @@ def read_values(path: str | None, overrides: list[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             values[key] = text
     return values
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        why = f"cannot read {path!r}: {error.strerror or error}"
+    except UnicodeDecodeError:
+        why = f"{path!r} is no text"
+    except tomllib.TOMLDecodeError as error:
+        why = f"{path!r} is no TOML: {error}"
+    raise InputError(f"{why}; give a TOML file with settings of the run")
 
 
 def read_settings(cls: type[T], path: str | None, overrides: list[str]) -> T:

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aecodec.errors import OutputError
+
 from .arithmetic import multiplies_bfloat16
 from .checkpoint import ENCODER, read_state, warm_start, write_state
 from .config import Config
@@ -57,7 +59,6 @@ class Trainer:
         torch.manual_seed(cfg.seed)
         torch.backends.cuda.matmul.allow_tf32 = True
         self.out = Path(cfg.out)
-        self.out.mkdir(parents=True, exist_ok=True)
         pictures = load_pictures(cfg.data)
         held_out = min(cfg.validation, len(pictures) - 1)
         self.validation = pictures[:held_out]
@@ -102,9 +103,17 @@ class Trainer:
 
     # -- checkpoints -----------------------------------------------------------------------------
 
+    def make_folder(self) -> None:
+        """OutputError where there can be none."""
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"setting 'out': no folder {self.cfg.out!r}: {error.strerror}") from None
+
     def save(self) -> None:
         if self.processes.rank:
             return
+        self.make_folder()
         state = {
             "model": self.model.state_dict(),
             "ema": self.ema.weights,
@@ -241,6 +250,7 @@ class Trainer:
 
     def run(self) -> None:
         """All steps, or those until a signal (`stop`); either way what is reached is saved."""
+        self.make_folder()
         report = Report(self.out, self.processes, self.cfg.tensorboard)
         try:
             with self.stop:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 
 from aecodec import models
-from aecodec.cli import common, decode, encode
+from aecodec.cli import common, decode, encode, values
 from aecodec.errors import UsageError
 
 HELP = "encode, decode or transcode a collection, on one machine or many"
@@ -49,7 +49,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         "--workers",
         "--jobs",
         dest="jobs",
-        type=common.count,
+        type=values.count,
         metavar="N",
         help="pictures at a time (default: as many as there are CPUs, or GPUs with --num-gpus)",
     )
@@ -59,7 +59,7 @@ def _add_engine(parser: argparse.ArgumentParser) -> None:
         help="of the Ray cluster (default: RAY_ADDRESS, else one is started here and ended afterwards)",
     )
     group.add_argument(
-        "--num-gpus", type=common.positive, metavar="N", help="GPUs of each Ray worker; 0.25: four share one"
+        "--num-gpus", type=values.positive, metavar="N", help="GPUs of each Ray worker; 0.25: four share one"
     )
 
 

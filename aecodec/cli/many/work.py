@@ -14,11 +14,11 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from tempfile import NamedTemporaryFile
+from tempfile import gettempdir
 from typing import IO, TYPE_CHECKING
 
 from aecodec import container, remote
-from aecodec.cli import decode, encode, files
+from aecodec.cli import decode, encode, files, unfinished
 from aecodec.cli.attempt import attempt, explain
 from aecodec.cli.many.collection import checksum, digest
 from aecodec.cli.outcome import DONE, SALVAGED, Outcome
@@ -126,28 +126,18 @@ class Task:
     def new_shard(self, job: Job) -> Iterator[NewShard]:
         """A file to write a shard to. Left without an error it becomes the target, as a whole."""
         target = remote.local_path(str(job.target))
-        folder = None if remote.is_url(target) else os.path.dirname(target) or "."
-        if (
-            self.spare is not None
-            and folder is not None
-            and os.stat(self.spare).st_dev == os.stat(folder).st_dev
-        ):
+        far = remote.is_url(target)
+        folder = gettempdir() if far else os.path.dirname(target) or "."
+        if self.spare is not None and not far and os.stat(self.spare).st_dev == os.stat(folder).st_dev:
             folder = self.spare
-        with (
-            _disk_full(target),
-            NamedTemporaryFile(prefix=".aecodec-", suffix=".tmp", dir=folder, delete=False) as stream,
-        ):
-            try:
-                shard = NewShard(stream)
-                yield shard
-                stream.flush()
-                os.fsync(stream.fileno())
-                shard.size, shard.sha256 = stream.tell(), checksum(stream.name)
-                if job.replace or not self._is_there(target, shard.sha256):
-                    _place(stream.name, target)
-            finally:
-                if os.path.lexists(stream.name):
-                    os.unlink(stream.name)
+        with _disk_full(target), unfinished.new_file(folder) as stream:
+            shard = NewShard(stream)
+            yield shard
+            stream.flush()
+            os.fsync(stream.fileno())
+            shard.size, shard.sha256 = stream.tell(), checksum(stream.name)
+            if job.replace or not self._is_there(target, shard.sha256):
+                _place(stream.name, target)
 
     def picture(self, codec: Codec, shard: str, name: str, source: bytes | None) -> tuple[bytes | None, Row]:
         """A picture of a shard -> its result, or None where it failed; its row of a table.
@@ -217,7 +207,7 @@ def _place(temporary: str, target: str) -> None:
         remote.upload(target, temporary)
         return
     try:
-        os.chmod(temporary, files.mode_of(target))
+        os.chmod(temporary, unfinished.mode_of(target))
         os.replace(temporary, target)
     except OSError as error:
         raise OutputError(f"cannot write {target!r}: {error.strerror or error}") from None
