@@ -42,7 +42,8 @@ TRIED = 64
 SAMPLE = 2 * TRIED
 """Blocks, drawn from all candidates, that find the tolerance for all."""
 FLAT = 32.0
-"""How much more an error counts in a block of a single colour, where nothing hides it."""
+"""How much more an error counts in a block of a single colour, where nothing hides it; and there the largest
+counts for all of the block."""
 STRIP = 8 * BLOCK
 """Rows of pixels that are searched together."""
 NEAR = 0.25
@@ -90,8 +91,8 @@ def _mean(values: Float) -> Numbers:
 def errors(pixels: Raster, decoded: Pixels, top: int, found: Mask) -> Iterator[tuple[int, Numbers]]:
     """decoded uint8 [rows, W, C]: what the networks make of the rows from `top` on, which 64 divides.
 
-    -> for each row of blocks its number and, of each block that is found, the sum of squared errors, which
-    counts FLAT times where the block has a single colour"""
+    -> for each row of blocks its number and, of each block that is found, the sum of squared errors; see FLAT
+    for those of a single colour"""
     for start in range(0, decoded.shape[0], BLOCK):
         row = (top + start) // BLOCK
         if found[row].any():
@@ -99,8 +100,14 @@ def errors(pixels: Raster, decoded: Pixels, top: int, found: Mask) -> Iterator[t
             own = pixels[top + start : top + start + part.shape[0], 0 : part.shape[1]]
             error = blocks.padded(np.square(own.astype(np.float32) - part).mean(2, keepdims=True))
             places = [slice(BLOCK * c, BLOCK * (c + 1)) for c in np.flatnonzero(found[row])]
-            flat = np.array([(own[:, at] == own[:1, at][:, :1]).all() for at in places])
-            yield row, np.array([float(error[:, at].sum()) for at in places]) * np.where(flat, FLAT, 1)
+            yield row, np.array([_seen(error[:, at], own[:, at]) for at in places])
+
+
+def _seen(error: Numbers, own: Pixels) -> float:
+    """Of one block; error [64, 64, 1]: squared, 0 beside the picture."""
+    if (own == own[:1, :1]).all():
+        return float(error.max()) * FLAT * error.size
+    return float(error.sum())
 
 
 class Chosen(NamedTuple):

@@ -61,7 +61,7 @@ def test_photographs_have_none(codec, city, budgie, quality):
 
 @pytest.mark.parametrize("quality", [0, 10, 30, 60])
 @pytest.mark.parametrize("colour", [(255, 255, 255), (200, 30, 40)])
-@pytest.mark.parametrize("side", [256, 257])
+@pytest.mark.parametrize("side", [16, 64, 256, 257])
 def test_a_plain_colour_is_exact(codec, side, colour, quality):
     picture = np.full((side, side, 3), colour, np.uint8)
     data = codec.encode(picture, quality)

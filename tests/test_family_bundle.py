@@ -163,7 +163,7 @@ def test_the_command_trains_and_exports(tmp_path: Path, capsys: Any) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0 and "(2, 1, 8, 8)" in done.stdout, done.stderr
 
-    assert entry.main(["--set=network=fc", "--set=data=nowhere"]) == 2
+    assert entry.main(["--set=network=fc", "--set=data=nowhere"]) == 3
     assert "nowhere" in capsys.readouterr().err
     assert entry.main(["--set=network=fc", "--set=size=tiny"]) == 2
     assert "'size'" in capsys.readouterr().err

@@ -107,13 +107,14 @@ def test_unreadable_files(cli, tmp_path, command):
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "folder").mkdir()
     for name in ("dangling", "loop", "folder", "x" * 300, "/proc/self/mem"):
+        out = tmp_path / ("out.aec" if command == "encode" else "out.png")
         names = [tmp_path / name]
         if command in ("encode", "decode", "compare"):
-            names.append(tmp_path / "out.png")
+            names.append(out)
         result = cli(command, *names)
         assert result.code == 3, (name, result)
         assert Path(name).name[:200] in result.err + result.out.decode()
-        assert not (tmp_path / "out.png").exists()
+        assert not out.exists()
 
 
 def test_forbidden_files(cli, pictures, tmp_path):
