@@ -101,45 +101,37 @@ def test_info_loads_nothing_that_it_does_not_need(city_file, tmp_path):
     assert set(run.stdout.split("\n")[-2].split()) == {"aecodec", *(f"aecodec.{name}" for name in OWN)}
 
 
-@pytest.mark.parametrize("own", [None, "2"])
-def test_no_thread_for_matrices_unless_it_is_asked_for(own, tmp_path):
-    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    variables = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+def variable_after_encoding(name, folder, variables):
+    """What an environment variable is in the process that has encoded a picture."""
+    Image.new("RGB", (9, 9)).save(folder / "a.png")
     code = (
         "import os; from aecodec.cli.main import main; main(['encode', 'a.png', 'out.aec', '--device=cpu'])\n"
-        "print(os.environ['OPENBLAS_NUM_THREADS'])"
+        f"print(os.environ[{name!r}])"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-        env=variables | ({"OPENBLAS_NUM_THREADS": own} if own else {}),
-    )
-    assert run.stdout.split()[-1] == (own or "1")
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder, env=variables)
+    return run.stdout.split()[-1]
+
+
+def environment_without(*names):
+    return {name: value for name, value in os.environ.items() if name not in names}
+
+
+@pytest.mark.parametrize("own", [None, "2"])
+def test_no_thread_for_matrices_unless_it_is_asked_for(own, tmp_path):
+    name = "OPENBLAS_NUM_THREADS"
+    variables = environment_without(name) | ({name: own} if own else {})
+    assert variable_after_encoding(name, tmp_path, variables) == (own or "1")
 
 
 @pytest.mark.parametrize("own", [None, "0"])
 def test_no_telemetry_of_onnxruntime(own, tmp_path):
     """From 1.29 on it leaves the number that it gives a device in a folder of the user's."""
-    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    dropped = ("CI", "ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")  # any of them switches it off
-    variables = {name: value for name, value in os.environ.items() if name not in dropped}
-    folders = {name: str(tmp_path / "home") for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
-    code = (
-        "import os; from aecodec.cli.main import main; main(['encode', 'a.png', 'out.aec', '--device=cpu'])\n"
-        "print(os.environ['ORT_DISABLE_TELEMETRY'])"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=tmp_path,
-        env=variables | folders | ({"ORT_DISABLE_TELEMETRY": own} if own else {}),
-    )
-    assert run.stdout.split()[-1] == (own or "1")
+    name = "ORT_DISABLE_TELEMETRY"
+    variables = environment_without(name, "CI", "ORT_TELEMETRY_DISABLED")  # any of them switches it off
+    variables |= {folder: str(tmp_path / "home") for folder in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
+    variables |= {name: own} if own else {}
+    assert variable_after_encoding(name, tmp_path, variables) == (own or "1")
     assert own or not list(tmp_path.glob("home/**/*"))
 
 
