@@ -1,16 +1,12 @@
 // Browsers that add noise to what a canvas gives back, against fingerprinting, as Brave and Firefox do.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { decode as decodePng } from "fast-png";
 import { choose, SKIP as skip, text, withPage } from "./browser.mjs";
+import { onDisk } from "./disk.mjs";
 import { distance, golden, goldenPicture, INVALID, TESTS } from "./golden.mjs";
 
-const folder = mkdtempSync(`${tmpdir()}/aecodec-`);
-after(() => rmSync(folder, { recursive: true }));
-const BLOCKS = `${folder}/blocks.aec`;
-writeFileSync(BLOCKS, golden("valid", "pixel_blocks_alone")); // no networks, so exact
+const BLOCKS = onDisk("blocks.aec", golden("valid", "pixel_blocks_alone")); // no networks, so exact
 
 /** In the page, and in the worker before its own script: 20 numbers of each picture change by a level, Firefox's least. */
 function addNoise(decoder) {

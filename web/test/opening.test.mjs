@@ -1,20 +1,10 @@
 // What is open on the page stays whole: files that cannot be read, or that come too late, change nothing of it.
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { after, test } from "node:test";
+import { test } from "node:test";
 import { encodePng } from "../src/index.js";
 import { choose, compared, SKIP as skip, text, withPage } from "./browser.mjs";
+import { onDisk } from "./disk.mjs";
 import { golden } from "./golden.mjs";
-
-const folder = mkdtempSync(`${tmpdir()}/aecodec-`);
-after(() => rmSync(folder, { recursive: true }));
-
-function onDisk(name, data) {
-  const path = `${folder}/${name}`;
-  writeFileSync(path, data);
-  return path;
-}
 
 /** The tag of what is on the left, as it is after somebody has chosen another picture and come back. */
 async function original(page) {

@@ -1,21 +1,11 @@
 // The page as a person uses it, in headless Chromium. SCREENSHOTS=folder keeps pictures of it.
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { after, test } from "node:test";
+import { existsSync, readFileSync } from "node:fs";
+import { test } from "node:test";
 import { Codec, encodePng } from "../src/index.js";
 import { choose, compared, screenshot, SKIP as skip, text, withPage } from "./browser.mjs";
+import { folder, onDisk } from "./disk.mjs";
 import { golden, scene, TINY } from "./golden.mjs";
-
-const folder = mkdtempSync(`${tmpdir()}/aecodec-`);
-after(() => rmSync(folder, { recursive: true }));
-
-/** A golden file on disk, for the file chooser. */
-function onDisk(name, data) {
-  const path = `${folder}/${name}`;
-  writeFileSync(path, data);
-  return path;
-}
 
 test("a picture is coded, compared and saved", { skip }, () =>
   withPage(async (page, { problems }) => {
