@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import ThreadPoolExecutor
 
 FEW = 4
 """Groups that are not worth a thread."""
@@ -31,7 +31,7 @@ def worth(threads: int, groups: int) -> int:
 
 
 class Workers:
-    """A few threads; with one there is none, and everything is done where it is asked for."""
+    """A few threads; without a pool everything is done where it is asked for."""
 
     def __init__(self, pool: ThreadPoolExecutor | None) -> None:
         self._pool = pool
@@ -39,13 +39,14 @@ class Workers:
     def submit(self, work: Callable[..., R], *arguments: Any) -> Callable[[], R]:
         """-> a function that waits for the result, or raises what the work raised."""
         if self._pool is not None:
-            return self._pool.submit(work, *arguments).result
+            with suppress(RuntimeError):  # the interpreter is about to end, or no thread can be had
+                return self._pool.submit(work, *arguments).result
         result = work(*arguments)
         return lambda: result
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """Results in the order of the items."""
-        return [work(item) for item in items] if self._pool is None else list(self._pool.map(work, items))
+        return [done() for done in [self.submit(work, item) for item in items]]
 
 
 @contextmanager
@@ -53,14 +54,28 @@ def workers(threads: int) -> Iterator[Workers]:
     """Ends when all work is done; work that has not begun is given up after an error."""
     if threads == 1:
         yield Workers(None)
-        return
-    from concurrent.futures import ThreadPoolExecutor
+    else:
+        with _threads(threads) as found:
+            yield found
 
-    pool = ThreadPoolExecutor(threads, "aecodec")
+
+@contextmanager
+def _threads(number: int) -> Iterator[Workers]:
+    pool = _pool(number)
     try:
         yield Workers(pool)
     finally:
-        pool.shutdown(cancel_futures=True)
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _pool(threads: int) -> ThreadPoolExecutor | None:
+    """None once the main thread has ended: Python then refuses to load this, while other threads work on."""
+    try:
+        from concurrent.futures import ThreadPoolExecutor
+    except RuntimeError:
+        return None
+    return ThreadPoolExecutor(threads, "aecodec")
 
 
 def ahead(items: Iterator[T], threads: int) -> Iterator[T]:
@@ -70,20 +85,18 @@ def ahead(items: Iterator[T], threads: int) -> Iterator[T]:
     if threads == 1:
         yield from items
         return
-    from concurrent.futures import ThreadPoolExecutor
-
     process = os.getpid()
-    with ThreadPoolExecutor(1, "aecodec") as pool:
-        coming: Future[tuple[T] | None] = pool.submit(_next, items)
+    with _threads(1) as thread:
+        coming = thread.submit(_next, items)
         try:
-            while (item := coming.result()) is not None:
-                coming = pool.submit(_next, items)
+            while (item := coming()) is not None:
+                coming = thread.submit(_next, items)
                 yield item[0]
                 if os.getpid() != process:
                     raise RuntimeError("these rows were begun before this process was forked; begin again")
         finally:
             if os.getpid() == process:
-                pool.submit(getattr(items, "close", int)).result()
+                thread.submit(getattr(items, "close", int))()
 
 
 def _next(items: Iterator[T]) -> tuple[T] | None:
