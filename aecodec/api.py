@@ -1,4 +1,4 @@
-"""encode, decode and open as functions: they share one Codec for each set of its arguments."""
+"""encode, decode and open as functions: they share networks, once for each set of arguments."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from typing import Any
 
 from PIL import Image
 
-from aecodec import models, runtime
+from aecodec import models, pixels, runtime
 from aecodec.codec import Codec
+from aecodec.errors import UsageError
+from aecodec.groups import note_of_lost
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.notes import tell
+from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Pixels
 from aecodec.precision import Precision
 from aecodec.session import Device
@@ -42,16 +46,17 @@ def shared(
     runtime.check(device, threads, limits, precision)
     folder = os.path.realpath(model) if model is not None and os.path.isdir(model) else None
     places = os.environ.get(models.PATH_VARIABLE)
-    key = (model, folder, device, threads, limits, precision, places)
+    key = (model, folder, device, threads, precision, places)
     with _shared_lock:
         if key not in _shared:
-            _shared[key] = Codec(model, device, threads, limits, precision=precision)
-        return _shared[key]
+            _shared[key] = Codec(model, device, threads, precision=precision)
+        codec = _shared[key]
+    return codec if limits == codec.limits else codec.with_limits(limits)
 
 
 def encode(
     image: ImageInput,
-    quality: float = 60,
+    quality: float | None = None,
     model: str | os.PathLike[str] | None = None,
     device: Device = "auto",
     threads: int | None = None,
@@ -70,6 +75,7 @@ def encode(
 ) -> bytes:
     """A picture -> the bytes of an .aec file; see Codec.encode.
 
+    quality: None is 60; beside target_bpp, target_size or target_psnr, which find it, one is a UsageError.
     tune: "psnr" takes the form of the model that was trained for PSNR alone, "perceptual" the one for what
     people see, too; None the model as it is. The default model is perceptual."""
     return shared(models.tuned(model, tune), device, threads, limits, precision).encode(
@@ -110,9 +116,27 @@ def open(
     region: tuple[int, int, int, int] | None = None,
     scale: float = 1,
     apply_orientation: bool = False,
+    salvage: bool = False,
     limits: Limits = DEFAULT_LIMITS,
     precision: Precision = "auto",
 ) -> Image.Image:
-    """A file -> PIL image; see Codec.open."""
+    """A file -> PIL image; see Codec.open.
+
+    salvage: of a damaged file what is whole, see Codec.salvage; not with a region or a scale. What is lost
+    is told by a warning and, in words, by info["lost"], which is not there where nothing is."""
     codec = shared(None, device, threads, limits, precision)
+    if salvage:
+        if region is not None or scale != 1:
+            raise UsageError("what is salvaged is the whole picture: leave out region and scale, or salvage")
+        return _salvaged(codec, source, apply_orientation)
     return codec.open(source, region, scale=scale, apply_orientation=apply_orientation)
+
+
+def _salvaged(codec: Codec, source: Source, apply_orientation: bool) -> Image.Image:
+    picture, groups = codec.salvage(source)
+    image = pixels.to_pil(upright(picture) if apply_orientation else picture)
+    for note in (*picture.notes, *note_of_lost(groups)):
+        tell(note)
+    if picture.lost or groups:
+        image.info["lost"] = (*picture.lost, *(f"group {number}" for number in groups))
+    return image

@@ -1,43 +1,40 @@
-"""Codec: loads models, and turns pictures into files and back. The data path itself is datapath.py."""
+"""Codec: turns pictures into files and back.
+
+model_loader.py loads the models, file_encoder.py encodes a picture that has been read, and datapath.py and
+preview.py decode a file that has been taken apart.
+"""
 
 from __future__ import annotations
 
+import copy
 import os
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from aecodec import container, datapath, models, pixels, preview, raster, rate_control, runtime, sections
+from aecodec import container, datapath, pixels, preview, runtime
+from aecodec import limits as bounds
 from aecodec import thumbnail as thumbnails
-from aecodec.container import Header, Parsed
+from aecodec.container import Parsed
 from aecodec.datapath import Model
-from aecodec.errors import LimitError, ModelError, UsageError
-from aecodec.forks import renew_in_children
+from aecodec.errors import UsageError
+from aecodec.file_encoder import FileEncoder
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.loaded import check_groups
-from aecodec.models import Bundle
-from aecodec.networks import DECODING, ENCODING, Networks
+from aecodec.model_bundle import Bundle
+from aecodec.model_loader import ModelLoader
+from aecodec.networks import DECODING, ENCODING
 from aecodec.notes import tell
-from aecodec.options import NO_TARGET, Options, stored_quality
+from aecodec.options import NO_TARGET, Options, quality_of
 from aecodec.orientation import upright
-from aecodec.parallel import cpus
 from aecodec.pixels import ImageInput, Picture, Pixels
 from aecodec.precision import Precision
-from aecodec.quality_search import Encode, Found
+from aecodec.quality_search import Found
 from aecodec.rate_control import Target
 from aecodec.region import Region, plan, region_of
 from aecodec.session import Device
 from aecodec.source import Source, map_bytes, read_bytes
-from aecodec.tables import load_tables
-
-LOADED = ("_bundle", "_models", "_lock")
-"""What a Codec does not take with it to another process."""
 
 
 class Codec:
@@ -68,83 +65,39 @@ class Codec:
         precision: Precision = "auto",
     ) -> None:
         runtime.check(device, threads, limits, precision)
-        self._precision, self._model = precision, model
-        self._bundle = None if model is None else models.find(model)
-        # A folder: where this is unpickled, too.
-        if self._bundle and self._bundle.path == Path(str(model)).absolute():
-            self._model = self._bundle.path.resolve()
-        self._device, self._threads, self.limits, self._optimise = device, threads, limits, optimise
-        self._pixel_blocks = pixel_blocks
-        self._models: dict[bytes, Model] = {}
-        self._renew()
-        renew_in_children(self)
+        self._loader = ModelLoader(model, device, threads, optimise, precision)
+        self.limits, self._pixel_blocks = limits, pixel_blocks
 
-    def _renew(self) -> None:
-        """In a process that was forked, whose parent's thread may have held the lock."""
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what is loaded; the model by the name or folder that was given."""
-        return {name: value for name, value in vars(self).items() if name not in LOADED}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """ModelError where the model is not installed."""
-        vars(self).update(state, _models={})
-        self._bundle = None if self._model is None else models.find(self._model)
-        self._renew()
-        renew_in_children(self)
+    def with_limits(self, limits: Limits) -> Codec:
+        """The same with other limits; what is loaded, or will be, belongs to both."""
+        bounds.check(limits)
+        other = copy.copy(self)
+        other.limits = limits
+        return other
 
     @property
     def bundle(self) -> Bundle:
         """The model that encodes."""
-        with self._lock:
-            if self._bundle is None:
-                self._bundle = models.find()
-            return self._bundle
+        return self._loader.bundle
 
     @property
     def threads(self) -> int:
         """CPU threads of each network, and of what is done beside them."""
-        return self._threads or cpus()
-
-    def _load(self, bundle: Bundle) -> Model:
-        with self._lock:
-            if bundle.model_id not in self._models:
-                tables = load_tables(bundle.read("tables.bin"))
-                if tables.z_row.shape[1] != bundle.z:
-                    raise ModelError(
-                        f"model {bundle.name!r}: tables.bin is for {tables.z_row.shape[1]} channels of z, "
-                        f"the manifest says {bundle.z}; install the model again"
-                    )
-                networks = Networks(
-                    bundle, self._device, self._threads, self._optimise, precision=self._precision
-                )
-                self._models[bundle.model_id] = Model(bundle, tables, networks, datapath.rounding_of(bundle))
-            return self._models[bundle.model_id]
+        return self._loader.threads
 
     def prepare(self, file: bytes | memoryview | None = None) -> None:
         """Loads in a thread what encode() needs, or decode() of this file, while the caller goes on reading.
 
         Errors of the networks come when they are used; those of decode() about the header, at once."""
         if file is None:
-            self._load(self.bundle).networks.prepare(ENCODING)
+            self._loader.load(self.bundle).networks.prepare(ENCODING)
         else:
-            self._model_of(container.read_header(file, self.limits)).networks.prepare(DECODING)
-
-    def _model_of(self, header: Header) -> Model:
-        """The model that a file was made with."""
-        with self._lock:
-            known, own = self._models.get(header.model_id), self._bundle
-        if known is None:
-            is_own = own is not None and own.model_id == header.model_id
-            known = self._load(own if own and is_own else models.find_id(header.model_id))
-        check_groups(known.bundle, header)
-        return known
+            self._loader.model_of(container.read_header(file, self.limits)).networks.prepare(DECODING)
 
     def encode(
         self,
         image: ImageInput,
-        quality: float = 60,
+        quality: float | None = None,
         *,
         target_bpp: float | None = None,
         target_size: int | None = None,
@@ -160,7 +113,7 @@ class Codec:
         image: path, bytes or binary file of a picture; PIL image; uint8 or uint16 array [H, W] or
         [H, W, 1..4]. What had to be changed to code it (CMYK, a file's other frames) is a warning, and that a
         target was missed.
-        quality: 0 (smallest) .. 100 (best).
+        quality: 0 (smallest) .. 100 (best); None is 60. Not beside a target that finds it.
         alpha: False leaves transparency out. alpha_quality: 0 .. 100 codes it with loss; None keeps it exact.
         thumbnail: adds the picture at 1/16, about 0.01 bits a pixel, which decodes without any network.
         effort: 0 .. 2, how often the encoder looks at what the decoder will make of its file, to mend it.
@@ -171,7 +124,7 @@ class Codec:
         Raises UsageError, InputError, LimitError, ModelError, DeviceError.
         """
         target = Target(target_bpp, target_size, target_psnr, max_size)
-        options = Options(quality, target, alpha_quality, thumbnail, effort)
+        options = Options(quality_of(quality, target), target, alpha_quality, thumbnail, effort)
         picture = pixels.open_picture(image, self.limits, alpha)
         for note in picture.notes:
             tell(note)
@@ -182,26 +135,8 @@ class Codec:
 
     def encode_to(self, picture: Picture, options: Options) -> Found:
         """A picture that has been read -> its file; with a target, the one nearest to it."""
-        model = self._load(self.bundle)
-        extras = self._extras(model, picture, options)
-
-        def psnr(data: bytes) -> float:
-            rows = datapath.rows(model, self._parsed(data))
-            return raster.psnr_of_rows(rows, picture.pixels, picture.alpha)
-
-        def encode(stored: int, kept: Sequence[bytes] | None = None) -> bytes:
-            return datapath.encode(model, picture, extras, stored, self._pixel_blocks, options.effort, kept)
-
-        def keep(first: bytes, second: bytes, share: float | None) -> Encode | None:
-            parsed = [container.read_file(data, self.limits) for data in (first, second)]
-            kept = datapath.mixed_blocks(parsed[0], parsed[1], share or 0)
-            return partial(encode, kept=() if share is None else kept) if kept else None
-
-        stored = stored_quality(options.quality)
-        if not options.target:
-            return Found(encode(stored), stored, runs=1)
-        size = picture.pixels.shape[0] * picture.pixels.shape[1]
-        return rate_control.reach(options.target, size, stored, encode, psnr, keep)
+        model = self._loader.load(self.bundle)
+        return FileEncoder(model, picture, options, self._pixel_blocks, self.limits).run()
 
     def decode(
         self,
@@ -266,65 +201,60 @@ class Codec:
         """encode(), from a picture that has been read, without a target."""
         return self.encode_to(picture, Options(quality, NO_TARGET, alpha_quality, thumbnail, effort)).data
 
-    def _extras(self, model: Model, picture: Picture, options: Options) -> dict[str, bytes]:
-        for name, data in (("profile", picture.icc), ("EXIF data", picture.exif), ("XMP", picture.xmp)):
-            if len(data) > self.limits.max_metadata:  # decoders would refuse it
-                raise LimitError(
-                    f"the picture's {name}: {len(data)} bytes, the limit is {self.limits.max_metadata} "
-                    "(leave it out, or pass a larger max_metadata to encoder and decoder)"
-                )
-        small = {thumbnails.TAG: thumbnails.pack(picture)} if options.thumbnail else {}
-        if options.alpha_quality is None or picture.alpha is None:
-            return small | sections.pack(picture)
-        stored = stored_quality(options.alpha_quality)
-        coded = datapath.encode_alpha(model, picture.alpha, stored, self._pixel_blocks, options.effort)
-        return small | sections.pack(replace(picture, alpha=None)) | {"ALPC": coded}
-
     def decode_picture(self, data: Source, divisor: int = 1) -> Picture:
         """The picture, or its means over divisor x divisor pixels, with alpha and metadata apart."""
-        parsed = self._parsed(data)  # checks every CRC
+        parsed = self._parsed(data)
         if divisor == thumbnails.DIVISOR and (small := thumbnails.unpack(parsed, self.limits)):
-            return small
+            return small  # for which no model is loaded
+        model = self._loader.model_of(parsed.header)
         if divisor > 1:
-            return preview.decode(self._model_of(parsed.header), parsed, self.limits, divisor)
-        return datapath.decode(self._model_of(parsed.header), parsed, self.limits)[0]
+            return preview.decode(model, parsed, self.limits, divisor)
+        return datapath.decode(model, parsed, self.limits)[0]
 
     def stream(self, data: Source) -> tuple[Picture, Iterator[tuple[int, Pixels]]]:
         """decode_picture() in bounded memory: a picture with all colours 0, and its rows from the top down.
 
         Each item is the number of its first row and pixels [rows, W, C]. What decode() would raise for
         damaged symbols may come after the last of them: until then nothing that was read may be used."""
-        parsed = self._parsed(data)
-        return datapath.stream(self._model_of(parsed.header), parsed, self.limits)
+        model, parsed = self.parse(data)
+        return datapath.stream(model, parsed, self.limits)
 
     def decode_region(self, data: Source, region: Region) -> Picture:
         """A part of the picture, with all its metadata; only the groups that it needs are looked at."""
         view = map_bytes(data, container.MAGIC)
         header = container.read_header(view, self.limits)
         region.check(header)
-        model = self._model_of(header)
+        model = self._loader.model_of(header)
         needed = plan(header, region, model.bundle.halo["synthesis"])
         parsed = container.read_file(view, self.limits, only=needed.groups)
         return datapath.decode_region(model, parsed, self.limits, region)
 
     def _parsed(self, data: Source, salvage: bool = False) -> Parsed:
+        """salvage: damaged groups and sections are left out, as far as a picture is possible without them."""
         return container.read_file(read_bytes(data, container.MAGIC), self.limits, salvage=salvage)
 
     def parse(self, data: Source) -> tuple[Model, Parsed]:
         """A file taken apart, every checksum of the container verified -> the model it needs, its parts."""
         parsed = self._parsed(data)
-        return self._model_of(parsed.header), parsed
+        return self._loader.model_of(parsed.header), parsed
 
     def verify(self, data: Source) -> None:
         """Raises what decode() would, without computing pixels. Alpha and metadata are unpacked, too."""
-        parsed = self._parsed(data)
-        datapath.verify(self._model_of(parsed.header), parsed, self.limits)
+        model, parsed = self.parse(data)
+        datapath.verify(model, parsed, self.limits)
 
     def salvage(self, data: Source) -> tuple[Picture, list[int]]:
         """What can be had of a damaged file -> the picture, the numbers of the lost groups in raster order.
 
         Lost groups are filled from their surroundings. Damaged metadata and alpha are left out: Picture.lost
-        names them, and a note. All else must be whole.
+        names them, and a note; of bytes behind the end there is a note alone. All else must be whole.
         Raises what decode() does; CorruptError also when every group is lost."""
         parsed = self._parsed(data, salvage=True)
-        return datapath.decode(self._model_of(parsed.header), parsed, self.limits, salvage=True)
+        picture, groups = datapath.decode(
+            self._loader.model_of(parsed.header), parsed, self.limits, salvage=True
+        )
+        if parsed.behind:
+            many = "a byte" if parsed.behind == 1 else f"{parsed.behind} bytes"
+            note = f"left out: {many} behind the end of the file"
+            picture = replace(picture, notes=(*picture.notes, note))
+        return picture, groups

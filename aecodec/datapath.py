@@ -3,11 +3,12 @@
     picture -> x -analysis-> y, z_hat -scales, context-> symbols, indices -rANS-> groups -> .aec
     .aec -> groups -rANS, scales-> z_hat, symbols -synthesis-> x_hat -> picture
 
-encoding.py and decoding.py are the two halves in between, a shape beside each line. H, W: sides of the
-picture padded to multiples of 64; h = H/16, w = W/16: positions of y. N, Z: channels of y and z; S: of the
-features that both scale networks share; e: side of a group in positions of y; vh, vw: the part of a group
-inside the picture; G: groups run together. Only integers decide how bytes are read (docs/format.md), so every
-machine reads the same symbols; the float networks only decide how the picture looks.
+encoding.py and decoding.py are the two halves in between, a shape beside each line; mode_decision.py says
+which blocks are coded as pixels instead, and blocks.py codes those. H, W: sides of the picture padded to
+multiples of 64; h = H/16, w = W/16: positions of y. N, Z: channels of y and z; S: of the features that both
+scale networks share; e: side of a group in positions of y; vh, vw: the part of a group inside the picture;
+G: groups run together. Only integers decide how bytes are read (docs/format.md), so every machine reads the
+same symbols; the float networks only decide how the picture looks.
 """
 
 from __future__ import annotations
@@ -18,18 +19,15 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import block_choice, blocks, conceal, container, pixels, planes, sections
+from aecodec import blocks, conceal, container, mode_decision, pixels, planes, sections
 from aecodec.container import Header, Parsed
 from aecodec.decoding import Band, bands, pixel_bands
 from aecodec.decoding import decode_symbols as decode_symbols
-from aecodec.encoding import encode_symbols
 from aecodec.errors import CorruptError
 from aecodec.groups import Groups, choose_edge
 from aecodec.limits import Limits
 from aecodec.loaded import Model as Model
-from aecodec.loaded import rounding_of as rounding_of
 from aecodec.pixels import Picture
-from aecodec.raster import Raster
 from aecodec.region import BLOCK, Region, plan
 from aecodec.sections import Extras
 
@@ -46,10 +44,12 @@ def encode(
     effort: int = 0,
     kept: Sequence[bytes] | None = None,
 ) -> bytes:
-    """extras: the picture's other sections; quality as stored -> file.
+    """A picture -> a file.
 
+    extras: payloads of the picture's other sections, by tag; quality: as stored, level * 256.
+    pixel_blocks: may blocks be coded as pixels, where that costs less?
     effort: see encode_symbols.
-    kept: pixel blocks of each group, which are taken whatever they cost at this quality."""
+    kept: pixel blocks of each group, which are taken whatever they cost; then there are no others."""
     raster = picture.pixels
     height, width, channels = raster.shape
     header = Header(
@@ -62,71 +62,24 @@ def encode(
         orientation=picture.orientation,
     )
     header = header._replace(group_edge=choose_edge(header.latent_size, model.bundle.group))
-    groups = Groups.of(header).all
-    coded = list(kept) if kept and any(kept) else []
-    hidden = blocks.mask_of(coded, groups) if coded else None  # [H/64, W/64]
-    payloads, crc = encode_symbols(model, header, raster, effort, hidden)
     if kept is None and pixel_blocks:
-        lmbda = model.bundle.lmbda(quality / 256)
-        ways, error = _pixel_blocks(model, header, raster, payloads, lmbda)
-        least = _bits(payloads) + lmbda * error
-        for way in ways:  # what they cost shows when they are coded
-            found = encode_symbols(model, header, raster, effort, way.mask)
-            with_blocks = blocks.pack(raster, way.mask, groups, way.tolerance, model.networks.threads)
-            cost = _bits(found[0]) + _bits(with_blocks) + lmbda * way.error
-            if cost < least:
-                least, (payloads, crc), coded = cost, found, with_blocks
-    return container.write_file(header._replace(symbols_crc=crc), extras, payloads, coded)
-
-
-def mixed_blocks(first: Parsed, second: Parsed, share: float) -> list[bytes]:
-    """The pixel blocks of two files of a picture, see blocks.mixed; empty where neither has any."""
-    if not (any(first.blocks) or any(second.blocks)):
-        return []
-    groups = Groups.of(first.header).all
-    return blocks.mixed(first.blocks, second.blocks, groups, share)
-
-
-def _bits(payloads: list[bytes]) -> int:
-    return 8 * sum(map(len, payloads))
-
-
-def _pixel_blocks(
-    model: Model, header: Header, raster: Raster, payloads: list[bytes], lmbda: float
-) -> tuple[list[block_choice.Chosen], float]:
-    """Blocks that may cost less as pixels than in these payloads, see block_choice.choose; the sum of squared
-    errors of all candidates in these."""
-    if header.bit_depth != 8 or not (found := block_choice.candidates(raster, lmbda)).any():
-        return [], 0.0
-    bits, error = np.zeros(found.shape), np.zeros(found.shape)  # of each block
-
-    def noted(coming: Iterator[Band]) -> Iterator[Band]:
-        number = 0
-        for band in coming:
-            for group, symbols in zip(band.groups, band.symbols, strict=True):
-                if symbols is not None:
-                    blocks.cut(bits, group)[:] = block_choice.bits_of(symbols[1], 8 * len(payloads[number]))
-                number += 1
-            yield band
-
-    coming = noted(bands(model, header, [memoryview(p) for p in payloads], checked=False))
-    for top, decoded in pixel_bands(model, header, coming, covered=~found, encoding=True):
-        for row, sums in block_choice.errors(raster, decoded, top, found):
-            error[row, found[row]] = sums
-    threads = model.networks.threads
-    ways = block_choice.choose(raster, bits[found], error[found], found, lmbda, threads)
-    return ways, float(error[found].sum())
+        coded = mode_decision.cheapest(model, header, raster, effort)
+    else:
+        coded = mode_decision.with_blocks_of(model, header, raster, effort, kept or ())
+    header = header._replace(symbols_crc=coded.symbols_crc)
+    return container.write_file(header, extras, coded.payloads, coded.blocks)
 
 
 def encode_alpha(model: Model, alpha: pixels.Pixels, quality: int, pixel_blocks: bool, effort: int) -> bytes:
-    """[H, W] -> the payload of section ALPC: a file of its own, grey."""
+    """[H, W] -> the payload of section ALPC: a file of its own, grey; quality as stored."""
     return encode(model, Picture(alpha[:, :, None]), {}, quality, pixel_blocks, effort)
 
 
 def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) -> tuple[Picture, list[int]]:
-    """A file taken apart -> its picture, and the groups that are lost (only when salvaging).
+    """A file taken apart -> its picture, and the numbers of the groups that are lost (only when salvaging).
 
-    What else is lost then is in Picture.lost, and in words in its notes."""
+    salvage: damaged groups are filled from their surroundings; damaged metadata and alpha are left out, which
+    Picture.lost tells, and its notes in words. CorruptError when every group is lost."""
     header = parsed.header
     left_out = list(parsed.lost)
     extras = sections.unpack(parsed, limits, left_out if salvage else None)
@@ -143,10 +96,10 @@ def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) 
             raise
         alpha = None
         left_out.append(ALPHA)
-    return _told(assemble(header, extras, decoded, alpha), left_out), sorted(lost)
+    return _with_note(assemble(header, extras, decoded, alpha), left_out), sorted(lost)
 
 
-def _told(picture: Picture, lost: list[str]) -> Picture:
+def _with_note(picture: Picture, lost: list[str]) -> Picture:
     """The picture with a note about what is left out of a damaged file beside groups."""
     if not lost:
         return picture

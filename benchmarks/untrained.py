@@ -103,7 +103,7 @@ def _decoder(codec: Any, data: bytes) -> Callable[[], object]:
 
 def _networks(codec: Any, image: Image.Image) -> Callable[[], object]:
     """analysis, context and synthesis alone, on numbers like a picture's."""
-    networks = codec.codec._load(codec.codec.bundle).networks
+    networks = codec.codec._loader.load(codec.codec.bundle).networks
     width, height = (-(-side // 64) * 64 for side in image.size)
     feed = graphs.feeds(codec.codec.bundle, width, height)
     quality = np.array([37.8], np.float32)

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecodec import models
+import aecodec
+from aecodec import api, models
 from aecodec.codec import Codec
-from aecodec.errors import ModelError
+from aecodec.errors import LimitError, ModelError, UsageError
 from aecodec.limits import Limits
 
 TINY = Path(__file__).parent / "data" / "bundles" / "tiny"
@@ -31,14 +32,39 @@ def test_copies_before_and_after_use(twin, tiny, city):
     for other in (unused, twin(tiny)):
         assert other.encode(part, 50) == data and np.array_equal(other.decode(data), tiny.decode(data))
         assert other.limits == tiny.limits and other.bundle == tiny.bundle
-        assert other._models is not tiny._models and other._lock is not tiny._lock
-        assert {**vars(other), "_models": 0, "_lock": 0} == {**vars(tiny), "_models": 0, "_lock": 0}
+        assert _arguments(other) == _arguments(tiny)
+        assert (other._loader is tiny._loader) == (twin is copy.copy)  # or nothing loaded goes along
+
+
+def _arguments(codec):
+    return {**vars(codec), **vars(codec._loader), "_loader": 0, "_models": 0, "_lock": 0}
+
+
+def test_other_limits_of_what_is_loaded(tiny, city):
+    data, strict = tiny.encode(city[:96, :80], 50), tiny.with_limits(Limits(max_pixels=1000))
+    with pytest.raises(LimitError, match="1000 pixels"):
+        strict.decode(data)
+    assert tiny.limits.max_metadata == 5000 and np.array_equal(
+        tiny.decode(data), strict.with_limits(tiny.limits).decode(data)
+    )
+    assert tiny.bundle.model_id in strict._loader._models
+    with pytest.raises(UsageError, match="limits"):
+        tiny.with_limits(7)
+
+
+def test_shared_networks_of_all_limits(monkeypatch, city):
+    monkeypatch.setattr(api, "_shared", {})
+    for pixels in range(10_000, 10_020):
+        aecodec.encode(city[:64, :64], model=TINY, device="cpu", threads=1, limits=Limits(max_pixels=pixels))
+    assert len(api._shared) == 1
 
 
 def test_pickled_with_the_model_that_was_asked_for(monkeypatch):
     default = Codec(device="cpu")
     assert default.bundle
-    assert pickle.loads(pickle.dumps(default))._bundle is None  # it looks for the default of its own machine
+    assert (
+        pickle.loads(pickle.dumps(default))._loader._bundle is None
+    )  # it looks for the default of its own machine
     monkeypatch.setenv(models.PATH_VARIABLE, str(TINY.parent))
     named = pickle.dumps(Codec(TINY.name, "cpu"))
     assert pickle.loads(named).bundle.path == TINY

@@ -67,7 +67,7 @@ def test_valid_file_decodes(tiny: Codec, name: str) -> None:
 def test_symbols_code_to_the_same_bytes(tiny: Codec, name: str) -> None:
     data = golden("valid", name)
     header = container.read_header(data)
-    core = tiny._model_of(header).tables.core
+    core = tiny._loader.model_of(header).tables.core
     groups = read_groups(tiny, data)
     assert len(groups) == header.n_groups
     for group in groups:
@@ -89,7 +89,7 @@ def test_symbols_code_to_the_same_bytes(tiny: Codec, name: str) -> None:
 @pytest.mark.parametrize("name", VALID)
 def test_payloads_decode_to_the_same_symbols(tiny: Codec, name: str, simd: int) -> None:
     data = golden("valid", name)
-    core = tiny._model_of(container.read_header(data)).tables.core
+    core = tiny._loader.model_of(container.read_header(data)).tables.core
     for group in filter(lambda group: group.payload, read_groups(tiny, data)):
         assert np.array_equal(decode(core, group.payload, group.index, simd), group.symbols)
 

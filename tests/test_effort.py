@@ -49,7 +49,7 @@ def in_bands(monkeypatch, rows):
     """A codec that works on few rows of blocks at a time, as on large pictures; networks alone."""
     monkeypatch.setattr(encoding, "WIDEST", 4 * rows)
     codec = Codec(TINY, device="cpu", threads=1, pixel_blocks=False)
-    codec._load(codec.bundle).networks.largest = 30
+    codec._loader.load(codec.bundle).networks.largest = 30
     return codec
 
 
@@ -75,7 +75,7 @@ def test_means_are_those_of_the_decoder_in_every_band(monkeypatch, effort):
     monkeypatch.setattr("aecodec.datapath.choose_edge", lambda size, side: 16)
     data = codec.encode(picture_of(64 * 15, 64 * 3), 70, effort=effort)
     parsed = container.read_file(data)
-    model = codec._load(codec.bundle)
+    model = codec._loader.load(codec.bundle)
     symbols, z_hat, _ = decode_symbols(model, parsed.header, parsed.groups)
     session = model.networks.derived("steps", "synthesis", with_steps)
     feed = {"symbols": symbols, "z_hat": z_hat, "quality": quality_of(parsed.header)}

@@ -37,8 +37,8 @@ in_child(lambda: codec.encode(picture) == data)
 LOCKS = {
     "session": "session._lock",
     "api": "api._shared_lock",
-    "codec": "codec._lock",
-    "networks": "codec._load(codec.bundle).networks._lock",
+    "codec": "codec._loader._lock",
+    "networks": "codec._loader.load(codec.bundle).networks._lock",
 }
 
 
@@ -101,7 +101,7 @@ def test_sessions_of_the_parent_are_not_run():
     run("""
 codec = new(2)
 codec.encode(picture)
-networks = codec._load(codec.bundle).networks
+networks = codec._loader.load(codec.bundle).networks
 run = session.runner(networks.session("analysis"), "tiny", "analysis")
 
 def refused():
@@ -145,7 +145,7 @@ data = codec.encode(picture)
 wanted = codec.decode(data).tobytes()
 
 def sessions():
-    return set(map(id, codec._load(codec.bundle).networks._sessions.values()))
+    return set(map(id, codec._loader.load(codec.bundle).networks._sessions.values()))
 
 ours = sessions()
 

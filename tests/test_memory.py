@@ -69,7 +69,7 @@ def small_windows(monkeypatch):
 
     def make(threads, largest=140):
         codec = Codec(device="cpu", threads=threads)
-        codec._load(codec.bundle).networks.largest = largest
+        codec._loader.load(codec.bundle).networks.largest = largest
         return codec
 
     monkeypatch.setattr(parallel, "FEW", 1)
@@ -81,7 +81,7 @@ def small_windows(monkeypatch):
 
 def symbols_of(codec, data):
     parsed = container.read_file(data)
-    return datapath.decode_symbols(codec._model_of(parsed.header), parsed.header, parsed.groups)[:2]
+    return datapath.decode_symbols(codec._loader.model_of(parsed.header), parsed.header, parsed.groups)[:2]
 
 
 def test_bands_equal_the_whole(codec, small_windows, city):

@@ -110,7 +110,7 @@ def test_symbols_are_read_alike_by_all(int8_codec, fp32_codec, city, quality):
         parsed = container.read_file(writer.encode(city, quality))
         header = parsed.header
         found = [
-            datapath.decode_symbols(reader._model_of(header), header, parsed.groups)[:2]
+            datapath.decode_symbols(reader._loader.model_of(header), header, parsed.groups)[:2]
             for reader in (int8_codec, fp32_codec)
         ]
         for one, other in zip(*found, strict=True):
@@ -179,7 +179,7 @@ def test_prepared_codecs_do_the_same(city, city_file):
     assert codec.encode(city, 40) == Codec(device="cpu", threads=1).encode(city, 40)
     codec = Codec(device="cpu", threads=1)
     codec.prepare(city_file)
-    networks = codec._model_of(container.read_header(city_file)).networks
+    networks = codec._loader.model_of(container.read_header(city_file)).networks
     assert np.array_equal(codec.decode(city_file), Codec(device="cpu", threads=1).decode(city_file))
     assert set(networks._sessions) == {"synthesis"} and set(networks._exact) == set(models.SCALE_NETWORKS)
 

@@ -133,7 +133,7 @@ def test_small_graphs_are_the_linear_part(bundle, city, divisor):
     picture = city[:192, :256]
     data = codec.encode(picture, 20 / 0.63)
     parsed = container.read_file(data)
-    loaded = codec._model_of(parsed.header)
+    loaded = codec._loader.model_of(parsed.header)
     symbols, z_hat, _ = datapath.decode_symbols(loaded, parsed.header, parsed.groups)
     rows = windows.span(0, 3, 0, 3)
     quality = np.array([20.0], np.float32)
@@ -151,7 +151,7 @@ def test_small_graphs_are_used_and_windows_agree(bundle, city):
     picture = np.tile(city, (4, 1, 1))[:1150]  # three rows of groups, so that there are bands
     data = codec.encode(picture, 50)
     parsed = container.read_file(data)
-    model = codec._model_of(parsed.header)
+    model = codec._loader.model_of(parsed.header)
     for divisor in (8, 16):
         small = preview.decode(model, parsed, codec.limits, divisor).pixels
         plain = Networks(replace(model.bundle, previews=()), "cpu", 1)

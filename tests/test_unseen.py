@@ -106,7 +106,7 @@ def _without_symbols(codec: Codec, picture: np.ndarray) -> bytes:
     header = container.Header(width, height, 3, 8, 9000, codec.bundle.model_id)
     header = header._replace(group_edge=20)
     groups = Groups(header.latent_size, 20).all
-    model, crc = codec._model_of(header), 0
+    model, crc = codec._loader.model_of(header), 0
     for group in groups:
         crc = entropy.symbols_crc(crc, *zeros_of(model, group))
     mask = np.ones((-(-height // 64), -(-width // 64)), np.bool_)
@@ -129,7 +129,7 @@ def test_the_encoder_runs_networks_around_what_shows_only(screen, effort, monkey
     """But for a second look, which sees what is beside. What is coded is as if they ran everywhere."""
     codec, runs = Codec("nano", "cpu", 1), Counter[str]()
     header = container.Header(SIDE, SIDE, 3, 8, 9000, codec.bundle.model_id, group_edge=20)
-    model = codec._model_of(header)
+    model = codec._loader.model_of(header)
     model.networks.largest = 100  # blocks of a window; the picture has 484
     run, second = Networks._run, Networks.scales_second
 

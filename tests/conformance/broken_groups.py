@@ -77,7 +77,7 @@ def payload_files(codec: Codec, base: bytes, payload: bytes, escapes: bytes) -> 
 
     header = container.read_header(base)
     rows, shifts, skip = reference_tables(codec, header)
-    z_rows = codec._model_of(header).tables.z_row[header.level]
+    z_rows = codec._loader.model_of(header).tables.z_row[header.level]
     channel = int(np.argmin([shifts[r] for r in z_rows]))
     assert shifts[z_rows[channel]] == 0, "a channel of z whose symbols are not shifted is needed"
 

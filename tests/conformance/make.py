@@ -181,7 +181,7 @@ def _without_symbols(codec: Codec, data: bytes, numbers: Collection[int]) -> byt
     header = parsed.header
     payloads = [b"" if n in numbers else bytes(group) for n, group in enumerate(parsed.groups)]
     views = [memoryview(payload) for payload in payloads]
-    y, z, _ = decode_symbols(codec._model_of(header), header, views, checked=False)
+    y, z, _ = decode_symbols(codec._loader.model_of(header), header, views, checked=False)
     crc = 0
     for group in Groups.of(header).all:
         parts = Groups.cut(z[0], group, of_z=True), Groups.cut(y[0], group)

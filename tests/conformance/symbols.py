@@ -42,7 +42,7 @@ def _walk(
     """Through the groups one by one; read(group number, group, pass 0..2, index) gives the symbols.
 
     -> for each group: symbols and indices in coding order, and the array the symbols CRC covers."""
-    model = codec._model_of(header)
+    model = codec._loader.model_of(header)
     groups = Groups.of(header)
     level = np.array([header.level])
     found = []
@@ -67,7 +67,7 @@ def _walk(
 def read_groups(codec: Codec, data: bytes) -> list[CodedGroup]:
     """What a whole file codes; its symbols CRC is checked here, apart from the codec's own check."""
     parsed = container.read_file(data)
-    model = codec._model_of(parsed.header)
+    model = codec._loader.model_of(parsed.header)
     decoders = [_core.GroupDecoder(model.tables.core, p) if p else None for p in parsed.groups]
 
     def read(number: int, group: Group, stage: int, index: np.ndarray) -> np.ndarray:
@@ -92,13 +92,13 @@ def file_from_symbols(
     lanes_log2: int = -1,
 ) -> bytes:
     """A valid file with the symbols choose(pass, index) wherever its index is coded."""
-    skip = codec._model_of(header).tables.skip
+    skip = codec._loader.model_of(header).tables.skip
 
     def read(number: int, group: Group, stage: int, index: np.ndarray) -> np.ndarray:
         return np.where(index >= skip, choose(stage, index), 0).astype(np.int16)
 
     found = _walk(codec, header, read)
-    core = codec._model_of(header).tables.core
+    core = codec._loader.model_of(header).tables.core
     payloads = [_core.encode_group(core, symbols, index, lanes_log2) for symbols, index, _ in found]
     crc = _core.crc32c(b"".join(merged.tobytes() for _, _, merged in found))
     return container.write_file(header._replace(symbols_crc=crc), {}, payloads)
@@ -106,5 +106,5 @@ def file_from_symbols(
 
 def reference_tables(codec: Codec, header: Header) -> tuple[list[list[int]], list[int], int]:
     """rows, shifts, skip as tests/reference_coder.py takes them."""
-    tables: CodingTables = codec._model_of(header).tables
+    tables: CodingTables = codec._loader.model_of(header).tables
     return tables.rows.astype(int).tolist(), tables.shifts.astype(int).tolist(), tables.skip

@@ -235,7 +235,7 @@ def with_symbols_crc(file: bytes) -> bytes:
     """The header's checksum of the symbols made right, where they can be decoded."""
     try:
         parsed = container.read_file(file, LIMITS)
-        datapath.decode_symbols(codec._model_of(parsed.header), parsed.header, parsed.groups)
+        datapath.decode_symbols(codec._loader.model_of(parsed.header), parsed.header, parsed.groups)
     except CorruptError as error:
         if found := re.match(r"the decoded symbols have checksum ([0-9a-f]{8})", str(error)):
             return patch(file, 32, struct.pack("<I", int(found[1], 16)))
