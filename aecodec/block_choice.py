@@ -44,6 +44,8 @@ SAMPLE = 2 * TRIED
 FLAT = 32.0
 """How much more an error counts in a block of a single colour, where nothing hides it; and there the largest
 counts for all of the block."""
+THIN = 8
+"""A picture of so few rows or columns has few pixels in its blocks: all are candidates."""
 STRIP = 8 * BLOCK
 """Rows of pixels that are searched together."""
 NEAR = 0.25
@@ -59,6 +61,8 @@ def candidates(pixels: Raster, lmbda: float) -> Mask:
     height, width, _ = pixels.shape
     if not features.check("webp"):
         return np.zeros((-(-height // BLOCK), -(-width // BLOCK)), np.bool_)
+    if min(height, width) <= THIN:
+        return np.ones((-(-height // BLOCK), -(-width // BLOCK)), np.bool_)
     parts = [(top, min(top + STRIP, height)) for top in range(0, height, STRIP)]
     return np.concatenate([_candidates(pixels[top:bottom, 0:width], lmbda) for top, bottom in parts])
 
@@ -98,7 +102,8 @@ def errors(pixels: Raster, decoded: Pixels, top: int, found: Mask) -> Iterator[t
         if found[row].any():
             part = decoded[start : start + BLOCK]
             own = pixels[top + start : top + start + part.shape[0], 0 : part.shape[1]]
-            error = blocks.padded(np.square(own.astype(np.float32) - part).mean(2, keepdims=True))
+            error = np.square(own.astype(np.float32) - part).mean(2, keepdims=True)
+            error = np.pad(error, ((0, -error.shape[0] % BLOCK), (0, -error.shape[1] % BLOCK), (0, 0)))
             places = [slice(BLOCK * c, BLOCK * (c + 1)) for c in np.flatnonzero(found[row])]
             yield row, np.array([_seen(error[:, at], own[:, at]) for at in places])
 
@@ -182,15 +187,25 @@ class _Part:
         self._original = np.stack([blocks.block_at(pixels, row, column) for (row, column), _ in some])
         self._colours = Colours(self._original)
         self._networks = np.array([cost for _, cost in some])
+        self._inside = np.stack([_inside(pixels, row, column) for (row, column), _ in some])
 
     def tried(self, tolerance: int, lmbda: float) -> _Trial:
         """The bits that the blocks take together are shared out by what changes in them."""
         merged = self._colours.merged(tolerance)  # [k, 64, 64, C]
-        error = np.square(self._original.astype(np.float32) - merged).mean(3).sum((1, 2), dtype=np.float64)
+        error = np.square(self._original.astype(np.float32) - merged).mean(3)
+        error = (error * self._inside).sum((1, 2), dtype=np.float64)
         changes = _changes(merged)
         together = 8.0 * (len(blocks.webp(blocks.beside(list(merged)), *FAST)) - HEADER)
         bits = together * changes / changes.sum()
         return _Trial(self._networks - bits - lmbda * error, error)
+
+
+def _inside(pixels: Raster, row: int, column: int) -> Mask:
+    """[64, 64]: what of a block is in the picture."""
+    height, width, _ = pixels.shape
+    y, x = (np.arange(BLOCK * at, BLOCK * at + BLOCK) < side for at, side in ((row, height), (column, width)))
+    inside: Mask = y[:, None] & x
+    return inside
 
 
 def _changes(merged: Pixels) -> Numbers:

@@ -10,7 +10,11 @@ from aecodec.errors import UsageError
 from aecodec.rate_control import Target
 
 NO_TARGET = Target()
+DEFAULT_QUALITY = 60.0
+INSTEAD = {"target_bpp": "bpp", "target_size": "size", "target_psnr": "psnr"}
+"""Targets that find the quality, and the fields of Target; max_size lowers one."""
 EFFORTS = range(3)
+CLASH = "exclude each other, as the target finds the quality; leave one out (max_size alone goes with one)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class Options:
                    fewer bytes for the same picture (at one quality the file grows a little, and is better)
     """
 
-    quality: float = 60
+    quality: float = DEFAULT_QUALITY
     target: Target = NO_TARGET
     alpha_quality: float | None = None
     thumbnail: bool = False
@@ -37,6 +41,16 @@ class Options:
             stored_quality(self.alpha_quality)
         if not isinstance(self.effort, numbers.Integral) or self.effort not in EFFORTS:
             raise UsageError(f"effort {self.effort!r}: a whole number from 0 to {EFFORTS[-1]} is needed")
+
+
+def quality_of(quality: float | None, target: Target) -> float:
+    """The quality that is asked for, or the default. UsageError for one beside a target that finds it."""
+    if quality is None:
+        return DEFAULT_QUALITY
+    for name, field in INSTEAD.items():
+        if getattr(target, field) is not None:
+            raise UsageError(f"quality and {name} {CLASH}")
+    return quality
 
 
 def stored_quality(quality: float) -> int:

@@ -99,7 +99,7 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
     threads=None, icc_profile, exif, xmp, dpi)."""
     from aecodec import models
     from aecodec.api import shared
-    from aecodec.options import Options
+    from aecodec.options import Options, quality_of
     from aecodec.rate_control import TARGETS, Target
 
     options: dict[str, Any] = getattr(image, "encoderinfo", {})
@@ -107,9 +107,10 @@ def _save(image: Image.Image, stream: IO[bytes], filename: str | bytes) -> None:
         picture = _with_options(pixels.from_pil(image), options)
         model = models.tuned(options.get("model"), options.get("tune"))
         codec = shared(model, options.get("device", "auto"), options.get("threads"))
+        target = Target(*(options.get(key) for key in TARGETS))
         coding = Options(
-            options.get("quality", 60),
-            Target(*(options.get(key) for key in TARGETS)),
+            quality_of(options.get("quality"), target),
+            target,
             options.get("alpha_quality"),
             bool(options.get("thumbnail")),
             options.get("effort", 0),

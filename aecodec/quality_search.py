@@ -23,9 +23,11 @@ PATIENCE = 8
 """Encodings after which the search halves its bracket instead."""
 JUMPS = 4
 """Encodings after which it takes values to jump."""
+STEEPEST = 16
+"""How much faster than expected values may grow; what is faster is a jump."""
 MOST = 16
 """Encodings after which it ends where values jump, if there are files made in another way (Search.others) and
-any file is an answer. Without those it halves until no quality is left, at most 14 times after PATIENCE."""
+any file is an answer. Without those it halves until hardly any quality is left, 14 times at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,10 @@ class Search:
                 stuck = None
             if high - low <= 1 or (self.others and self._suffices(ceiling)):
                 break
+            if len(self.values) >= JUMPS and self._gap(low, high):
+                break
             found = self._next() if len(self.values) < PATIENCE else (low + high) // 2
-            quality = min(max(found, low + 1), high - 1)
+            quality = self._far(low, high) if found is None else min(max(found, low + 1), high - 1)
         return self._best(ceiling)
 
     def approach(self, known: int, ceiling: float) -> bool:
@@ -108,9 +112,8 @@ class Search:
             return True
         low, high = self._narrowed(known, -1, self.highest + 1)
         while high - low > 1 and len(self.values) < PATIENCE:
-            quality = self._next()
-            if not low < quality < high:  # is there an answer at all?
-                quality = self.highest if high > self.highest else 0 if low < 0 else (low + high) // 2
+            found = self._next()
+            quality = found if found is not None and low < found < high else self._far(low, high)
             self.encoded(quality)
             if self.hits(quality, ceiling):
                 return True
@@ -120,15 +123,28 @@ class Search:
     def _narrowed(self, quality: int, low: int, high: int) -> tuple[int, int]:
         return (quality, high) if self.values[quality] < self.goal.wanted else (low, quality)
 
-    def _next(self) -> int:
-        """Where the line through the nearest two known points, or the expected slope, meets the goal."""
+    def _far(self, low: int, high: int) -> int:
+        """Is there an answer at all? An end that was not tried; else the middle."""
+        return self.highest if high > self.highest else 0 if low < 0 else (low + high) // 2
+
+    def _gap(self, low: int, high: int) -> bool:
+        """Do values jump over the goal, and are so few qualities left that none is much nearer to it?"""
+        if low not in self.values or high not in self.values:
+            return False
+        change = (high - low) / self.goal.steps
+        return all(self.goal.distance(self.values[q]) > STEEPEST * change for q in (low, high))
+
+    def _next(self) -> int | None:
+        """Where the line through the nearest two known points, or the expected slope, meets the goal; None
+        where the value does not grow from one of them to the other."""
         nearest = sorted(self.values, key=lambda q: self.goal.distance(self.values[q]))[:2]
         steps = self.goal.steps
         if len(nearest) == 2:
             a, b = nearest
             rise = self.values[b] - self.values[a]
-            if rise * (b - a) > 0:
-                steps = (b - a) / rise
+            if rise * (b - a) <= 0:
+                return None
+            steps = (b - a) / rise
         return round(nearest[0] + (self.goal.wanted - self.values[nearest[0]]) * steps)
 
     def _suffices(self, ceiling: float) -> bool:
@@ -140,7 +156,7 @@ class Search:
     def _best(self, ceiling: float) -> Found:
         made = [*((self.values[q], q, data) for q, data in self.files.items()), *self.others]
         allowed = [m for m in made if m[0] <= ceiling] or [min(made, key=lambda m: m[0])]
-        value, quality, data = min(allowed, key=lambda m: (self.goal.distance(m[0]), len(m[2])))
+        value, quality, data = min(allowed, key=lambda m: (self.goal.distance(m[0]), len(m[2]), -m[1]))
         missed = self.goal.distance(value) > self.goal.tolerance
         note = ""
         if missed and self.values.get(STEPS, math.inf) < self.goal.wanted:
@@ -148,5 +164,5 @@ class Search:
         elif missed and self.values.get(0, -math.inf) > self.goal.wanted and math.isinf(ceiling):
             note = "quality 0 is above the target already"
         elif missed and math.isinf(ceiling):
-            note = "no quality comes nearer to the target"
+            note = "no quality comes much nearer to the target"
         return Found(data, quality, note=note)

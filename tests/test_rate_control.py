@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 
@@ -11,8 +12,10 @@ from conftest import DATA, psnr
 from PIL import Image
 from searches import Fake, smooth
 
+import aecodec
 from aecodec import raster, rate_control
 from aecodec.errors import UsageError
+from aecodec.integrations import webdataset
 from aecodec.pixels import open_picture, read_picture
 from aecodec.quality_search import PATIENCE
 from aecodec.rate_control import STEPS, Target
@@ -46,11 +49,34 @@ def test_nearest_step_where_sizes_jump():
 
 @pytest.mark.parametrize("at", [1, 5000, 9001, STEPS - 1])
 def test_a_jump_that_nothing_bridges_is_found_by_halving(at):
-    """No quality is left between the two files around it, which the note may then say."""
+    """Hardly a quality is left between the two files around it, which the note may then say."""
     fake = Fake(lambda quality: 1000 + 1000 * (quality >= at) + quality / STEPS)
     found = fake.reach(Target(size=1400))
-    assert found.quality < at and "no quality comes nearer" in found.note
-    assert {at - 1, at} <= set(fake.asked) and found.runs <= PATIENCE + 14
+    assert found.quality < at and "no quality comes much nearer" in found.note
+    above = min(quality for quality in fake.asked if quality >= at)
+    assert above - found.quality <= STEPS / 100 and found.runs <= PATIENCE + 8
+
+
+@pytest.mark.parametrize("wanted", [990, 1010, 1100, 9000])
+def test_a_size_that_no_quality_changes(wanted):
+    """A plain picture: the ends say so."""
+    if wanted > 1000:
+        found = Fake(lambda quality: 1000).reach(Target(size=wanted))
+        assert found.runs <= 4 and found.note
+    else:
+        with pytest.raises(UsageError, match="has 1000"):
+            Fake(lambda quality: 1000).reach(Target(size=wanted))
+    found = Fake(lambda quality: 1000).reach(Target(max_size=max(wanted, 1000)))
+    assert found.runs == 1
+
+
+@pytest.mark.parametrize("wanted", [1040, 1500, 2200])
+def test_a_size_that_hardly_changes_but_for_one_jump(wanted):
+    found = Fake(lambda quality: 1000 + quality // 1600 + 1300 * (quality > 11_111)).reach(
+        Target(size=wanted)
+    )
+    assert found.runs <= 16 and "nearer" in found.note
+    assert (found.quality <= 11_111) == (wanted < 1510)
 
 
 @pytest.mark.parametrize("size", [smooth, bent, staircase])
@@ -204,3 +230,29 @@ def test_two_targets_are_told_at_once(cli, tmp_path):
     assert result.code == 2 and "not allowed with" in result.err
     both = ("--target-bpp", 1, "--max-size", "9k")
     assert cli("batch", "encode", DATA, tmp_path / "out", *both).code == 2 and not any(tmp_path.iterdir())
+
+
+REPLACING = {"target_bpp": 1, "target_size": 9000, "target_psnr": 30}
+
+
+@pytest.mark.parametrize("name", REPLACING)
+def test_a_quality_beside_a_target_that_finds_it(cli, city, tmp_path, name):
+    """It would have no effect."""
+    both = {name: REPLACING[name], "quality": 60}
+    option, wanted = f"--{name.replace('_', '-')}", f"quality and {name} exclude each other"
+    for command in (("encode", CITY), ("batch", "encode", DATA)):
+        done = cli(*command, tmp_path / "out", "-q", "60", option, REPLACING[name])
+        assert done.code == 2 and f"-q and {option} exclude each other" in done.err
+        assert done.err.count("\n") == 1 and not any(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=wanted):
+        aecodec.encode(city, **both)
+    with pytest.raises(UsageError, match=wanted):
+        webdataset.encoder(**both)
+    aecodec.register()
+    with pytest.raises(OSError, match=wanted):
+        Image.fromarray(city).save(io.BytesIO(), "AEC", **both)
+
+
+def test_a_quality_beside_a_largest_size(city):
+    assert aecodec.encode(city, 20, max_size=10**6) == aecodec.encode(city, 20)
+    assert aecodec.encode(city, max_size=10**6) == aecodec.encode(city) == aecodec.encode(city, 60)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aecodec import models, runtime
 from aecodec.errors import AecodecError, DeviceError, InputError, UsageError
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.options import Options
+from aecodec.options import Options, quality_of
 from aecodec.precision import Precision
 from aecodec.rate_control import Target
 from aecodec.session import Device
@@ -98,7 +98,7 @@ class EncodeBatch(_Batch):
 
     def __init__(
         self,
-        quality: float = 60,
+        quality: float | None = None,
         *,
         column: str | None = None,
         model: str | None = None,
@@ -119,6 +119,7 @@ class EncodeBatch(_Batch):
     ) -> None:
         super().__init__(column or "", models.tuned(model, tune), device, threads, limits, keep, precision)
         target = Target(target_bpp, target_size, target_psnr, max_size)
+        quality = quality_of(quality, target)
         Options(quality, target, alpha_quality, thumbnail, effort)  # what makes no sense is told now
         self._options: dict[str, Any] = {
             "quality": quality,

@@ -17,7 +17,7 @@ from typing import Any
 
 from aecodec import api, models, runtime
 from aecodec.errors import UsageError
-from aecodec.options import Options
+from aecodec.options import Options, quality_of
 from aecodec.rate_control import TARGETS, Target
 from aecodec.session import Device
 
@@ -58,7 +58,7 @@ def _is_ours(name: str) -> bool:
 class Encoder:
     """An encoder for TarWriter; see encoder()."""
 
-    quality: float
+    quality: float | None
     model: str | None
     device: Device
     threads: int | None
@@ -95,7 +95,7 @@ def decoder(
 
 
 def encoder(
-    quality: float = 60,
+    quality: float | None = None,
     model: str | None = None,
     device: Device = "auto",
     threads: int | None = None,
@@ -110,7 +110,8 @@ def encoder(
     if unknown := options.keys() - set(known):
         raise UsageError(f"option {min(unknown)!r} is unknown; there are {', '.join(known)}")
     target = Target(*(options.get(name) for name in TARGETS))
-    Options(quality, target, options.get("alpha_quality"), effort=options.get("effort", 0))
+    effort = options.get("effort", 0)
+    Options(quality_of(quality, target), target, options.get("alpha_quality"), effort=effort)
     runtime.check(device, threads, **{k: options[k] for k in ("limits", "precision") if k in options})
     models.tuned(model, options.get("tune"))
     return Encoder(quality, model, device, threads, options)

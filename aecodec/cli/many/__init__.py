@@ -102,6 +102,7 @@ def _add_collection(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
+    encode.settle_quality(args)
     args.model = models.tuned(args.model, args.tune)
     from aecodec.cli.many import drive
 

@@ -84,15 +84,15 @@ def _run(args: Namespace, plan: Plan, names: dict[str, str], records: Records, t
         unit = names[job.source]
         records.add(unit, _rows(unit, args.dst, job, outcome))
 
-    def show(outcome: Outcome) -> tuple[str, IO[str]] | None:
+    def show(outcome: Outcome) -> list[tuple[str, IO[str]]]:
         nonlocal told
         if not outcome.exit_code:
-            return None
+            return []
         told += 1
         if told > TOLD:
-            return None
-        text, stream = batch.show_problems(outcome) or ("", sys.stderr)
-        return text + ("\naecodec: further failures are in the table only" if told == TOLD else ""), stream
+            return []
+        last = [("aecodec: further failures are in the table only", sys.stderr)] if told == TOLD else []
+        return [*batch.show_problems(outcome), *last]
 
     engine = None
     if args.engine == "ray":
