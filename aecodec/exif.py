@@ -9,9 +9,13 @@ import re
 
 from PIL import ExifTags, Image
 
+from aecodec import directories
+
 ORIENTATION = ExifTags.Base.Orientation
 TURNED = (5, 6, 7, 8)
 """Orientations that exchange width and height."""
+THUMBNAIL = 513, 514
+"""Tags of where it begins, and of its bytes; of the second directory."""
 IN_XMP = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)(\d)")
 """As an attribute or an element, with the space that XML allows; Pillow knows `="6"` and `>6` alone."""
 
@@ -45,8 +49,8 @@ def _valid(stated: object) -> int:
 
 
 def with_orientation(data: bytes, orientation: int, xmp: bytes = b"") -> bytes:
-    """EXIF data that says so, without prefix: `data` itself where it does. Damaged data makes room for it
-    where an orientation has to be stated.
+    """EXIF data that says so, without prefix: `data` itself where it does, else with this tag alone changed.
+    Damaged data makes room for it where an orientation has to be stated.
 
     xmp: where it states another orientation, EXIF data has to state this one."""
     found, elsewhere = load(data), IN_XMP.search(xmp)
@@ -54,7 +58,10 @@ def with_orientation(data: bytes, orientation: int, xmp: bytes = b"") -> bytes:
     if orientation_in(found) == orientation and not (needed and (found is None or ORIENTATION not in found)):
         return data
     if found is not None:
-        found[ORIENTATION] = orientation
+        changed = directories.with_short(data, ORIENTATION, orientation)
+        if changed is not None and orientation_in(load(changed)) == orientation:
+            return changed
+        found[ORIENTATION] = orientation  # what Pillow can read of it is made anew
         try:
             return found.tobytes().removeprefix(b"Exif\0\0")
         except MemoryError:
@@ -64,3 +71,30 @@ def with_orientation(data: bytes, orientation: int, xmp: bytes = b"") -> bytes:
     found = Image.Exif()
     found[ORIENTATION] = orientation
     return found.tobytes().removeprefix(b"Exif\0\0")
+
+
+def for_tiff(data: bytes) -> tuple[bytes, tuple[str, ...]]:
+    """EXIF data, without prefix, that a TIFF may begin with; notes. Empty where it is damaged."""
+    found = directories.first(data)
+    if found is None or load(data) is None:
+        return b"", ("damaged EXIF data left out, which TIFF cannot hold",)
+    whole, lost = directories.without_dangling(data)
+    notes = ["damaged tags of the EXIF data left out, which TIFF cannot hold"] if lost else []
+    second = directories.read(data, found.next) if found.next else None
+    if second is None:
+        return whole, tuple(notes)
+    notes.append("thumbnail of the EXIF data left out, which a TIFF would show as a second picture")
+    start, size = (second.number(tag, data) for tag in THUMBNAIL)
+    return (whole[:start] if found.next < start == len(data) - size else whole), tuple(notes)
+
+
+class Unchanged(Image.Exif):
+    """EXIF data that a writer of Pillow's looks at, and does not make anew."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.load(data)
+        self._whole = data
+
+    def tobytes(self, offset: int = 8) -> bytes:
+        return self._whole

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,13 @@ def choose_edge(latent_size: tuple[int, int], side: int) -> int:
     if positions < SMALL:
         return side
     return min(side, max(LEAST_EDGE, int((positions / 10) ** 0.5 - RIM) // 4 * 4))
+
+
+def note_of_lost(numbers: Sequence[int]) -> tuple[str, ...]:
+    """What is said of groups that could not be decoded; nothing of none."""
+    if not numbers:
+        return ()
+    return (f"groups {', '.join(map(str, numbers))} are lost, and filled from their surroundings",)
 
 
 @dataclass(frozen=True, slots=True)

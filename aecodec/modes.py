@@ -1,6 +1,6 @@
 """The many modes of Pillow -> grey or RGB, with or without alpha; metadata in one form.
 
-Part of the first step of encoding; used by aecodec.pixels and the Pillow plugin alone.
+Part of the first step of encoding; used by aecodec.pixels, the Pillow plugin and aecodec.training alone.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class Metadata:
     dpi: tuple[float, float] | None
 
 
-def metadata_of(image: Image.Image, turned: bool = False) -> Metadata:
+def metadata_of(image: Image.Image, turned: bool = False, profile: bytes = b"") -> Metadata:
     """What the file carries. Asked after loading: Pillow turns TIFFs upright then, but not their resolution.
 
-    turned: see is_turned()."""
+    turned: see is_turned(). profile: one of the file that Pillow does not read."""
     found = _exif_of(image)
     exif = image.info.get("exif") or _as_text(image.info.get(EXIF_AS_TEXT))
     if not exif and image.format in ("TIFF", "MPO"):
@@ -68,7 +68,7 @@ def metadata_of(image: Image.Image, turned: bool = False) -> Metadata:
     dpi = _resolution(image)
     xmp = bytes_of(image.info.get("xmp") or image.info.get("XML:com.adobe.xmp"), "xmp")
     return Metadata(
-        icc=bytes_of(image.info.get("icc_profile"), "icc_profile"),
+        icc=bytes_of(image.info.get("icc_profile") or profile, "icc_profile"),
         exif=bytes_of(exif, "exif").removeprefix(b"Exif\0\0"),
         xmp=xmp,
         orientation=_orientation(image, found, xmp),
@@ -234,10 +234,10 @@ def refuse_negative(image: Image.Image) -> None:
         raise InputError("a TIFF of signed bytes, some below 0: add 128, and store them without a sign")
 
 
-def wide_grey(image: Image.Image, inverted: bool = False) -> NDArray[np.uint16] | None:
+def wide_grey(image: Image.Image, inverted: bool = False, flip: int = 0) -> NDArray[np.uint16] | None:
     """Mode I;16 or I (32-bit integers) -> uint16 [H, W]; None for other modes. InputError beyond 16 bits.
 
-    inverted: see white_is_zero()."""
+    inverted: see white_is_zero(). flip: bits of a sample that are stored as their opposite."""
     if not image.mode.startswith("I") and image.mode != "F":
         return None
     out = np.empty((image.height, image.width), np.uint16)
@@ -251,6 +251,8 @@ def wide_grey(image: Image.Image, inverted: bool = False) -> NDArray[np.uint16] 
         out[rows] = values
         if twelve:
             out[rows] = (out[rows] << 4) | (out[rows] >> 8)
+    if flip:
+        out ^= np.uint16(flip)
     return 65535 - out if inverted else out
 
 

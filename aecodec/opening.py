@@ -11,7 +11,7 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 from PIL.PngImagePlugin import PngImageFile
 
-from aecodec import deep
+from aecodec import deep, reasons
 from aecodec.container import MAGIC
 from aecodec.errors import AecodecError, InputError
 from aecodec.limits import DEFAULT_LIMITS, Limits
@@ -19,10 +19,6 @@ from aecodec.png_metadata import Png
 
 REFUSED = {"EPS": "a PostScript file is a program, which is not run"}
 """Formats that are not opened, and why."""
-NUMBERS = {1: "whole numbers", 2: "numbers with a sign", 3: "floating point", 5: "complex", 6: "complex"}
-"""Kinds of a TIFF's samples."""
-BITS, KIND = 258, 339
-"""Tags of a TIFF."""
 
 
 def open_image(stream: BinaryIO, where: str, limits: Limits = DEFAULT_LIMITS) -> ImageFile.ImageFile:
@@ -69,27 +65,7 @@ def _try_format(name: str, stream: BinaryIO, prefix: bytes, limits: Limits) -> I
     except AecodecError:
         raise
     except Exception as error:  # a plugin that does not know the file raises whatever comes first
-        return _reason(name, stream, prefix, error) if known else ""
-
-
-def _reason(name: str, stream: BinaryIO, prefix: bytes, error: Exception) -> str:
-    """Why a plugin failed that knows the file's first bytes."""
-    reason = str(error) or type(error).__name__
-    if name != "TIFF" or "mode" not in reason:
-        return reason
-    from PIL import TiffImagePlugin
-
-    try:
-        directory = TiffImagePlugin.ImageFileDirectory_v2(prefix[: 16 if 43 in prefix[2:4] else 8])
-        stream.seek(directory.next)
-        directory.load(stream)
-        bits, kind = directory.get(BITS, (1,)), directory.get(KIND, (1,))[0]
-    except Exception:  # it is damaged, too
-        return reason
-    return (
-        f"Pillow does not read {len(bits)} sample{'s' * (len(bits) > 1)} of {bits[0]} bits a pixel "
-        f"({NUMBERS.get(kind, 'of an unknown kind')}); store whole numbers of 8 or 16 bits"
-    )
+        return reasons.of(name, stream, prefix, error) if known else ""
 
 
 def reopener(data: BinaryIO, where: str, limits: Limits) -> deep.Opener:
@@ -121,3 +97,16 @@ def opener(image: Image.Image, limits: Limits) -> deep.Opener | None:
         return opened
 
     return again
+
+
+def frames_of(image: Image.Image) -> int:
+    """How many pictures the file has; 1 where the others cannot be counted, as they are damaged. What Pillow
+    counts in a PSD are layers, and it gives all of them together."""
+    if image.format == "PSD":
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except MemoryError:
+        raise
+    except Exception:  # readers raise many types, and the first frame has been read
+        return 1

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aecodec import deep, picture_notes, png_rows
+from aecodec import boxes, cut_short, deep, fits, picture_notes
 from aecodec.alpha import hide
 from aecodec.errors import AecodecError, InputError, LimitError
 from aecodec.exif import with_orientation
@@ -33,7 +33,7 @@ from aecodec.modes import (
     white_is_zero,
     wide_grey,
 )
-from aecodec.opening import open_image, opener, reopener
+from aecodec.opening import frames_of, open_image, opener, reopener
 from aecodec.raster import STRIP, ChannelRaster, ImageRaster, Raster, detached, file_raster, is_large
 from aecodec.source import Readable, Source, open_bytes
 
@@ -101,30 +101,11 @@ def open_picture(image: ImageInput, limits: Limits = DEFAULT_LIMITS, alpha: bool
         in_file = is_large(*opened.size) and not has_signed_bytes(opened)  # whose values have to be looked at
         raster = file_raster(opened, path) if in_file else None
         picture = from_pil(opened, limits, where, alpha, reopener(data, where, limits), raster)
-        if opened.format == "PNG" and _may_lack_rows(opened, picture) and not png_rows.are_all_there(data):
-            raise InputError(f"{where}the picture is cut short: its data ends before its last row")
-        frames = _frames(opened)
+        cut_short.refuse(opened, data, picture.pixels, picture.alpha, where)
+        frames = frames_of(opened)
     if frames > 1:
         return replace(picture, notes=(*picture.notes, f"first of {frames} frames taken"))
     return picture
-
-
-def _may_lack_rows(image: Image.Image, picture: Picture) -> bool:
-    """Rows that a reader did not get are of one colour. Only then is it worth the time to look for them."""
-    height, width, _ = picture.pixels.shape
-    last = picture.pixels[height - 1 : height, 0:width]
-    hidden = picture.alpha is not None and not picture.alpha[-1].any()
-    return bool(image.info.get("interlace")) or hidden or bool((last == last[:, :1]).all())
-
-
-def _frames(image: Image.Image) -> int:
-    """How many pictures the file has; 1 where the others cannot be counted, as they are damaged."""
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except MemoryError:
-        raise
-    except Exception:  # readers raise many types, and the first frame has been read
-        return 1
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
@@ -177,6 +158,7 @@ def from_pil(
     deep.refuse_planes(image)
     notes: tuple[str, ...] = ()
     try:
+        facts, colours = fits.facts_of(image), boxes.colours_of(image, limits.max_metadata)
         is_deep, stored, inverted = deep.is_deep(image), deep.rawmode(image), white_is_zero(image)
         again = again or opener(image, limits)
         if again is not None and deep.is_joined(image):
@@ -187,8 +169,8 @@ def from_pil(
         elif raster is None:
             turned = is_turned(image)
             image.load()
-            metadata = metadata_of(image, turned)
-            if (grey := _grey(image, stored, inverted)) is not None:
+            metadata = metadata_of(image, turned, colours.profile)
+            if (grey := _grey(image, stored, inverted, facts)) is not None:
                 picture, icc = _from_array(grey, limits, alpha), metadata.icc
             else:
                 picture, icc, notes = _samples(image, metadata.icc, is_deep, limits, alpha)
@@ -202,7 +184,8 @@ def from_pil(
         if "closed image" in text or "closed file" in text:
             raise InputError(f"{where}the image, or its file, is closed; encode it before that") from None
         raise InputError(f"{where}the picture is damaged or cut short: {text}") from None
-    notes += picture.notes + picture_notes.of_colours(image.info, picture.pixels.shape[2] == 1, bool(icc))
+    notes += picture.notes + facts.notes
+    notes += picture_notes.of_file(image, picture.pixels.shape[2] == 1, bool(icc), colours.codes)
     return replace(
         picture,
         icc=icc,
@@ -214,13 +197,16 @@ def from_pil(
     )
 
 
-def _grey(image: Image.Image, stored: str, inverted: bool) -> NDArray[Any] | None:
+def _grey(image: Image.Image, stored: str, inverted: bool, facts: fits.Facts) -> NDArray[Any] | None:
     """A loaded image of which Pillow does not give all: grey of 16 bits, or of 2 or 4 with a transparent one.
 
-    stored, inverted: deep.rawmode and white_is_zero of it before it was loaded. None for other images."""
+    stored, inverted, facts: what deep.rawmode, white_is_zero and fits.facts_of said before it was loaded.
+    None for other images."""
     refuse_negative(image)
-    samples = wide_grey(image, inverted)
+    samples = wide_grey(image, inverted, facts.flip)
     if samples is not None:
+        if facts.signed:
+            fits.refuse_negative(int(samples.max()))
         return _seen_through(samples, image)
     hidden = transparent_grey(image, stored)
     return None if hidden is None else deep.with_transparency(np.asarray(image), hidden)

@@ -63,10 +63,8 @@ def test_tiff_in_rows(channels, dtype):
     if dtype == np.uint16 and channels > 1:
         pytest.skip("Pillow has no such mode")
     given, out, whole = ramp(90, channels, dtype)[:, :70], io.BytesIO(), io.BytesIO()
-    exif = Image.Exif()
-    exif[0x0131] = "a camera of seventeen letters and more"
-    exif.get_ifd(0x8769)[0x9003] = "2026:01:02 03:04:05"
-    metadata = {"dpi": (300, 300), "exif": exif, "icc_profile": bytes(range(200))}
+    tags = {0x0131: "a camera of seventeen letters and more"}
+    metadata = {"dpi": (300, 300), "tiffinfo": tags, "icc_profile": bytes(range(200))}
     tiff.write(out, (70, 90), channels, 8 * given.itemsize, [given[:40], given[40:]], **metadata)
     Image.fromarray(given[:, :, 0] if channels == 1 else given).save(whole, "TIFF", **metadata)
     assert out.getvalue() == whole.getvalue()

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from aecodec import exif, pixels
@@ -68,12 +67,6 @@ PALETTE = 256
 """Colours of a GIF."""
 XMP_TAG = 700
 """Of TIFF."""
-STRUCTURE = frozenset(
-    (*range(254, 260), 262, 263, 266, 273, *range(277, 282), 284, *range(290, 294), 301)
-    + (*range(317, 326), 330, *range(332, 348), *range(512, 533), 34675)
-)
-"""Tags of a TIFF that say how its samples are stored. EXIF data may have them of the picture that it was made
-with, and Pillow's writer would take them for those of this one."""
 
 
 def depth_of(picture: Picture, name: str) -> int:
@@ -165,18 +158,19 @@ def _holds(form: Format, alpha: Pixels, channels: int, depth: int) -> bool:
 
 
 def _place(options: Options, name: str) -> Notes:
-    """EXIF data and XMP where the writers of TIFF and PNG look for them."""
+    """EXIF data and XMP as the writers of TIFF, AVIF and PNG take them."""
     notes = Notes()
     if name == "TIFF" and "exif" in options:
-        tags = exif.load(options.pop("exif"))
-        if tags is None:
-            notes.append("damaged EXIF data left out, which TIFF cannot hold")
+        options["exif"], told = exif.for_tiff(options["exif"].removeprefix(b"Exif\0\0"))
+        notes += told
+    if name == "AVIF" and "exif" in options:
+        if exif.load(options["exif"]) is None:
+            del options["exif"]
+            notes.append("damaged EXIF data left out, which AVIF cannot hold")
         else:
-            for tag in STRUCTURE.intersection(tags):
-                del tags[tag]
-            options["exif"] = tags
+            options["exif"] = exif.Unchanged(options["exif"])
     if name == "TIFF" and "xmp" in options:
-        options.setdefault("exif", Image.Exif())[XMP_TAG] = options.pop("xmp")
+        options["tiffinfo"] = {XMP_TAG: options.pop("xmp")}
     if name == "PNG" and "xmp" in options:
         try:
             text = options.pop("xmp").decode()

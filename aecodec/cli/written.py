@@ -33,7 +33,16 @@ def at_once(picture: Picture, form: str) -> tuple[bytes, tuple[str, ...]]:
         # Only PNG holds these, and Pillow has no such images.
         return deep.png(pixels.to_array(picture), **options), tuple(notes)
     out = BytesIO()
-    _save(pixels.to_pil(picture), out, form, options)
+    if form == "TIFF":
+        samples = pixels.to_array(picture)
+        samples = samples if samples.ndim == 3 else samples[:, :, None]
+        height, width, channels = samples.shape
+        try:
+            tiff.write(out, (width, height), channels, picture.depth, [samples], **options)
+        except ValueError as error:
+            raise _refused(MODES[channels], form, error) from None
+    else:
+        _save(pixels.to_pil(picture), out, form, options)
     return out.getvalue(), tuple(notes)
 
 
