@@ -60,6 +60,23 @@ class OutputError(AecodecError):
     exit_code = 9
 
 
+OF_AN_INPUT = (InputError, FormatError, CorruptError, LimitError, ModelError, UsageError)
+"""What one of several inputs may raise while the others are sound."""
+
+_NO_MEMORY = (
+    *("bad_alloc", "bad allocation", "Failed to allocate memory", "Cannot allocate memory"),
+    *("cannot allocate memory", "failed to map segment", "can't start new thread", "pthread_create failed"),
+)
+"""What the system, Python and onnxruntime say where there is no memory, or none for a thread's stack."""
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Libraries raise it under many names."""
+    return isinstance(error, MemoryError) or (
+        not isinstance(error, AecodecError) and any(words in str(error) for words in _NO_MEMORY)
+    )
+
+
 SALVAGED = 10
 """Exit code of a command that gave a picture with parts missing."""
 

@@ -9,7 +9,7 @@ import contextlib
 import mmap
 import os
 import stat
-from io import BufferedIOBase, BytesIO
+from io import BufferedIOBase, BytesIO, UnsupportedOperation
 from typing import BinaryIO, Protocol, TypeAlias
 
 from aecodec import remote
@@ -37,10 +37,7 @@ def read_bytes(source: Source, magic: bytes = b"") -> bytes:
     if isinstance(source, str | os.PathLike):
         return _read_file(os.fspath(source), magic)
     if hasattr(source, "read"):
-        try:
-            data = _read(source, magic) if isinstance(source, BufferedIOBase) else source.read()
-        except UnicodeDecodeError:
-            data = None
+        data = _read_object(source, magic)
         if not isinstance(data, bytes | bytearray | memoryview):
             raise InputError("the file object gives text; open it in binary mode ('rb')")
         return bytes(data)
@@ -59,7 +56,7 @@ def open_bytes(source: Source | Readable) -> BinaryIO:
         if stream.seekable():
             return stream
         with stream:  # a pipe
-            return BytesIO(stream.read())
+            return BytesIO(_read_path(stream, os.fspath(source), b""))
     return BytesIO(read_bytes(source))
 
 
@@ -89,6 +86,21 @@ def _read_path(stream: BinaryIO, path: str, magic: bytes) -> bytes:
         return _read(stream, magic)
     except OSError as error:
         raise InputError(f"cannot read {path!r}: {error.strerror or error}") from None
+
+
+def _read_object(source: Readable, magic: bytes) -> object:
+    """Whatever its read() gives; None for text that cannot be decoded."""
+    try:
+        return _read(source, magic) if isinstance(source, BufferedIOBase) else source.read()
+    except UnicodeDecodeError:
+        return None
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        name = getattr(source, "name", "")
+        where = f"the file object {name!r}" if isinstance(name, str) and name else "the file object"
+        if isinstance(error, UnsupportedOperation):
+            raise InputError(f"{where} is not open for reading; open it with 'rb'") from None
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InputError(f"cannot read {where}: {reason}") from None
 
 
 def _read(stream: BinaryIO | BufferedIOBase, magic: bytes) -> bytes:

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import Codec
-from aecodec.errors import FormatError, InputError, UsageError
+from aecodec import Codec, Limits
+from aecodec.errors import CorruptError, FormatError, InputError, LimitError, ModelError, UsageError
 from aecodec.latents import anomaly
 from aecodec.latents.encoder import Encoder
+from tests.conftest import DATA
 
 pytest.importorskip("faiss", reason="the patch memory needs faiss: pip install 'aecodec[latents]'")
 TOP, LEFT, SIDE = 96, 144, 32
@@ -62,6 +63,68 @@ def test_there_and_back(detector, plain):
     assert again.by == detector.by and again.encoder == Encoder.of(plain.bundle)
     picture = weave(70, defect=True)
     np.testing.assert_allclose(again.map_of(picture, plain), detector.map_of(picture, plain), atol=0.02)
+
+
+@pytest.mark.parametrize("by", anomaly.KINDS)
+def test_copies_of_one_picture(by, plain, city):
+    """They have no spread of their own. What is loaded has to judge as what was fitted."""
+    picture = city[:96, :96]
+    fitted = anomaly.fit([picture] * 6, plain, by)
+    other = np.roll(picture, 40, 1)
+    for one in (fitted, anomaly.load(fitted.pack())):
+        score = one.score(picture, plain)
+        assert not score.anomalous and score.score == pytest.approx(fitted.threshold, abs=1e-5)
+        assert one.score(other, plain).score < 100
+    if by == "memory":
+        assert one.score(other, plain).anomalous
+
+
+def test_the_memory_is_judged_with_as_it_is_kept(plain):
+    fitted = anomaly.fit([weave(seed) for seed in range(6)], plain)
+    again = anomaly.load(fitted.pack())
+    np.testing.assert_array_equal(again.memory, fitted.memory)
+    picture = weave(71)
+    np.testing.assert_array_equal(again.map_of(picture, plain), fitted.map_of(picture, plain))
+
+
+def test_sources_that_fail_are_told(plain):
+    """Whatever is wrong with one of them; without `failed` it ends the fit."""
+    good = [plain.encode(weave(seed)[:64, :64], 70) for seed in range(5)]
+    damaged = bytearray(good[0])
+    damaged[-5] ^= 16
+    other = Codec("nano-perceptual", "cpu", 2, pixel_blocks=False).encode(weave(3)[:64, :64], 70)
+    unknown = Codec(DATA / "bundles" / "tiny", "cpu", 1, pixel_blocks=False).encode(weave(3)[:64, :64], 70)
+    bad = {
+        bytes(damaged): CorruptError,
+        b"no picture": InputError,
+        "not there.aec": InputError,
+        good[0][:8] + b"\xff" + good[0][9:]: FormatError,
+        other: UsageError,
+        unknown: ModelError,
+    }
+    told = []
+    anomaly.fit([*bad, *good], plain, "rate", failed=lambda source, error: told.append((source, error)))
+    assert [source for source, _ in told] == list(bad)
+    for source, error in told:
+        assert isinstance(error, bad[source]), error
+        with pytest.raises(type(error)):
+            anomaly.fit([source, *good], plain, "rate")
+    small = Codec(device="cpu", threads=2, pixel_blocks=False, limits=Limits(max_pixels=5000))
+    told.clear()
+    anomaly.fit([weave(0), *good], small, "rate", failed=lambda *pair: told.append(pair))
+    assert [type(error) for _, error in told] == [LimitError]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [({"by": "x"}, "'x': use memory, rate or error"), ({"quality": 101}, "outside 0..100")],
+)
+def test_a_call_that_makes_no_sense_is_no_fault_of_a_source(plain, wrong, match):
+    pictures = [weave(seed) for seed in range(5)]
+    with pytest.raises(UsageError, match=match):
+        anomaly.fit(pictures, plain, failed=lambda *_: pytest.fail("a source was blamed"), **wrong)
+    with pytest.raises(UsageError, match=match):
+        anomaly.read(pictures[0], plain, **wrong)
 
 
 def test_files(plain):

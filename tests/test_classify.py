@@ -75,6 +75,29 @@ def test_there_and_back(made):
     np.testing.assert_array_equal(again.probabilities(found), made.probabilities(found))
 
 
+def test_labels_become_names():
+    """As a file keeps them: it is not to matter whether a classifier was loaded."""
+    found = np.random.default_rng(0).normal(0, 1, (6, 5))
+    made = classify.fit(found, [2, 1, np.int64(1), "2", 2, 1], Encoder(bytes(8)))
+    assert made.classes == classify.load(made.pack()).classes == ("1", "2")
+    named = classify.fit(found, ["2", "1", "1", "2", "2", "1"], Encoder(bytes(8)))
+    np.testing.assert_array_equal(made.probabilities(found), named.probabilities(found))
+
+
+@pytest.mark.parametrize(
+    ("found", "match"),
+    [
+        (np.zeros((3, 5)), r"\[3, 5\] and 2 labels"),
+        (np.zeros((1, 5)), r"\[1, 5\] and 2 labels"),
+        (np.zeros(2), r"\[2\] and 2 labels"),
+        (np.full((2, 5), np.nan), "not finite"),
+    ],
+)
+def test_features_that_nothing_is_learnt_from(found, match):
+    with pytest.raises(UsageError, match=match):
+        classify.fit(found, ["a", "b"], Encoder(bytes(8)))
+
+
 def test_the_encoder_that_it_learnt_from_is_taken(made):
     """Bundles that share a decoder have one id, and their latents differ."""
     shipped = models.find("nano")

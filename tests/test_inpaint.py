@@ -116,6 +116,43 @@ def test_masks_are_turned_to_the_stored_pixels(kind, side):
         inpaint.read_mask(seen[:3, :5], picture)
 
 
+@pytest.mark.parametrize("kind", [1, 6])
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1), (20, 30, 3)])
+def test_masks_of_two_values(shape, kind):
+    """bool, 0 and 1, or black and white: all mean the same."""
+    seen = np.zeros(shape, bool)
+    seen[3:9, 5:20] = True
+    side = (30, 20) if kind == 6 else (20, 30)
+    picture = Picture(np.zeros((*side, 1), np.uint8), orientation=kind)
+    masks = [
+        seen,
+        seen.astype(np.uint8),
+        seen.astype(np.uint16),
+        seen * np.uint8(255),
+        seen * np.uint16(65535),
+    ]
+    found = [inpaint.read_mask(mask, picture) for mask in masks]
+    assert found[0].dtype == bool and found[0].sum() == 6 * 15
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+    for none in (~seen & seen, np.zeros(shape, np.uint8)):
+        assert not inpaint.read_mask(none, picture).any()
+
+
+@pytest.mark.parametrize(("kind", "grey", "white"), [(np.uint8, 100, 255), (np.uint16, 255, 65535)])
+def test_masks_too_dark_to_mark_anything_are_refused(kind, grey, white):
+    mask = np.zeros((20, 30), kind)
+    mask[5:9] = grey
+    with pytest.raises(UsageError, match=f"brightest value is {grey}, white is {white}; make"):
+        inpaint.read_mask(mask, Picture(np.zeros((20, 30, 1), np.uint8)))
+
+
+@pytest.mark.parametrize("mask", [np.ones((64, 64), np.uint8), np.ones((64, 64)), [[True] * 64] * 64, None])
+def test_only_masks_of_bool_are_filled_by(plain, city, mask):
+    with pytest.raises(UsageError, match="array of bool .*read_mask"):
+        inpaint.inpaint(Picture(city[:64, :64]), mask, plain)
+
+
 def test_a_mask_drawn_on_a_turned_picture(cli, city, tmp_path, monkeypatch):
     monkeypatch.setattr(inpaint, "QUALITIES", (40,))
     names = [tmp_path / name for name in ("in.png", "mask.png", "out.png")]

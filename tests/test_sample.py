@@ -135,6 +135,19 @@ def test_pictures_are_fitted_upright(bundle, tmp_path, kind):
     np.testing.assert_array_equal(found, sample.fitted(model, seen))
 
 
+def test_sheets_and_samples_that_make_no_sense(bundle):
+    model, two = Autoencoder.load(bundle), np.zeros((2, 1, SIDE, SIDE), np.float32)
+    for found in (two[:0], two[0], two[:, [0, 0]], np.zeros((1, 3, 0, SIDE), np.float32)):
+        with pytest.raises(UsageError, match="makes no sheet"):
+            sample.contact_sheet(found)
+    for options in ({"columns": 0}, {"columns": -1}, {"scale": 0}):
+        with pytest.raises(UsageError, match="give 1 or more"):
+            sample.contact_sheet(two, **options)
+    for count, seed in ((0, 0), (-1, 0), (1, -1)):
+        with pytest.raises(UsageError, match="give a count from 1 on"):
+            sample.from_prior(model, count, seed)
+
+
 def test_no_model(cli, tmp_path):
     for name in (tmp_path, "nano", Path(aecodec.__file__).parent / "bundles" / "nano"):  # of the codec
         result = cli("sample", name, "-o", tmp_path / "x.png")

@@ -144,9 +144,9 @@ def test_an_empty_index_is_told(cli, tmp_path):
 def test_vectors_of_another_length(cli, album, tmp_path, codec):
     made, model_id = index.Index(), codec.bundle.model_id
     made.add(index.Entry("album/00.aec", 1, 1), np.ones(12, np.float32), model_id)
-    with pytest.raises(FormatError, match="12 numbers, those of its model have 13"):
+    with pytest.raises(UsageError, match="12 numbers, this one has 13"):
         made.add(index.Entry("b", 1, 1), np.ones(13, np.float32), model_id)
-    with pytest.raises(FormatError, match="build it again"):
+    with pytest.raises(UsageError, match="build it again"):
         made.search(np.ones(13, np.float32))
     (tmp_path / "i.npz").write_bytes(made.pack())
     for command in (
@@ -155,10 +155,60 @@ def test_vectors_of_another_length(cli, album, tmp_path, codec):
     ):
         result = cli(*command, "--device", "cpu")
         assert result.code == FormatError.exit_code and "build it again" in result.err
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_an_index_of_vectors_that_are_not_finite(codec, monkeypatch, value):
     spoilt = index.Index()
-    spoilt.add(index.Entry("a", 1, 1), np.full(vectors.length(codec.bundle), np.nan, np.float32), model_id)
+    spoilt.add(index.Entry("a", 1, 1), np.ones(vectors.length(codec.bundle)), codec.bundle.model_id)
+    rows = np.full_like(spoilt.vectors(), value)
+    with monkeypatch.context() as patch:
+        patch.setattr(index.Index, "vectors", lambda _: rows)
+        data = spoilt.pack()
     with pytest.raises(FormatError, match="damaged"):
-        index.load(spoilt.pack())
+        index.load(data)
+
+
+@pytest.mark.parametrize(
+    ("vector", "match"),
+    [
+        ([1, np.nan, 0], "not finite"),
+        ([1, np.inf, 0], "not finite"),
+        ([1, 1e39, 0], "not finite"),
+        (np.ones((1, 3)), r"an array \[1, 3\]"),
+        ([], r"an array \[0\]"),
+        (1.0, r"an array \[\]"),
+        (["a", "b", "c"], "a vector of numbers is needed"),
+        (None, "vector"),
+        ([1, 2], "vectors of 3 numbers, this one has 2"),
+    ],
+)
+def test_vectors_that_nothing_compares_with(vector, match):
+    """They get neither into an index nor to faiss; the index stays as it was."""
+    made, model_id = index.Index(), bytes(range(8))
+    if "this one" not in match:
+        with pytest.raises(UsageError, match=match):
+            made.add(index.Entry("a", 1, 1), vector, model_id)
+        assert made.model_id is None and len(made) == 0
+    made.add(index.Entry("a", 1, 1), [1, 0, 0], model_id)
+    for call in (lambda: made.add(index.Entry("b", 1, 1), vector, model_id), lambda: made.search(vector)):
+        with pytest.raises(UsageError, match=match):
+            call()
+    assert index.load(made.pack()).paths == ["a"]
+
+
+def test_searching_for_lists_and_counts():
+    made = index.Index()
+    for number, name in enumerate("abc"):
+        made.add(index.Entry(name, 1, 1), np.eye(3)[number].tolist(), bytes(range(8)))
+    query = [0.1, 1, 0.2]
+    hits = made.search(query, 2)
+    assert [hit.path for hit in hits] == ["b", "c"] and made.search(np.array(query), np.int64(2)) == hits
+    assert len(made.search(query, 99)) == 3
+    for count in (0, -1, 2.5, None):
+        for one in (made, index.Index()):
+            with pytest.raises(UsageError, match="1 or more"):
+                one.search(query, count)
 
 
 def test_names_are_one_line(cli, tmp_path, pictures):

@@ -78,8 +78,8 @@ def _fit(args: argparse.Namespace) -> int:
     def work(_: Codec, job: Job) -> Outcome:
         data = files.read_input(job.source)
         with files.about(job.source):
-            found[job.source] = anomaly.read(data, codec, by, args.quality)
-        return outcome.Outcome(job.source, None)
+            reading = found[job.source] = anomaly.read(data, codec, by, args.quality)
+        return outcome.Outcome(job.source, None, notes=reading.notes)
 
     code = batch.run(args, jobs, work)
     readings = [found[job.source] for job in jobs.jobs if job.source in found]
@@ -112,18 +112,20 @@ def _score(args: argparse.Namespace) -> int:
                 heat = anomaly.heat_map(picture.array, score.map)
                 _draw(Picture(heat, orientation=picture.orientation), job.target, args.force)
         facts = {"score": round(score.score, 4), "anomalous": score.anomalous}
-        return outcome.Outcome(job.source, job.target, found=facts)
+        return outcome.Outcome(job.source, job.target, notes=score.notes, found=facts)
 
     return batch.run(args, jobs, work, _show)
 
 
-def _show(outcome: Outcome) -> tuple[str, IO[str]] | None:
-    if "score" not in outcome.found:
-        from aecodec.cli.batch import show_problems
+def _show(outcome: Outcome) -> list[tuple[str, IO[str]]]:
+    from aecodec.cli import batch
 
-        return show_problems(outcome)
+    problems = batch.show_problems(outcome)
+    if "score" not in outcome.found:
+        return problems
     word = "anomalous" if outcome.found["anomalous"] else "normal"
-    return f"{outcome.found['score']:8.3f}  {word:9}  {common.shown(outcome.input)}", sys.stdout
+    line = f"{outcome.found['score']:8.3f}  {word:9}  {common.shown(outcome.input)}"
+    return [*problems, (line, sys.stdout)]
 
 
 def _draw(heat: Picture, target: str, force: bool) -> None:

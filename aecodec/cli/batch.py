@@ -32,19 +32,19 @@ if TYPE_CHECKING:
 
 Work: TypeAlias = Callable[["Codec", Job], Outcome]
 """Does one job; its errors become the outcome's."""
-Show: TypeAlias = Callable[[Outcome], "tuple[str, IO[str]] | None"]
-"""How an outcome is told without --json: a line and where it goes."""
+Show: TypeAlias = Callable[[Outcome], "list[tuple[str, IO[str]]]"]
+"""How an outcome is told without --json: lines and where each goes."""
 Keep: TypeAlias = Callable[[Job, Outcome], None]
 """What else is done with an outcome, as soon as it is there."""
 Engine: TypeAlias = Callable[[Sequence[Job]], Iterator[tuple[int, Outcome]]]
 """Does jobs elsewhere -> the number of each and its outcome, as they come."""
 
 
-def show_problems(outcome: Outcome) -> tuple[str, IO[str]] | None:
+def show_problems(outcome: Outcome) -> list[tuple[str, IO[str]]]:
     """Of the outcomes only what the user should know."""
     lines = [f"aecodec: {outcome.error}"] if outcome.error else []
     lines += [f"aecodec: note: {outcome.input!r}: {note}" for note in outcome.notes]
-    return ("\n".join(" ".join(line.split()) for line in lines), sys.stderr) if lines else None
+    return [(" ".join(line.split()), sys.stderr) for line in lines]
 
 
 THERE = "there already; --force replaces them"
@@ -154,8 +154,9 @@ class _Batch:
             self._keep(self._plan.jobs[number], outcome)
         if self._args.json:
             self._write(outcome.as_json(), self._out)
-        elif told := self._show(outcome):
-            self._write(*told)
+        else:
+            for told in self._show(outcome):
+                self._write(*told)
 
     def _check_device(self) -> None:
         """Without one every input would fail with the same words."""

@@ -74,7 +74,8 @@ def _fit(args: argparse.Namespace) -> int:
         with files.about(job.source):
             latents = reading.read(data, codec, args.quality)
         found[job.source] = classify.features(latents), latents.header.model_id
-        return outcome.Outcome(job.source, None, found={"class": _class_of(job.source)})
+        facts = {"class": _class_of(job.source)}
+        return outcome.Outcome(job.source, None, notes=latents.notes, found=facts)
 
     code = batch.run(args, jobs, work)
     paths = [job.source for job in jobs.jobs if job.source in found]
@@ -112,18 +113,21 @@ def _predict(args: argparse.Namespace) -> int:
     def work(codec: Codec, job: Job) -> Outcome:
         data = files.read_input(job.source)
         with files.about(job.source):
-            found = made.predict(reading.read(data, codec, args.quality))
+            latents = reading.read(data, codec, args.quality)
+            found = made.predict(latents)
         shares = {name: round(share, 4) for name, share in found.items()}
-        return outcome.Outcome(job.source, None, found={"class": next(iter(shares)), "probabilities": shares})
+        facts = {"class": next(iter(shares)), "probabilities": shares}
+        return outcome.Outcome(job.source, None, notes=latents.notes, found=facts)
 
     return batch.run(args, plan.make(args.names[1:], True, lambda: suffixes), work, _show)
 
 
-def _show(outcome: Outcome) -> tuple[str, IO[str]] | None:
-    if "class" not in outcome.found:
-        from aecodec.cli.batch import show_problems
+def _show(outcome: Outcome) -> list[tuple[str, IO[str]]]:
+    from aecodec.cli import batch
 
-        return show_problems(outcome)
+    problems = batch.show_problems(outcome)
+    if "class" not in outcome.found:
+        return problems
     best = list(outcome.found["probabilities"].items())[:SHOWN]
     told = ", ".join(f"{common.shown(name)} {share:.2f}" for name, share in best)
-    return f"{common.shown(outcome.input)}: {told}", sys.stdout
+    return [*problems, (f"{common.shown(outcome.input)}: {told}", sys.stdout)]

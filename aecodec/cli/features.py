@@ -47,11 +47,14 @@ def run(args: argparse.Namespace) -> int:
     source, target = common.names_of(args)
     check_suffix(target, ".npy")
     files.check_output(source, target, args.force)
-    found = _features(common.codec_of(args), args, source)
+    found, notes = _features(common.codec_of(args), args, source)
     files.write_output(target, _pack(found), args.force)
     if args.json:
-        facts = {"input": source, "output": target, "shape": list(found.shape)}
+        facts = {"input": source, "output": target, "shape": list(found.shape), "notes": list(notes)}
         common.tell_facts(json.dumps(facts), target)
+    else:
+        for text in notes:
+            common.note(f"{source!r}: {text}")
     return 0
 
 
@@ -60,19 +63,22 @@ def _run_batch(args: argparse.Namespace) -> int:
     from aecodec.cli.encode import picture_suffixes
 
     def work(codec: Codec, job: Job) -> Outcome:
-        files.write_output(str(job.target), _pack(_features(codec, args, job.source)), args.force)
-        return outcome.Outcome(job.source, job.target)
+        found, notes = _features(codec, args, job.source)
+        files.write_output(str(job.target), _pack(found), args.force)
+        return outcome.Outcome(job.source, job.target, notes=notes)
 
     suffixes = lambda: {".aec", *picture_suffixes()}  # noqa: E731
     return batch.run(args, plan.make(args.names, args.recursive, suffixes, args.out_dir, ".npy"), work)
 
 
-def _features(codec: Codec, args: argparse.Namespace, name: str) -> Float:
+def _features(codec: Codec, args: argparse.Namespace, name: str) -> tuple[Float, tuple[str, ...]]:
+    """Features, notes."""
     from aecodec.latents import reading, vectors
 
     data = files.read_input(name)
     with files.about(name):
-        return vectors.of(reading.read(data, codec, args.quality), args.kind, args.latent)
+        latents = reading.read(data, codec, args.quality)
+        return vectors.of(latents, args.kind, args.latent), latents.notes
 
 
 def _pack(array: Float) -> bytes:

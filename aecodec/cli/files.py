@@ -14,15 +14,7 @@ from typing import IO, BinaryIO, TypeAlias
 
 from aecodec import remote
 from aecodec.cli import streams
-from aecodec.errors import (
-    CorruptError,
-    FormatError,
-    InputError,
-    LimitError,
-    ModelError,
-    OutputError,
-    UsageError,
-)
+from aecodec.errors import OF_AN_INPUT, InputError, OutputError, UsageError
 from aecodec.source import read_bytes
 
 PIPE = streams.PIPE
@@ -68,7 +60,7 @@ def about(name: str) -> Iterator[None]:
     """Errors that the contents of an input cause begin with its name."""
     try:
         yield
-    except (InputError, FormatError, CorruptError, LimitError, ModelError, UnfitError, UsageError) as error:
+    except (*OF_AN_INPUT, UnfitError) as error:
         where = "stdin" if name == PIPE else repr(name)
         raise type(error)(str(error) if where in str(error) else f"{where}: {error}") from None
 

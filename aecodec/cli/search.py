@@ -42,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(
             f"{args.picture!r} was made with model {have}, the index is of {want}; give the picture itself"
         )
+    for text in latents.notes:
+        common.note(f"{args.picture!r}: {text}")
     folder = index.folder_of(args.index)
     for hit in made.search(vectors.pooled(latents), args.k):
         path = os.path.normpath(os.path.join(folder, hit.path))

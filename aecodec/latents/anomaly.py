@@ -17,7 +17,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,24 +25,26 @@ from PIL import Image
 
 from aecodec import models, pixels
 from aecodec.codec import Codec
-from aecodec.container import MAGIC
-from aecodec.errors import FormatError, InputError, UsageError
-from aecodec.latents import rates
+from aecodec.errors import OF_AN_INPUT, FormatError, UsageError
 from aecodec.latents.encoder import Encoder
-from aecodec.latents.reading import Latents, arrays_of, bytes_of, read_file
+from aecodec.latents.reading import arrays_of
+from aecodec.latents.surprise import CHANNELS, Float, checked_quality
+from aecodec.latents.surprise import KINDS as KINDS
+from aecodec.latents.surprise import QUALITY as QUALITY
+from aecodec.latents.surprise import By as By
+from aecodec.latents.surprise import Reading as Reading
+from aecodec.latents.surprise import read as read
 from aecodec.pixels import ImageInput
 from aecodec.source import Source
 
-Float = NDArray[np.float32]
-By = Literal["memory", "rate", "error"]
-KINDS: tuple[By, ...] = ("memory", "rate", "error")
 FORMAT, VERSION = "aecodec-anomaly", 1
-CHANNELS = 16
 LARGEST = 20_000
 """Positions in the memory; more are thinned out at random."""
-QUALITY: dict[str, float] = {"memory": 70.0, "rate": 70.0, "error": 15.0}
-"""At which pictures are encoded. A codec spends bits until the error is even, so that it tells little at a
-high quality; at a low one what is hard to code stays wrong."""
+CLOSEST = 0.02
+"""Nearer in the memory is the same: what is left is rounding, of float16 and of faiss. Usual are 2 or so."""
+LEAST_SPREAD = 0.1
+"""A tenth more of distance, bits or error is no more than one standard deviation; on surfaces that are alike
+0.2 to 0.5 are found. Copies of one picture would make anything else infinitely unusual."""
 FOLDS = 5
 TOP = 0.25
 HOTTEST = 4.0
@@ -60,6 +62,8 @@ class Score:
     """Above what all but 1 % of the normal pictures score that the model did not see while it learned."""
     map: Float
     """[ceil(H/16), ceil(W/16)]: standard deviations above the mean of normal pictures, on a log scale."""
+    notes: tuple[str, ...] = ()
+    """What was changed to make a picture codable, in words for the user."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +76,7 @@ class Detector:
     quality: float
     """At which pictures are encoded first."""
     memory: Float
-    """[positions, CHANNELS] scaled; empty but for "memory"."""
+    """[positions, CHANNELS] scaled, exact in float16; empty but for "memory"."""
     scale: Float
     """[CHANNELS] that the latents were divided by."""
     centre: float
@@ -85,10 +89,15 @@ class Detector:
         """A picture or .aec file -> its map. Raises what decode() and encode() do; InputError for the
         reconstruction error of an .aec file, as the picture itself is not in it; UsageError for a codec with
         another model."""
+        return self._read(source, codec)[0]
+
+    def _read(self, source: ImageInput, codec: Codec) -> tuple[Float, tuple[str, ...]]:
+        """Map, notes."""
         have, want = Encoder.of(codec.bundle), self.encoder
         if have != want:
             raise UsageError(f"the detector is for model {want}, the codec has {have}; take Detector.codec()")
-        return self.normalised(_raw_map(read(source, codec, self.by, self.quality), self))
+        reading = read(source, codec, self.by, self.quality)
+        return self.normalised(_raw_map(reading, self)), reading.notes
 
     def normalised(self, raw: Float) -> Float:
         """Distances, bits or errors [rows, columns], none below 0 -> standard deviations above the normal."""
@@ -97,9 +106,9 @@ class Detector:
 
     def score(self, source: ImageInput, codec: Codec) -> Score:
         """A picture or .aec file -> how unusual it is. Raises what map_of() does."""
-        found = self.map_of(source, codec)
+        found, notes = self._read(source, codec)
         value = _peak(found)
-        return Score(value, value > self.threshold, found)
+        return Score(value, value > self.threshold, found, notes)
 
     def codec(self, **options: Any) -> Codec:
         """A Codec with the model that the detector needs. ModelError where it is not installed."""
@@ -155,14 +164,6 @@ def _check_memory(where: str, by: By, memory: Float) -> None:
         raise FormatError(f"{where} goes by {by} and has a memory all the same; fit it again")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reading:
-    """What a map is made of."""
-
-    positions: Float
-    """[CHANNELS, rows, columns] of latents for the memory; for others [1, rows, columns], the map itself."""
-
-
 def heat_map(colours: pixels.Pixels, found: Float) -> NDArray[np.uint8]:
     """[H, W, C], map -> [H, W, 3]: the picture in grey, with what is unusual in red, yellow and white."""
     height, width = colours.shape[:2]
@@ -187,13 +188,15 @@ def fit(
     """Normal pictures, or .aec files, at least FOLDS -> Detector.
 
     quality: 0..100, that of pictures; None is QUALITY. The scale of the scores comes from pictures that the
-    memory was made without, in FOLDS turns. failed: told of a source that cannot be read, instead of raising.
-    Raises what decode() and encode() do; UsageError when too few are left."""
+    memory was made without, in FOLDS turns. failed: told of a source that is broken, too large or of another
+    model (errors.OF_AN_INPUT), instead of raising.
+    Raises what decode() and encode() do; UsageError when too few are left, or for an unknown `by`."""
+    quality = checked_quality(by, quality)
     found: list[Reading] = []
     for source in sources:
         try:
             found.append(read(source, codec, by, quality))
-        except (InputError, FormatError) as error:
+        except OF_AN_INPUT as error:
             if failed is None:
                 raise
             failed(source, error)
@@ -202,7 +205,7 @@ def fit(
 
 def fit_readings(found: Sequence[Reading], codec: Codec, by: By, quality: float | None = None) -> Detector:
     """fit(), of what read() gave."""
-    quality = QUALITY[by] if quality is None else quality
+    quality = checked_quality(by, quality)
     if len(found) < FOLDS:
         raise UsageError(f"{len(found)} normal pictures are too few; give at least {FOLDS}")
     encoder = Encoder.of(codec.bundle)
@@ -211,7 +214,7 @@ def fit_readings(found: Sequence[Reading], codec: Codec, by: By, quality: float 
     raw = [_raw_map(reading, turns[i % FOLDS]) for i, reading in enumerate(found)]
     logs = [np.log(values + np.float32(1e-3)) for values in raw]
     every = np.concatenate([values.ravel() for values in logs])
-    centre, spread = float(every.mean()), float(every.std()) + 1e-6
+    centre, spread = float(every.mean()), max(float(every.std()), LEAST_SPREAD)
     threshold = float(np.quantile([_peak((values - centre) / spread) for values in logs], 0.99))
     whole = _remember(start, found)
     return replace(whole, centre=centre, spread=spread, threshold=threshold)
@@ -231,56 +234,17 @@ def _remember(start: Detector, found: Sequence[Reading]) -> Detector:
     if len(points) > LARGEST:
         points = points[np.sort(np.random.RandomState(0).permutation(len(points))[:LARGEST])]
     scale = points.std(0) + np.float32(1e-3)
-    return replace(start, memory=points / scale, scale=scale)
-
-
-def read(source: ImageInput, codec: Codec, by: By = "memory", quality: float | None = None) -> Reading:
-    """A picture or .aec file -> what fit_readings() takes. Raises what fit() does."""
-    quality = QUALITY[by] if quality is None else quality
-    data = bytes_of(source)
-    if data is not None and data.startswith(MAGIC):
-        if by == "error":
-            raise InputError(
-                "an .aec file does not hold the picture to compare with; give the picture itself"
-            )
-        latents = read_file(data, codec)
-        if latents.header.model_id != codec.bundle.model_id:
-            raise UsageError(
-                f"the file was made with model {latents.header.model_id.hex()}, normal is told by latents of "
-                f"{codec.bundle.model_id.hex()}; give the picture itself"
-            )
-        return _of_latents(latents, by)
-    picture = pixels.read_picture(source if data is None else data, codec.limits, alpha=False)
-    coded = codec.encode_picture(picture, quality)
-    if by == "error":
-        return Reading(_error(picture.array, codec.decode_picture(coded).array)[None])
-    return _of_latents(read_file(coded, codec), by)
-
-
-def _of_latents(latents: Latents, by: By) -> Reading:
-    rows, columns = latents.size
-    if by == "rate":
-        return Reading(rates.of_y(latents)[None, :rows, :columns])
-    y = latents.y_hat()[:CHANNELS, :rows, :columns]
-    y = y - np.median(y, (1, 2), keepdims=True)
-    return Reading(y / (np.sqrt(np.square(y).mean()) + np.float32(0.02)))
-
-
-def _error(a: pixels.Pixels, b: pixels.Pixels) -> Float:
-    """[H, W, C] both -> mean squared errors of the squares of 16 x 16 pixels, 0..255 scale."""
-    squares = np.square((a.astype(np.float32) - b) * np.float32(255 / np.iinfo(a.dtype).max)).mean(2)
-    edges = [(0, -side % 16) for side in squares.shape]
-    squares = np.pad(squares, edges, mode="edge")
-    rows, columns = (side // 16 for side in squares.shape)
-    means: Float = squares.reshape(rows, 16, columns, 16).mean((1, 3))
-    return means
+    # As a file keeps it: what is loaded has to judge as what was calibrated.
+    memory = (points / scale).astype(np.float16).astype(np.float32)
+    return replace(start, memory=memory, scale=scale)
 
 
 def _raw_map(reading: Reading, detector: Detector) -> Float:
     found: Float = reading.positions[0]
     if detector.by == "memory":
         points = reading.positions.reshape(CHANNELS, -1).T / detector.scale
-        found = np.sqrt(_nearest(points, detector.memory)).reshape(found.shape)
+        distances = np.sqrt(_nearest(points, detector.memory))
+        found = np.maximum(distances, np.float32(CLOSEST)).reshape(found.shape)
     return found
 
 

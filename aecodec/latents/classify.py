@@ -155,20 +155,35 @@ def check_classes(classes: Collection[str]) -> None:
         )
 
 
-def fit(found: Float, labels: Sequence[str], encoder: Encoder) -> Classifier:
+def _check_features(found: Float, labels: int) -> None:
+    """UsageError where nothing can be learnt from them."""
+    shape = list(found.shape)
+    if len(shape) != 2 or shape[0] != labels:
+        raise UsageError(
+            f"features {shape} and {labels} labels: give features [pictures, D] and a label for each picture"
+        )
+    if not np.isfinite(found).all():
+        raise UsageError("some features are not finite; leave out the pictures that they are of")
+
+
+def fit(found: Float, labels: Sequence[object], encoder: Encoder) -> Classifier:
     """features() of pictures [pictures, D] and the class of each -> Classifier.
 
-    encoder: what made the latents.
-    UsageError without scikit-learn, or for less than two classes."""
-    classes = tuple(sorted(set(labels)))
+    labels: names; what is none, as numbers, becomes one (1 -> '1'). encoder: what made the latents.
+    UsageError without scikit-learn, for less than two classes, where there are not as many labels as
+    pictures, or for features that are not finite."""
+    names = [str(label) for label in labels]
+    classes = tuple(sorted(set(names)))
     check_classes(classes)
+    found = np.asarray(found, np.float32)
+    _check_features(found, len(names))
     try:
         from sklearn.linear_model import LogisticRegression
     except ImportError:
         raise UsageError(f"learning needs scikit-learn; {INSTALL}") from None
     mean, spread = found.mean(0), found.std(0) + np.float32(1e-4)
     head = LogisticRegression(C=PENALTY, max_iter=500)
-    head.fit((found - mean) / spread, [classes.index(label) for label in labels])
+    head.fit((found - mean) / spread, [classes.index(name) for name in names])
     weight, bias = head.coef_.astype(np.float32), head.intercept_.astype(np.float32)
     if len(classes) == 2:  # scikit-learn keeps the difference of the two alone
         weight, bias = np.vstack([-weight, weight]) / 2, np.hstack([-bias, bias]) / 2

@@ -12,10 +12,11 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from aecodec import models
 from aecodec.codec import Codec
@@ -73,9 +74,10 @@ class Index:
         """[files, D] in the order of `paths`."""
         return np.stack([self._entries[path][1] for path in self.paths])
 
-    def add(self, entry: Entry, vector: Float, model_id: bytes) -> None:
-        """A file's vector, in place of what is there under its path. UsageError for another model's,
-        FormatError where the other vectors have another length."""
+    def add(self, entry: Entry, vector: ArrayLike, model_id: bytes) -> None:
+        """A file's vector, in place of what is there under its path. UsageError for another model's, for
+        another length than that of the others, and for what are no finite numbers."""
+        numbers = _vector(vector)
         self.model_id = self.model_id or model_id
         if model_id != self.model_id:
             raise UsageError(
@@ -83,8 +85,8 @@ class Index:
                 f"{self.model_id.hex()}; their latents cannot be compared. "
                 "Encode it again, or make another index"
             )
-        self._check_length(len(vector))
-        self._entries[entry.path] = entry, vector
+        self._check_length(numbers)
+        self._entries[entry.path] = entry, numbers
         self._searcher = None
 
     def keep(self, paths: Iterable[str]) -> int:
@@ -98,24 +100,29 @@ class Index:
         self._searcher = None
         return len(gone)
 
-    def search(self, vector: Float, count: int = 10) -> list[Hit]:
-        """[D] -> the nearest files, best first. UsageError without faiss, FormatError for another D."""
+    def search(self, vector: ArrayLike, count: int = 10) -> list[Hit]:
+        """[D] -> the nearest files, best first. UsageError without faiss, for another D, for what are no
+        finite numbers, and for a count below 1."""
+        if not isinstance(count, Integral) or count < 1:
+            raise UsageError(f"count {count!r} of files to find: give a whole number, 1 or more")
+        numbers = _vector(vector)
         if not self._entries:
             return []
-        self._check_length(len(vector))
+        self._check_length(numbers)
         if self._searcher is None:
             faiss = _faiss()
-            self._searcher = faiss.IndexFlatIP(len(vector))
+            self._searcher = faiss.IndexFlatIP(len(numbers))
             self._searcher.add(self.vectors())
-        scores, rows = self._searcher.search(vector[None], min(count, len(self)))
+        scores, rows = self._searcher.search(numbers[None], min(int(count), len(self)))
         paths = self.paths
         return [Hit(paths[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True)]
 
-    def _check_length(self, length: int) -> None:
-        there = next((len(vector) for _, vector in self._entries.values()), length)
-        if there != length:
-            raise FormatError(
-                f"the index has vectors of {there} numbers, those of its model have {length}; build it again"
+    def _check_length(self, vector: Float) -> None:
+        there = next((len(known) for _, known in self._entries.values()), len(vector))
+        if there != len(vector):
+            raise UsageError(
+                f"the index has vectors of {there} numbers, this one has {len(vector)}; take pooled features "
+                "of its model, or build it again"
             )
 
     def pack(self) -> bytes:
@@ -157,8 +164,10 @@ def load(source: Source) -> Index:
             raise ValueError(facts["format"])
         version, model_id = int(facts["version"]), bytes.fromhex(facts["model_id"])
         paths = text.split("\0") if text else []
-        if not len(paths) == len(files) == len(rows) or files.shape != (len(paths), 2) or rows.ndim != 2:
+        if not len(paths) == len(files) == len(rows) or files.shape != (len(paths), 2):
             raise ValueError(f"{len(paths)} paths, {len(files)} files, {len(rows)} vectors")
+        if rows.ndim != 2 or (paths and not rows.size):
+            raise ValueError(f"vectors {rows.shape}")
         if not np.isfinite(rows).all() or (paths and not model_id):
             raise ValueError("vectors that cannot be compared")
     except Exception as error:  # a damaged zip or array raises many types
@@ -217,6 +226,20 @@ def build(paths: Sequence[str], folder: str, codec: Codec, verify: bool = False)
     for path in paths:
         index.add(entry_of(path, folder), *vector_of(path, codec, verify))
     return index
+
+
+def _vector(found: ArrayLike) -> Float:
+    """UsageError for what is no list of finite numbers."""
+    try:
+        with np.errstate(over="ignore"):  # too large ones become infinite
+            vector = np.asarray(found, np.float32)
+    except (TypeError, ValueError):
+        raise UsageError(f"a vector of numbers is needed, not {type(found).__name__}") from None
+    if vector.ndim != 1 or not vector.size:
+        raise UsageError(f"a vector [D] is needed, not an array {list(vector.shape)}; take pooled features")
+    if not np.isfinite(vector).all():
+        raise UsageError("the vector has numbers that are not finite; nothing compares with them")
+    return vector
 
 
 def _faiss() -> Any:

@@ -34,8 +34,17 @@ LARGEST = 200_000
 def read_mask(source: ImageInput, picture: Picture, limits: Limits = DEFAULT_LIMITS) -> Mask:
     """White where pixels of `picture` are missing, as both are seen -> [H, W] of its pixels as stored.
 
-    Raises what read_picture does; UsageError when the two are not seen in one size."""
-    drawn = upright(pixels.shallow(pixels.read_picture(source, limits, alpha=False)))
+    An array of bool, and any mask whose values are 0 and 1 alone, is taken as such.
+    Raises what read_picture does; UsageError when the two are not seen in one size, or when a mask that is
+    not all black has no white."""
+    if isinstance(source, np.ndarray) and source.dtype == np.bool_:
+        source = source.astype(np.uint8)
+    marked = pixels.read_picture(source, limits, alpha=False)
+    values, white = marked.array, np.iinfo(marked.pixels.dtype).max
+    brightest = values.max()
+    if brightest == 1:
+        marked = replace(marked, pixels=values * white)
+    drawn = upright(pixels.shallow(marked))
     seen = drawn.array.max(2, keepdims=True)
     stored = np.empty((*picture.pixels.shape[:2], 1), np.uint8)
     turned = upright(Picture(stored, orientation=picture.orientation)).array  # a view of it
@@ -44,6 +53,11 @@ def read_mask(source: ImageInput, picture: Picture, limits: Limits = DEFAULT_LIM
         raise UsageError(f"the mask has {have} pixels, the picture as it is seen {want}; they must be equal")
     turned[:] = seen
     mask: Mask = stored[:, :, 0] > 127
+    if brightest and not mask.any():
+        raise UsageError(
+            f"the mask marks nothing: its brightest value is {brightest}, white is {white}; "
+            "make what is missing white"
+        )
     return mask
 
 
@@ -78,7 +92,13 @@ def inpaint(
     hole filled; the rest is as it was.
 
     codec: best without pixel_blocks. step: called after each turn. Raises what encoding does; UsageError for
-    a mask of another size."""
+    a mask of another size, or not of bool."""
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_:
+        have = getattr(mask, "dtype", type(mask).__name__)
+        raise UsageError(
+            f"an array of bool is needed as the mask, not {have}; take read_mask(), or mask > 127 of a "
+            "drawn one"
+        )
     if mask.shape != picture.pixels.shape[:2]:
         raise UsageError(f"a mask {list(picture.pixels.shape[:2])} is needed, not {list(mask.shape)}")
     if not mask.any():

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -47,6 +47,8 @@ class Latents:
     """[1, N, h, w] whole numbers; [1, N/2, h, w] from read_first()."""
     z_hat: Float
     """[1, Z, h/4, w/4] whole numbers."""
+    notes: tuple[str, ...] = ()
+    """What was changed to make a picture codable, in words for the user."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -101,15 +103,16 @@ class Latents:
 def read(source: ImageInput, codec: Codec | None = None, quality: float = QUALITY) -> Latents:
     """An .aec file, or any picture that encode() takes -> its latents.
 
-    quality: 0..100, for pictures; a file has its own. codec: None takes that of aecodec.encode().
+    quality: 0..100, for pictures; a file has its own. codec: None takes that of aecodec.encode(). What had
+    to be changed to code a picture is in Latents.notes.
     Raises what decode() does for a file and what encode() does for a picture.
     """
     codec = codec or api.shared()
     data = bytes_of(source)
-    if data is None or not data.startswith(MAGIC):
-        picture = pixels.read_picture(source if data is None else data, codec.limits, alpha=False)
-        data = codec.encode_picture(picture, quality)
-    return read_file(data, codec)
+    if data is not None and data.startswith(MAGIC):
+        return read_file(data, codec)
+    picture = pixels.read_picture(source if data is None else data, codec.limits, alpha=False)
+    return replace(read_file(codec.encode_picture(picture, quality), codec), notes=picture.notes)
 
 
 def read_file(source: Source, codec: Codec) -> Latents:

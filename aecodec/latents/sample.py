@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aecodec import pixels
+from aecodec.errors import UsageError
 from aecodec.latents.autoencoder import Autoencoder
 from aecodec.orientation import upright
 from aecodec.pixels import ImageInput
@@ -26,7 +27,11 @@ SIDE = 64
 
 
 def from_prior(model: Autoencoder, count: int, seed: int = 0) -> Float:
-    """Pictures [count, C, H, W] in 0..1 of latents drawn from N(0, 1). UsageError if there is no prior."""
+    """Pictures [count, C, H, W] in 0..1 of latents drawn from N(0, 1).
+
+    UsageError if there is no prior, for a count below 1 or a seed below 0."""
+    if count < 1 or seed < 0:
+        raise UsageError(f"{count} pictures of seed {seed}: give a count from 1 on, a seed from 0 on")
     return model.sample(count, np.random.default_rng(seed))
 
 
@@ -56,8 +61,17 @@ def fitted(model: Autoencoder, source: ImageInput) -> Float:
 def contact_sheet(found: Float, columns: int | None = None, scale: int | None = None) -> Sheet:
     """[count, C, H, W] in 0..1 -> uint8 [height, width, 3], row by row.
 
-    columns: None for a square; scale: how many times larger, None for what suits the eye."""
-    count, channels, height, width = found.shape
+    columns: None for a square; scale: how many times larger, None for what suits the eye. UsageError for no
+    pictures, for what are none, or for columns or a scale below 1."""
+    if found.ndim != 4 or not found.size or found.shape[1] not in (1, 3):
+        raise UsageError(
+            f"an array {list(found.shape)} makes no sheet; give pictures [count, C, H, W], one or more, "
+            "C 1 or 3"
+        )
+    for name, value in (("columns", columns), ("scale", scale)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} {value} of a sheet: give 1 or more")
+    count, _, height, width = found.shape
     columns = min(columns or math.ceil(math.sqrt(count)), count)
     rows = -(-count // columns)
     sheet = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), np.float32)

@@ -28,6 +28,7 @@ from aecodec.errors import UsageError
 from aecodec.latents.reading import QUALITY, Latents, read
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.models import Bundle
+from aecodec.notes import tell
 from aecodec.pixels import ImageInput
 from aecodec.precision import Precision
 from aecodec.session import Device
@@ -56,9 +57,13 @@ def features(
     """An .aec file, or a picture, which is encoded first -> float32 features; shapes: see the module.
 
     quality: 0..100, model: those a picture is encoded with. The synthesis network does not run.
+    What had to be changed to code a picture (CMYK, a file's other frames) is a warning.
     Raises what decode() and encode() do; UsageError for an unknown kind or latent.
     """
-    return of(read(source, api.shared(model, device, threads, limits, precision), quality), kind, latent)
+    latents = read(source, api.shared(model, device, threads, limits, precision), quality)
+    for note in latents.notes:
+        tell(note)
+    return of(latents, kind, latent)
 
 
 def of(latents: Latents, kind: Kind = "pooled", latent: Latent = "y") -> Float:
