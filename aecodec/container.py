@@ -88,6 +88,8 @@ class Parsed(NamedTuple):
     """Groups that are cut off or fail their checksum (only when salvaging)."""
     lost: tuple[str, ...] = ()
     """What the sections held that were damaged and are left out, in words (only when salvaging)."""
+    behind: int = 0
+    """Bytes behind the file's end, which are left out (only when salvaging)."""
 
 
 def _core_error(error: _core.CoreError) -> Exception:
@@ -158,7 +160,7 @@ def read_file(
     """Takes a file apart and verifies every checksum. Pixels and symbols are not touched.
 
     salvage: groups that are cut off or damaged are listed in Parsed.damaged instead of raising, and damaged
-    sections that no pixel needs in Parsed.lost. Everything else must be whole in any case.
+    sections that no pixel needs in Parsed.lost; bytes behind the end are counted. All else must be whole.
     only: groups to be verified and given; the others are left empty and not looked at.
     """
     view = memoryview(data).cast("B")
@@ -192,19 +194,21 @@ def read_file(
 def _without_damage(
     view: memoryview, header: Header, limits: Limits, only: Collection[int] | None
 ) -> Parsed | None:
-    """read_file() without the sections that are damaged; None where that does not help."""
+    """read_file() without what is damaged or behind the end; None where that does not help."""
     from aecodec import damaged_sections
 
-    rest, lost = damaged_sections.cut_out(view, HEADER_SIZE, limits.max_sections)
-    if not lost:
+    rest, lost, behind = damaged_sections.cut_out(view, HEADER_SIZE, limits.max_sections)
+    if not lost and not behind:
         return None
-    there = {section.tag for section in read_sections(rest, limits, unread_gdat=True)}
-    header = header._replace(
-        has_alpha=header.has_alpha and not there.isdisjoint(ALPHA_TAGS),
-        has_icc=header.has_icc and "iCCP" in there,
-    )
-    parsed = read_file(_pack_header(header) + rest[HEADER_SIZE:], limits, True, only)
-    return parsed._replace(lost=tuple(dict.fromkeys(lost)))
+    if lost:
+        there = {section.tag for section in read_sections(rest, limits, unread_gdat=True)}
+        header = header._replace(
+            has_alpha=header.has_alpha and not there.isdisjoint(ALPHA_TAGS),
+            has_icc=header.has_icc and "iCCP" in there,
+        )
+        rest = _pack_header(header) + rest[HEADER_SIZE:]
+    parsed = read_file(rest, limits, True, only)
+    return parsed._replace(lost=tuple(dict.fromkeys(lost)), behind=behind)
 
 
 def _check_work(header: Header, size: int, limits: Limits) -> None:

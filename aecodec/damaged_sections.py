@@ -1,4 +1,4 @@
-"""Sections whose checksums do not match: which they are, and the file without them.
+"""Sections whose checksums do not match: which they are, and the file without them and what follows its end.
 
 Works on bytes alone, below container.py. A flipped bit may lie in a section's payload, or in what says where
 it ends: then the next section is looked for.
@@ -26,6 +26,8 @@ NAMES = {
 """What known sections hold, in words."""
 NEEDED = ("BLOK", "GIDX", "GDAT")
 """Sections without which no pixel can be decoded."""
+MAGIC = b"\x89AEC\r\n\x1a\n"
+"""Of a file inside the file."""
 HEAD = 9
 """Bytes of a section before its payload, at most."""
 TRIES = 64
@@ -63,19 +65,20 @@ def explain(view: memoryview, start: int) -> str:
     return ""
 
 
-def cut_out(view: memoryview, start: int, most: int) -> tuple[bytes, list[str]]:
-    """-> the file without its damaged sections, what those hold in words.
+def cut_out(view: memoryview, start: int, most: int) -> tuple[bytes, list[str], int]:
+    """-> the file without its damaged sections and without what is behind its end, what those hold in words,
+    how many bytes are behind the end.
 
     Nothing is left out where one is damaged that is needed, or the next one cannot be found, or there are
     more than `most`."""
-    nothing: tuple[bytes, list[str]] = bytes(view), []
+    nothing: tuple[bytes, list[str], int] = bytes(view), [], 0
     kept = [view[:start]]
     lost: list[str] = []
     at, tries = start, TRIES
     for _ in range(most):
         place = _at(view, at)
         if place and place.tag == "GDAT":
-            return b"".join((*kept, view[at:])), lost
+            return b"".join((*kept, view[at : place.end])), lost, max(0, len(view) - place.end)
         if place and place.whole:
             kept.append(view[at : place.end])
             at = place.end
@@ -84,15 +87,40 @@ def cut_out(view: memoryview, start: int, most: int) -> tuple[bytes, list[str]]:
         if _known(tag) in NEEDED:
             return nothing
         lost.append(name_of(tag))
-        if place and _tag(view, place.end) in NAMES:
-            at = place.end
-        elif bytes(view[:8]) in bytes(view[at : at + HEAD + 8]):  # a file, which has sections of its own
+        at, tries = _end_of(view, at, start, tries)
+        if not at:
             return nothing
-        else:
-            at, tries = _next(view, at + 1, tries)
-            if not at:
-                return nothing
     return nothing
+
+
+def _end_of(view: memoryview, begin: int, start: int, tries: int) -> tuple[int, int]:
+    """-> where a damaged section ends, 0 if that cannot be said; how many tries are left.
+
+    What says so may be damaged, and then point to anything that looks like a section."""
+    place, end = _at(view, begin), 0
+    told = place.end if place and _tag(view, place.end) in NAMES else 0
+    payload = begin + HEAD + len(MAGIC)
+    inner = bytes(view[begin:payload]).find(MAGIC)
+    if inner >= 0:
+        end = _end_of_file(view, begin + inner + start)
+        end = end if _tag(view, end) in NAMES else told
+    else:
+        end, tries = _next(view, begin + 1, tries)
+        end = min(end or told, told or end)
+    # A file inside has sections of its own, which would be taken for those of this one.
+    return (0 if MAGIC in bytes(view[payload:end]) else end), tries
+
+
+def _end_of_file(view: memoryview, at: int) -> int:
+    """Where a section ends that is a file of its own, by that file's sections, of which `at` is the first; 0
+    where one of them is damaged."""
+    while place := _at(view, at):
+        if place.tag == "GDAT":
+            return place.end + 4  # a checksum for each of the two
+        if not place.whole:
+            break
+        at = place.end
+    return 0
 
 
 def _known(tag: str) -> str | None:

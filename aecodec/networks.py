@@ -80,14 +80,15 @@ class Networks:
         onnxruntime itself is imported before: it holds the interpreter's lock, and nothing runs beside it."""
 
         def work() -> None:
-            with contextlib.suppress(AecodecError):
+            with contextlib.suppress(AecodecError, MemoryError):
                 for graph in graphs:
                     self.exact(graph) if graph in SCALE_NETWORKS else self.session(graph)
 
         if not all(graph in self._sessions or graph in self._exact for graph in graphs):
-            with contextlib.suppress(AecodecError):
+            with contextlib.suppress(AecodecError, MemoryError):
                 runtime()
-            threading.Thread(target=work, name="aecodec-prepare").start()
+            with contextlib.suppress(RuntimeError):  # no memory for a thread
+                threading.Thread(target=work, name="aecodec-prepare").start()
 
     def _once(self, made: dict[str, Made], key: str, make: Callable[[], Made]) -> Made:
         if key in made:  # without waiting for another one that is being made

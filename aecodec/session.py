@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol, TypeAlias, cast
 from weakref import WeakSet
 
 from aecodec import forks
-from aecodec.errors import DeviceError, ModelError, UsageError
+from aecodec.errors import DeviceError, ModelError, UsageError, is_lack_of_memory
 from aecodec.limits import MOST_THREADS
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -87,7 +87,7 @@ forks.renew_in_children(_state)
 
 def runner(session: Session, model: str, graph: str) -> Run:
     """session.run() with a DeviceError that says which graph failed, or that the session is of another
-    process: that would wait for its threads for ever."""
+    process: that would wait for its threads for ever. MemoryError where this machine has too little."""
     made = os.getpid()
 
     def run(**inputs: Any) -> list[Any]:
@@ -102,6 +102,8 @@ def runner(session: Session, model: str, graph: str) -> Run:
                 _ran.add(session)
                 return session.run(None, inputs)
         except Exception as error:  # onnxruntime raises its own types, which differ between versions
+            if is_lack_of_memory(error) and CUDA not in session.get_providers():
+                raise MemoryError(str(error)) from None
             raise DeviceError(f"graph {graph} of model {model!r} failed: {error}") from None
 
     return run
@@ -148,6 +150,8 @@ def runtime() -> Any:
             try:
                 import onnxruntime
             except ImportError as error:
+                if is_lack_of_memory(error):
+                    raise MemoryError(str(error)) from None
                 advice = BOTH_WHEELS if len(wheels()) > 1 else f"run: {INSTALL}"
                 raise DeviceError(f"onnxruntime cannot be imported ({error}); {advice}") from None
             if _overwritten(onnxruntime):
@@ -249,10 +253,8 @@ def _open(ort: Any, graph: bytes, device: Device, threads: int | None, optimise:
 
 def _on_cuda(ort: Any, graph: bytes, options: Any) -> Session | None:
     """None when the provider does not load: onnxruntime then leaves it out quietly, or raises."""
-    chosen = [(CUDA, {"use_tf32": "0"}), (CPU, {})]
     try:
-        # enable_fallback=0: its own way back to the CPU prints to stdout.
-        session = cast(Session, ort.InferenceSession(graph, options, providers=chosen, enable_fallback=0))
+        session = _session(ort, graph, options, [(CUDA, {"use_tf32": "0"}), (CPU, {})])
     except Exception:
         return None
     return session if CUDA in session.get_providers() else None
@@ -260,6 +262,13 @@ def _on_cuda(ort: Any, graph: bytes, options: Any) -> Session | None:
 
 def _on_cpu(ort: Any, graph: bytes, options: Any) -> Session:
     try:
-        return cast(Session, ort.InferenceSession(graph, options, providers=[CPU]))
+        return _session(ort, graph, options, [CPU])
     except Exception as error:  # onnxruntime raises its own types, which differ between versions
+        if is_lack_of_memory(error):
+            raise MemoryError(str(error)) from None
         raise ModelError(f"onnxruntime {ort.__version__} cannot load a graph of the model: {error}") from None
+
+
+def _session(ort: Any, graph: bytes, options: Any, chosen: list[Any]) -> Session:
+    # enable_fallback=0: its own way back to the CPU prints to stdout, and tries what has just failed.
+    return cast(Session, ort.InferenceSession(graph, options, providers=chosen, enable_fallback=0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -240,8 +241,10 @@ def test_errors_of_the_format_name_the_file_once(cli, tmp_path):
 
 def test_note_on_stderr(cli, tmp_path):
     Image.new("CMYK", (20, 20)).save(tmp_path / "a.jpg")
-    result = cli("encode", tmp_path / "a.jpg", tmp_path / "a.aec")
-    assert result.code == 0 and result.err == "aecodec: note: CMYK converted to sRGB\n"
+    told = f"aecodec: note: {str(tmp_path / 'a.jpg')!r}: CMYK converted to sRGB\n"
+    for target in ([tmp_path / "a.aec"], ["--out-dir", tmp_path / "out"]):
+        result = cli("encode", tmp_path / "a.jpg", *target)
+        assert result.code == 0 and result.err == told
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path, monkeypatch):
@@ -317,7 +320,8 @@ def test_runtime_options_reach_the_codec(cli, aec, monkeypatch, command):
 
     def noted(self, *given, **named):
         make(self, *given, **named)
-        made.append((self._precision, self._threads, self.limits.max_pixels))
+        all_of_them = signature(make).bind(self, *given, **named).arguments
+        made.append((all_of_them["precision"], all_of_them["threads"], self.limits.max_pixels))
 
     monkeypatch.setattr(Codec, "__init__", noted)
     cli(*command, "--precision", "fp32", "--threads", "1", "--max-pixels", "5M")

@@ -68,6 +68,31 @@ def test_json_of_a_single_input_that_fails(cli, aec, tmp_path):
         assert result.err == f"aecodec: {line['error']}\n"
 
 
+def test_json_of_a_file_that_info_cannot_read(cli, tmp_path):
+    (tmp_path / "a.aec").write_bytes(b"nothing of the kind")
+    for name, code in (("a.aec", 4), ("none.aec", 3)):
+        plain, result = (cli("info", tmp_path / name, *json) for json in ((), ("--json",)))
+        assert one_line_error(result, code) and result.err == plain.err and plain.out == b""
+        line = failed(result.out)
+        assert (line["input"], line["output"], line["exit_code"]) == (str(tmp_path / name), None, code)
+
+
+def test_json_of_a_single_input_that_goes_well(cli, tmp_path):
+    """The fields of one of many, and beside them those of `info`."""
+    source, out = picture(tmp_path / "a.png"), tmp_path / "a.aec"
+    many = json.loads(cli("encode", source, "--out-dir", tmp_path / "out", "--json", *FAST).out)
+    one = json.loads(cli("encode", source, out, "--json", *FAST).out)
+    assert one["seconds"] > 0 and one["width"] == 56
+    told = {name: one[name] for name in many}
+    assert told == many | {"output": str(out), "seconds": one["seconds"]}
+
+
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_stderr_has_nothing_but_json_where_that_goes_there(cli, tmp_path, command):
+    result = cli(command, tmp_path / "none", "-", "--json")
+    assert (result.code, result.out, failed(result.err)["exit_code"]) == (3, b"", 3)
+
+
 def test_json_of_pictures_that_cannot_be_compared(cli, aec, tmp_path):
     small = picture(tmp_path / "a.png")
     result = cli("compare", aec, small, "--json")
@@ -77,6 +102,6 @@ def test_json_of_pictures_that_cannot_be_compared(cli, aec, tmp_path):
 
 
 def test_json_of_errors_stays_out_of_the_picture(cli):
-    result = cli("decode", CITY, "-", "--json")
-    line, told = result.err.splitlines()
-    assert result.code == 4 and result.out == b"" and failed(line)["error"] in told
+    plain, result = (cli("decode", CITY, "-", *json) for json in ((), ("--json",)))
+    assert result.code == plain.code == 4 and result.out == b""
+    assert plain.err == f"aecodec: {failed(result.err)['error']}\n"

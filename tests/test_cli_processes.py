@@ -97,6 +97,41 @@ def test_signals_while_something_is_freed(number):
     assert (done.returncode, done.stderr) == (130, "aecodec: interrupted\n")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_out_of_which_something_else_comes(number):
+    """numpy's C part makes an ImportError of an interruption; code of ours, a DeviceError of that."""
+    script = (
+        "import os, sys\n"
+        "from aecodec.cli import attempt, main, plan\n"
+        "from aecodec.errors import DeviceError\n"
+        "def work():\n"
+        "    try:\n"
+        f"        os.kill(os.getpid(), {int(number)})\n"
+        "        sys.stdin.read()\n"
+        "    except KeyboardInterrupt:\n"
+        "        raise {'ours': DeviceError}.get(kind, ImportError)('of\\nmany lines')\n"
+        "def run(argv):\n"
+        "    global kind\n"
+        "    kind = argv[0]\n"
+        "    if kind == 'one of many':\n"
+        "        attempt.attempt(plan.Job('a', 'b'), work)\n"
+        "        return 0\n"
+        "    if kind == 'swallowed':\n"
+        "        try: work()\n"
+        "        except ImportError: pass\n"
+        "        attempt.attempt(plan.Job('a', 'b'), sys.exit)\n"
+        "    work()\n"
+        "main.run = run\n"
+        "sys.exit(main.main())\n"
+    )
+    for kind in ("theirs", "ours", "one of many", "swallowed"):
+        command = [*HEARS, sys.executable, "-c", script, kind]
+        done = subprocess.run(
+            command, stdin=subprocess.PIPE, capture_output=True, text=True, timeout=PATIENCE
+        )
+        assert (done.returncode, done.stderr) == (130, "aecodec: interrupted\n"), kind
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_messages_that_nobody_takes(aec, tmp_path):
     """The exit code stays what it is where stderr is full."""

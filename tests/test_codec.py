@@ -38,7 +38,7 @@ def tiled(picture, height, width):
 def symbols_of(codec, data):
     """What the entropy decoder gives: y symbols, z_hat. Its checksum is verified on the way."""
     parsed = container.read_file(data)
-    return datapath.decode_symbols(codec._model_of(parsed.header), parsed.header, parsed.groups)[:2]
+    return datapath.decode_symbols(codec._loader.model_of(parsed.header), parsed.header, parsed.groups)[:2]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (63, 65), (64, 64), (500, 3), (513, 530)])
@@ -269,6 +269,26 @@ def test_files_that_are_open_for_text_are_refused(codec, aec, text):
     for read in (codec.decode, codec.encode):
         with open(aec, encoding=text) as stream, pytest.raises(InputError, match="binary mode"):
             read(stream)
+
+
+def test_file_objects_that_cannot_be_read(codec, aec, tmp_path):
+    class Broken(io.RawIOBase):
+        def readable(self):
+            return True
+
+        def readinto(self, buffer):
+            raise OSError(5, "Input/output error")
+
+    closed = io.BytesIO(aec.read_bytes())
+    closed.close()
+    cases = [(closed, "cannot read the file object: .*closed"), (Broken(), "Input/output error")]
+    cases.append((io.BufferedReader(Broken()), "Input/output error"))
+    with open(tmp_path / "new", "wb") as writer, open(tmp_path / "text", "w") as text:
+        cases += [(writer, "new' is not open for reading; open it with 'rb'"), (text, "text' is not open")]
+        for source, match in cases:
+            for read in (codec.decode, codec.encode, aecodec.encode, aecodec.info):
+                with pytest.raises(InputError, match=match):
+                    read(source)
 
 
 def test_limits(city, city_file):

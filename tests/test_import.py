@@ -81,8 +81,8 @@ STANDARD = (
 """Of the standard library, with what they load, `aecodec info` needs this."""
 OWN = {
     *("_core", "container", "describe", "errors", "group_data", "limits", "model_folders", "precision"),
-    *("remote", "source", "cli", "cli.common", "cli.files", "cli.info", "cli.main", "cli.streams"),
-    "cli.values",
+    *("remote", "source", "cli", "cli.common", "cli.files", "cli.info", "cli.main", "cli.signals"),
+    *("cli.streams", "cli.values"),
 }
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
+import aecodec
 from aecodec import _core, container, damaged_sections
-from aecodec.errors import AecodecError, CorruptError
+from aecodec.errors import AecodecError, CorruptError, LimitError, UsageError
 from aecodec.options import NO_TARGET, Options
 from aecodec.pixels import Picture
 
@@ -17,6 +20,7 @@ WORDS = {
     "xMPd": "XMP",
     "rESo": "resolution",
     "ALPH": "alpha",
+    "ALPC": "alpha",
 }
 
 
@@ -52,7 +56,7 @@ def flipped(data, *places, bit=3):
     return bytes(out)
 
 
-@pytest.mark.parametrize("tag", WORDS)
+@pytest.mark.parametrize("tag", [tag for tag in WORDS if tag != "ALPC"])
 def test_one_section(codec, file, tag):
     whole = codec.decode_picture(file)
     _, begin, end = sections_of(file)[tag]
@@ -88,11 +92,75 @@ def test_command(cli, file, tmp_path):
     assert b"EXIF data, alpha (the picture is opaque)" in done.out
 
 
+@pytest.mark.parametrize("behind", [b"\0", bytes(4096), None], ids=["a byte", "padding", "the file again"])
+def test_bytes_behind_the_end(cli, codec, file, tmp_path, behind):
+    """As a card or a tool for lost files pads them: the picture is whole, and the note no loss."""
+    behind = file if behind is None else behind
+    bad, where = file + behind, sections_of(file)
+    with pytest.raises(CorruptError, match="after the end"):
+        codec.verify(bad)
+    for region in (None, (0, 0, 8, 8)):
+        with pytest.raises(CorruptError, match="after the end"):
+            codec.decode(bad, region)
+    picture, groups = codec.salvage(bad)
+    whole = codec.decode_picture(file)
+    count = "a byte" if len(behind) == 1 else f"{len(behind)} bytes"
+    assert groups == [] and picture.lost == ()
+    assert picture.notes == (f"left out: {count} behind the end of the file",)
+    assert np.array_equal(picture.pixels, whole.pixels) and np.array_equal(picture.alpha, whole.alpha)
+    assert (picture.icc, picture.exif, picture.dpi) == (whole.icc, whole.exif, whole.dpi)
+    with pytest.warns(UserWarning) as caught:
+        assert "lost" not in aecodec.open(bad, salvage=True).info
+    assert any(count in str(warning.message) for warning in caught)
+    (tmp_path / "bad.aec").write_bytes(bad)
+    done = cli("decode", tmp_path / "bad.aec", tmp_path / "a.png", "--salvage")
+    assert done.code == 0 and done.err.count("\n") == 1 and count in done.err
+    assert cli("verify", tmp_path / "bad.aec").code == 5
+    picture, groups = codec.salvage(flipped(bad, where["eXIF"][1]))  # and damage before it
+    assert picture.lost == ("EXIF data",) and groups == [] and len(picture.notes) == 2
+    assert np.array_equal(picture.alpha, whole.alpha)
+
+
+def test_a_large_file_is_no_excuse_for_many_pixels(file):
+    """What is behind the end does not count where pixels are held against bytes."""
+    header = container.read_header(file)._replace(width=16000, height=16000, has_icc=False, has_alpha=False)
+    data = container.write_file(header, {}, [b""] * header.n_groups)
+    for behind in (b"", bytes(1 << 20)):
+        with pytest.raises(LimitError):
+            container.read_file(data + behind, salvage=True)
+
+
+def test_open(codec, file, city, tmp_path):
+    """As a Pillow image: what is lost is in its info, and a warning."""
+    where = sections_of(file)
+    (tmp_path / "bad.aec").write_bytes(flipped(file, where["eXIF"][1], where["ALPH"][1]))
+    with pytest.raises(CorruptError):
+        aecodec.open(tmp_path / "bad.aec")
+    with pytest.warns(UserWarning, match="left out: EXIF data, alpha") as caught:
+        image = aecodec.open(tmp_path / "bad.aec", salvage=True)
+    assert image.info["lost"] == ("EXIF data", "alpha") and image.mode == "RGB" and len(caught) == 1
+    assert caught[0].filename == __file__
+    assert np.array_equal(np.asarray(image), codec.decode(file)[:, :, :3])
+    with pytest.warns(UserWarning):
+        turned = aecodec.open(tmp_path / "bad.aec", salvage=True, apply_orientation=True)
+    assert turned.size == image.size[::-1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "lost" not in aecodec.open(file, salvage=True).info
+    for options in ({"region": (0, 0, 8, 8)}, {"scale": 1 / 2}):
+        with pytest.raises(UsageError, match="salvage"):
+            aecodec.open(file, salvage=True, **options)
+    large = codec.encode(np.tile(city, (3, 3, 1)), 10)
+    with pytest.warns(UserWarning, match="groups 0 are lost"):
+        image = aecodec.open(flipped(large, sections_of(large)["GDAT"][1] + 5), salvage=True)
+    assert image.info["lost"] == ("group 0",)
+
+
 def test_several_sections_and_a_group(codec, file):
     where = sections_of(file)
-    bad = flipped(file, *(where[tag][1] for tag in WORDS))
+    bad = flipped(file, *(where[tag][1] for tag in WORDS if tag in where))
     picture, groups = codec.salvage(bad)
-    assert sorted(picture.lost) == sorted(WORDS.values()) and groups == []
+    assert sorted(picture.lost) == sorted({*WORDS.values()}) and groups == []
     assert np.array_equal(picture.pixels, codec.decode(file)[:, :, :3])
     with pytest.raises(CorruptError, match="no group"):
         codec.salvage(flipped(bad, where["GDAT"][1] + 20))
@@ -107,8 +175,10 @@ def test_coded_alpha(codec, city):
         assert np.array_equal(picture.pixels, codec.decode(data)[:, :, :3])
 
 
-def test_every_bit_of_every_section(file):
+@pytest.mark.parametrize("alpha_quality", [None, 50])
+def test_every_bit_of_every_section(codec, city, alpha_quality):
     """Its tag and its size, too: the groups are found, and no section but the damaged one is lost."""
+    file = rich(codec, city, alpha_quality)
     parsed, where = container.read_file(file), sections_of(file)
     for tag, (begin, payload, end) in where.items():
         if tag not in WORDS:
@@ -119,6 +189,19 @@ def test_every_bit_of_every_section(file):
             assert found.lost == (WORDS[tag],), (tag, place - begin, bit)
             assert found.groups == parsed.groups and not found.damaged
             assert {*found.sections} == {*parsed.sections} - {tag}
+
+
+def test_the_size_of_coded_alpha(codec, city):
+    """The sections of the file inside are those of alpha, not of the picture."""
+    data = rich(codec, city, alpha_quality=50)
+    begin, payload, end = sections_of(data)["ALPC"]
+    for place, bit in ((p, b) for p in range(begin + 4, payload) for b in range(8)):
+        picture, groups = codec.salvage(flipped(data, place, bit=bit))
+        assert picture.lost == ("alpha",) and picture.alpha is None and groups == []
+        assert np.array_equal(picture.pixels, codec.decode(data)[:, :, :3])
+    inside = payload + sections_of(data[payload : end - 4])["GIDX"][1]
+    with pytest.raises(CorruptError):  # where alpha ends, nothing says any more
+        codec.salvage(flipped(data, begin + 4, inside))
 
 
 @pytest.mark.parametrize("tag", ["BLOK", "GIDX"])

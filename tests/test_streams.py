@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-from batches import PATIENCE
+from batches import COMMAND, PATIENCE
 from PIL import Image
 from synthetic import smooth
 from test_cli import one_line_error
@@ -55,7 +55,7 @@ def test_the_file_behind_a_stream_is_written_into(place, cli, name):
     assert result == (0, b"", "")
     assert (place / "out").read_bytes() == b"before\n" + coded + b"behind\n"
     with sent(1, "out", os.O_APPEND):
-        assert cli("encode", "a.png", name, *FAST, "--json").err.startswith('{"file"')  # as with '-'
+        assert cli("encode", "a.png", name, *FAST, "--json").err.startswith('{"input"')  # as with '-'
     assert (place / "out").read_bytes() == b"before\n" + coded + b"behind\n" + coded
     assert (place / "link").is_symlink()
 
@@ -141,3 +141,65 @@ def test_a_folder_is_no_output(place, cli):
     for name in ("out", "out/", "out/.", "out/.."):
         assert one_line_error(cli("encode", "a.png", name, *FAST), 9, "is a folder")
     assert os.listdir("out") == []
+
+
+UNBUFFERED = [{}, {"PYTHONUNBUFFERED": "1"}]
+"""Images of containers set it: then Python's own stdout drops what is not taken at once."""
+
+
+def through_a_pipe(command, variables, stream="stdout"):
+    """What arrives at the end of a pipe that does not block, and is smaller than what is written."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    process = subprocess.Popen(command, **{stream: writer}, env=os.environ | variables)
+    os.close(writer)
+    with open(reader, "rb") as end:
+        arrived = end.read()
+    assert process.wait(PATIENCE) == 0
+    return arrived
+
+
+@pytest.mark.parametrize("variables", UNBUFFERED)
+def test_pipes_that_do_not_block(aec, tmp_path, cli, variables):
+    assert cli("decode", aec, tmp_path / "a.png").code == 0
+    png = (tmp_path / "a.png").read_bytes()
+    assert len(png) > 1 << 17 and through_a_pipe([*COMMAND, "decode", aec, "-"], variables) == png
+
+
+@pytest.mark.parametrize("variables", UNBUFFERED)
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_lines_for_pipes_that_do_not_block(variables, stream):
+    write = {"stdout": "print(text)", "stderr": "common.tell(text)"}[stream]
+    code = (
+        "import sys\n"
+        "from aecodec.cli import common, main\n"
+        "text = 'x' * 400_000\n"
+        f"main.run = lambda argv: {write} or 0\n"
+        "sys.exit(main.main())\n"
+    )
+    assert through_a_pipe([sys.executable, "-c", code], variables, stream) == b"x" * 400_000 + b"\n"
+
+
+LIMITED = [
+    sys.executable,
+    "-c",
+    "import os, resource, sys\n"
+    "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)\n"
+    "os.execv(sys.argv[2], sys.argv[2:])",
+]
+"""Before a command: no file that it writes is longer than so many bytes."""
+
+
+@pytest.mark.parametrize("variables", UNBUFFERED)
+def test_a_disk_that_takes_all_but_the_end(aec, tmp_path, cli, variables):
+    """A file cut short there would pass for whole."""
+    assert cli("decode", aec, tmp_path / "a.png").code == 0
+    size = (tmp_path / "a.png").stat().st_size
+    for most, arguments in ((size - 9, ["decode", aec, "-"]), (99, ["info", aec, "--json"])):
+        command = [*LIMITED, str(most), *COMMAND, *arguments]
+        with open(tmp_path / "out", "wb") as out:
+            done = subprocess.run(
+                command, stdout=out, stderr=subprocess.PIPE, timeout=PATIENCE, env=os.environ | variables
+            )
+        assert done.returncode == 9 and done.stderr.startswith(b"aecodec: cannot write to stdout: ")
+        assert done.stderr.count(b"\n") == 1 and (tmp_path / "out").stat().st_size == most

@@ -158,7 +158,9 @@ def keep_metadata(picture: Picture, kinds: frozenset[str]) -> Picture:
     The orientation stays: without it the picture would be another one."""
     from dataclasses import replace
 
-    notes = picture.notes
+    from aecodec.picture_notes import without_metadata
+
+    notes = picture.notes if kinds else without_metadata(picture.notes)
     if picture.icc and "icc" not in kinds:
         notes += (NO_PROFILE,)
     kept = {kind: getattr(picture, kind) if kind in kinds else b"" for kind in KINDS}
@@ -192,6 +194,14 @@ def names_of(args: argparse.Namespace) -> tuple[str, str]:
         what = "OUT is missing" if len(names) == 1 else f"{len(names)} names"
         raise UsageError(f"{what}: give IN and OUT, or any number of inputs and --out-dir")
     return names[0], names[1]
+
+
+class ToldError(Exception):
+    """An error of which stderr has a line of --json already: nothing else is to be between such lines."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__("told already")
+        self.exit_code = exit_code
 
 
 def debugging() -> bool:

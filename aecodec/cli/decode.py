@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aecodec.cli import common, files, streams, values
+from aecodec.cli import common, files, signals, streams, values
 from aecodec.errors import SALVAGED, UsageError
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def _decode(codec: Codec, args: argparse.Namespace, source: str, target: str, fo
     apart = args.region and source != files.PIPE  # only the pages that the region needs are read
     data = map_bytes(source, MAGIC) if apart else files.read_input(source, MAGIC)
     decoded = decode(codec, args, data, source, form)
+    signals.check()
     with files.about(source):
         files.write_output(target, decoded.contents, args.force)
     return outcome.Outcome(
@@ -158,6 +159,7 @@ def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, nam
     A large picture is not held: its rows are decoded as they are written, where `form` and args allow it."""
     from aecodec import container, thumbnail
     from aecodec.cli import written
+    from aecodec.groups import note_of_lost
     from aecodec.orientation import upright
     from aecodec.raster import is_large
 
@@ -192,10 +194,7 @@ def decode(codec: Codec, args: argparse.Namespace, data: bytes | memoryview, nam
             contents, notes = written.at_once(picture, form)
         else:
             contents, notes = written.by_rows(picture, rows, form, codec.threads)
-        notes = picture.notes + notes
-    if lost:
-        numbers = ", ".join(map(str, lost))
-        notes += (f"groups {numbers} are lost, and filled from their surroundings",)
+        notes = picture.notes + notes + note_of_lost(lost)
     bpp = 8 * len(data) / (header.width * header.height)
     return Decoded(contents, len(data), bpp, bool(lost or picture.lost), notes)
 

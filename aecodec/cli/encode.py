@@ -8,18 +8,17 @@ number of inputs, and results that are there already are skipped.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aecodec import models
-from aecodec.cli import common, files, values
+from aecodec.cli import common, files, signals, values
 from aecodec.errors import UsageError
 from aecodec.models import TUNES
-from aecodec.options import EFFORTS
+from aecodec.options import CLASH, DEFAULT_QUALITY, EFFORTS, INSTEAD
 
 if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from aecodec.pixels import Picture
 
 HELP = "picture -> .aec"
-DEFAULTS = {"quality": 60.0, "tune": None, "effort": 0}
+DEFAULTS = {"quality": None, "tune": None, "effort": 0}
 VIDEOS = ("MPEG",)
 """Pillow tells them by their first bytes, reads none, and does not mark their plugins as stubs."""
 READ_AS = {"MPO": "JPEG"}
@@ -82,7 +81,9 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add the picture at 1/16, which file managers get without a network (0.01 bits a pixel)",
     )
-    group = parser.add_argument_group("targets", "instead of a quality; at most one of them")
+    group = parser.add_argument_group(
+        "targets", "at most one of them, and instead of -q, but for --max-size, which goes with it"
+    )
     targets = group.add_mutually_exclusive_group()
     targets.add_argument(
         "--target-bpp", type=values.positive, metavar="BITS", help="bits a pixel, whole file"
@@ -103,6 +104,7 @@ def add_coding(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     common.one_thread_for_matrices()
+    settle_quality(args)
     args.model = models.tuned(args.model, args.tune)
     if args.out_dir is not None:
         return _run_batch(args)
@@ -113,30 +115,49 @@ def run(args: argparse.Namespace) -> int:
         return _run(args, source, target)
 
 
+def settle_quality(args: argparse.Namespace) -> None:
+    """The default where -q is not given. UsageError for one that a target would replace."""
+    if args.quality is None:
+        args.quality = DEFAULT_QUALITY
+        return
+    for name in INSTEAD:
+        if getattr(args, name) is not None:
+            option = name.replace("_", "-")
+            raise UsageError(f"-q and --{option} {CLASH}")
+
+
 def _run(args: argparse.Namespace, source: str, target: str) -> int:
     check_suffix(target)
     files.check_output(source, target, args.force)
+    began = time.perf_counter()
     codec = common.codec_of(args)
     codec.prepare()
     encoded = encode(codec, args, files.input_of(source), source)
+    signals.check()
     files.write_output(target, encoded.data, args.force)
     if args.json:
-        _print_json(target, encoded, codec.limits)
+        outcome = replace(_done(source, target, encoded), seconds=time.perf_counter() - began)
+        common.tell_facts(replace(outcome, found=_facts(target, encoded, codec.limits)).as_json(), target)
     else:
         for text in encoded.notes:
-            common.note(text)
+            common.note(f"{source!r}: {text}")
     return 0
 
 
+def _done(source: str, target: str | None, encoded: Encoded) -> Outcome:
+    from aecodec.cli.outcome import Outcome
+
+    size = len(encoded.data)
+    return Outcome(source, target, bytes=size, bpp=8 * size / encoded.pixels, notes=encoded.notes)
+
+
 def _run_batch(args: argparse.Namespace) -> int:
-    from aecodec.cli import batch, outcome, plan
+    from aecodec.cli import batch, plan
 
     def work(codec: Codec, job: Job) -> Outcome:
         encoded = encode(codec, args, files.input_of(job.source), job.source)
         files.write_output(str(job.target), encoded.data, args.force)
-        size = len(encoded.data)
-        bpp = 8 * size / encoded.pixels
-        return outcome.Outcome(job.source, job.target, bytes=size, bpp=bpp, notes=encoded.notes)
+        return _done(job.source, job.target, encoded)
 
     advice = f"{plan.APART}, or take `aecodec batch` with --full-names"
     jobs = plan.make(args.names, args.recursive, picture_suffixes, args.out_dir, ".aec", advice)
@@ -189,8 +210,6 @@ class Encoded:
     data: bytes
     pixels: int
     input_bytes: int
-    seconds: float
-    """Without reading the picture."""
     encodings: int
     notes: tuple[str, ...]
 
@@ -215,19 +234,16 @@ def encode_picture(codec: Codec, args: argparse.Namespace, picture: Picture, inp
     height, width = picture.pixels.shape[:2]
     if is_large(width, height):
         common.return_memory()
-    began = time.perf_counter()
     target = Target(args.target_bpp, args.target_size, args.target_psnr, args.max_size)
     options = Options(args.quality, target, args.alpha_quality, args.thumbnail, args.effort)
     found = codec.encode_to(picture, options)
-    seconds = time.perf_counter() - began
     notes = picture.notes + ((found.note,) if found.note else ())
-    return Encoded(found.data, height * width, input_bytes, seconds, found.runs, notes)
+    return Encoded(found.data, height * width, input_bytes, found.runs, notes)
 
 
-def _print_json(output: str, encoded: Encoded, limits: Limits) -> None:
+def _facts(output: str, encoded: Encoded, limits: Limits) -> dict[str, Any]:
+    """What --json tells of the file, as `info` does, beside what came of the input."""
     from aecodec.describe import info
 
-    facts: dict[str, Any] = {"input_bytes": encoded.input_bytes, "seconds": round(encoded.seconds, 4)}
-    facts |= {"encodings": encoded.encodings, "notes": list(encoded.notes)}
-    result = info(encoded.data, limits) | {"file": output} | facts
-    common.tell_facts(json.dumps(result), output)
+    counts = {"input_bytes": encoded.input_bytes, "encodings": encoded.encodings}
+    return info(encoded.data, limits) | {"file": output} | counts

@@ -21,6 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    try:
+        return _run(args)
+    except Exception:
+        from aecodec.cli.attempt import told  # which loads much: not where all is well
+
+        with told(args, args.input, None):
+            raise
+
+
+def _run(args: argparse.Namespace) -> int:
     from aecodec.container import MAGIC
     from aecodec.describe import info
 

@@ -10,7 +10,6 @@ import errno
 import io
 import os
 import re
-import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,8 +17,8 @@ from importlib import import_module
 from itertools import islice
 from typing import NoReturn, TextIO
 
-from aecodec.cli import common
-from aecodec.errors import AecodecError, LimitError, OutputError, UsageError
+from aecodec.cli import common, signals, streams
+from aecodec.errors import AecodecError, LimitError, OutputError, UsageError, is_lack_of_memory
 
 CODEC = ("encode", "decode", "batch", "info", "verify", "compare")
 LATENTS = ("features", "index", "search", "classify", "anomaly", "denoise", "inpaint", "sample")
@@ -51,12 +50,7 @@ environment:
   AECODEC_DEBUG=1     tracebacks instead of one-line errors
 """
 
-INTERRUPTED = 130
-AGAIN = 0.01
-"""Seconds until an interruption that Python has dropped comes again."""
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-_settled = False
-"""Is the exit code certain, and nothing left that a signal could stop?"""
+INTERRUPTED, BROKEN_PIPE = 130, 141
 NEGATIVE = re.compile(r"-[0-9.]")
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -172,95 +166,73 @@ def _settle(stream: TextIO | None) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _clean_up_when_ended() -> None:
-    """Ended by a signal, the temporary file is removed as after Ctrl-C."""
-    for number in SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup, or in a shell's background
-            signal.signal(number, _interrupted)
-
-
-def _interrupted(signum: int, frame: object) -> None:
-    if not _settled:
-        raise KeyboardInterrupt
-
-
-def _never_miss_one() -> None:
-    """Python drops what is raised while it frees something: an interruption is to come again soon."""
-    if not hasattr(signal, "setitimer"):
-        return
-
-    def again(dropped: sys.UnraisableHookArgs) -> None:
-        if dropped.exc_type is not KeyboardInterrupt:
-            sys.__unraisablehook__(dropped)
-        elif not _settled:
-            signal.setitimer(signal.ITIMER_REAL, AGAIN)
-
-    signal.signal(signal.SIGALRM, _interrupted)
-    sys.unraisablehook = again
-
-
-def _hear_no_more() -> None:
-    """The exit code says what there is, and Python's end, which takes a while, must not say anything else."""
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, signal.SIG_IGN)
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script: without argv the process is to end with what this returns. Never shows a traceback
     unless AECODEC_DEBUG is set."""
-    global _settled
     code = INTERRUPTED
     try:
         if argv is None:
-            _never_miss_one()
+            signals.never_miss_one()
+            _write_all()
         code = _outcome(sys.argv[1:] if argv is None else list(argv))
     except KeyboardInterrupt:  # while that was told
         pass
     finally:
         if argv is None:
-            _settled = True  # at once: a call could be interrupted
-            _hear_no_more()
+            signals.settled = True
+            signals.hear_no_more()
         _settle(sys.stderr)
     return code
 
 
+def _write_all() -> None:
+    for name in ("stdout", "stderr"):
+        if stream := getattr(sys, name):
+            setattr(sys, name, streams.whole(stream))
+
+
 def _outcome(argv: Sequence[str]) -> int:
     """run(), with an exit code and a line for each error."""
-    debug = common.debugging()
     if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what its encoding does not
         sys.stdout.reconfigure(errors="backslashreplace")
-    if not debug:  # what Pillow says about damage that it can read past
+    if not common.debugging():  # what Pillow says about damage that it can read past
         warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
-        _clean_up_when_ended()
+        signals.listen()
         return run(argv)
-    except AecodecError as error:
-        if debug:
-            raise
+    except KeyboardInterrupt:
+        pass
+    except Exception as error:
+        if not signals.heard():
+            return _failed(error)
+    _report("interrupted")
+    return INTERRUPTED
+
+
+def _failed(error: Exception) -> int:
+    """Tells of the error that is being handled -> the exit code."""
+    if isinstance(error, BrokenPipeError):
+        _settle(sys.stdout)
+        return BROKEN_PIPE
+    if isinstance(error, common.ToldError):
+        return error.exit_code
+    if common.debugging() and isinstance(error, AecodecError):
+        raise
+    if isinstance(error, AecodecError):
         _report(str(error))
         _settle(sys.stdout)
         return error.exit_code
-    except KeyboardInterrupt:
-        _report("interrupted")
-        return INTERRUPTED
-    except BrokenPipeError:
-        _settle(sys.stdout)
-        return 141
-    except MemoryError:
+    if is_lack_of_memory(error):
         _report("not enough memory for a picture of this size")
         return LimitError.exit_code
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in DISK_FULL:  # writing files has its own error
-            _settle(sys.stdout)
-            _report(f"cannot write to stdout: {error.strerror or error}")
-            return OutputError.exit_code
-        if debug:
-            raise
-        _report(f"unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)")
-        return 1
+    if isinstance(error, OSError) and error.errno in DISK_FULL:  # writing files has its own error
+        _settle(sys.stdout)
+        _report(f"cannot write to stdout: {error.strerror or error}")
+        return OutputError.exit_code
+    if common.debugging():
+        raise
+    _report(f"unexpected {type(error).__name__}: {error} (AECODEC_DEBUG=1 shows where)")
+    return 1
 
 
 if __name__ == "__main__":

@@ -6,18 +6,24 @@ the result goes into the stream, as it goes into a pipe. Used by aecodec.cli.fil
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 from aecodec.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 PIPE = "-"
 STDOUT = 1
 FOLDER = "/dev/fd"
 LINKS = 40
 """Links behind each other that are followed, as by Linux."""
+PART = 1 << 20
+"""Bytes that are read at a time."""
 
 
 def is_stream(name: str) -> bool:
@@ -50,16 +56,61 @@ def write(name: str, data: BinaryIO) -> None:
     number = _number(name)
     try:
         if number is None:
+            sys.stdout.flush()
+        there = descriptor(sys.stdout) if number is None else number
+        if there is None:
             shutil.copyfileobj(data, sys.stdout.buffer)
             sys.stdout.buffer.flush()
-        else:
-            with os.fdopen(os.dup(number), "wb") as stream:
-                shutil.copyfileobj(data, stream)
+            return
+        while part := memoryview(data.read(PART)):
+            while part:
+                part = part[_some(there, part) :]
     except BrokenPipeError:
         raise
     except OSError as error:
         where = "to stdout" if number is None else repr(name)
         raise OutputError(f"cannot write {where}: {error.strerror or error}") from None
+
+
+def descriptor(stream: TextIO | None) -> int | None:
+    """None where there is none: closed from the start, or put in its place by another program."""
+    try:
+        return stream.fileno() if stream else None
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _some(number: int, data: ReadableBuffer) -> int:
+    """Writes what the stream takes, at least a byte -> how many. Waits where it takes none: whoever shares a
+    pipe may have made it one that does not block."""
+    while True:
+        try:
+            return os.write(number, data)
+        except BlockingIOError:
+            import select
+
+            if not hasattr(select, "poll"):
+                raise
+            ready = select.poll()
+            ready.register(number, select.POLLOUT)
+            ready.poll()
+
+
+class _Waiting(io.FileIO):
+    def write(self, data: ReadableBuffer, /) -> int:
+        return _some(self.fileno(), data)
+
+
+def whole(stream: TextIO) -> TextIO:
+    """The same stream, but that it takes all of a text, or raises: with PYTHONUNBUFFERED Python's own drops
+    what a disk or a pipe does not take at once."""
+    number = descriptor(stream)
+    console = os.name == "nt"  # which is no file there
+    if number is None or console or not isinstance(stream, io.TextIOWrapper):
+        return stream
+    lines = stream.line_buffering or isinstance(stream.buffer, io.RawIOBase)
+    buffer = io.BufferedWriter(_Waiting(number, "wb", closefd=False))
+    return io.TextIOWrapper(buffer, stream.encoding, stream.errors, line_buffering=lines)
 
 
 def _number(name: str) -> int | None:

@@ -43,8 +43,8 @@ def _verify(codec: Codec, job: Job) -> Outcome:
     return Outcome(job.source, None, bytes=len(data), bpp=8 * len(data) / (header.width * header.height))
 
 
-def _show(outcome: Outcome) -> tuple[str, IO[str]]:
+def _show(outcome: Outcome) -> list[tuple[str, IO[str]]]:
     kinds = {e.exit_code: e.__name__.removesuffix("Error").lower() for e in AecodecError.__subclasses__()}
     kind = kinds.get(outcome.exit_code, "unexpected")
     verdict = f"{kind}: {' '.join(outcome.error.split())}" if outcome.error else "ok"
-    return f"{common.shown(outcome.input)}: {verdict}", sys.stdout
+    return [(f"{common.shown(outcome.input)}: {verdict}", sys.stdout)]
