@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch")
 
 from aecodec.errors import InputError  # noqa: E402
 from aecodec.training import __main__ as entry  # noqa: E402
-from aecodec.training import train  # noqa: E402
+from aecodec.training import start, train  # noqa: E402
 from aecodec.training.arithmetic import multiplies_bfloat16  # noqa: E402
 from aecodec.training.checkpoint import warm_start  # noqa: E402
 from aecodec.training.config import Config  # noqa: E402
@@ -237,7 +237,7 @@ def _saved(model: CodecModel, path: Path) -> str:
 
 
 def test_loss_falls(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "klt_basis", lambda pictures, n: klt_basis(pictures, n, patches=2000))
+    monkeypatch.setattr(start, "klt_basis", lambda pictures, n: klt_basis(pictures, n, patches=2000))
     changes = {"steps": 40, "batch": 4, "exact_from": 0.5, "freeze_encoder_from": 0.9, "shortcut": True}
     trainer = Trainer(config(folder, tmp_path, **changes))
     picture = trainer.validation[0][:, :64, :64]

@@ -11,7 +11,7 @@ import sys
 
 import torch
 
-from aecodec.errors import AecodecError, InputError
+from aecodec.errors import AecodecError, InputError, OutputError
 
 from .checkpoint import load_model
 from .config import Config
@@ -24,8 +24,9 @@ from .train import Trainer
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train a model; 0 when the run ended or stopped on time, 2 for a bad setting or checkpoint, 3 for what
-    cannot be read, 9 for no folder to write to, 128 and the number of the signal that ended it."""
+    """Train a model; 0 when the run ended or stopped on time, 1 when it diverged, 2 for a bad setting or
+    checkpoint, 3 for what cannot be read, 9 for what cannot be written, 128 and the number of the signal that
+    ended it."""
     parser = argparse.ArgumentParser(prog="aecodec train", description="Train a model.")
     parser.add_argument("config", nargs="?", help="TOML file; without one, the defaults")
     parser.add_argument(
@@ -42,8 +43,7 @@ def main(argv: list[str] | None = None) -> int:
         return measure(*args.evaluate)
     try:
         if "network" in read_values(args.config, args.set):  # a small autoencoder; a codec has a size
-            FamilyTrainer(FamilyConfig.load(args.config, args.set)).run()
-            return 0
+            return _family(FamilyTrainer(FamilyConfig.load(args.config, args.set)))
         trainer = Trainer(Config.load(args.config, args.set))
         if not args.fresh and trainer.resume():
             print(f"resumed at step {trainer.step} of {trainer.cfg.steps}", flush=True)
@@ -55,10 +55,27 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:  # the second: the step that it ended is half done
         print("\nstopped at once; run the same command to go on from what was saved last", file=sys.stderr)
         return 128 + signal.SIGINT
+    except (AecodecError, OSError) as error:
+        return _ended(error, trainer.cfg.out, "run the same command to go on from what was saved last")
     if trainer.stop.signal and trainer.done() < 1:
         print(f"\nstopped at step {trainer.step}; run the same command to go on", file=sys.stderr)
         return 128 + trainer.stop.signal
     return 0
+
+
+def _family(trainer: FamilyTrainer) -> int:
+    try:
+        trainer.run()
+    except (AecodecError, OSError) as error:
+        return _ended(error, trainer.cfg.out, "run the same command again")
+    return 0
+
+
+def _ended(error: Exception, out: str, then: str) -> int:
+    """What ended a run that had begun: it only writes. -> the exit code."""
+    if isinstance(error, OSError):
+        error = OutputError(f"cannot write into {out!r}: {error.strerror or error}; make room there, {then}")
+    return _failed(error)
 
 
 def _failed(error: Exception) -> int:

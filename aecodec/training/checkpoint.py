@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from .divergence import not_finite
 from .layers import Block
 from .model import CodecModel, size_of
 from .transforms import Lapped, Refinement
@@ -19,24 +21,36 @@ from .z_context import NeighbourPrior
 def write_state(state: dict[str, Any], path: Path) -> None:
     """All of it or nothing, also where the power fails: a name is given to what is on the disk."""
     temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as stream:
-        torch.save(state, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_state(path: str | Path) -> dict[str, Any]:
-    """What a run wrote, on the CPU.  OSError, or ValueError when it is torn or something else."""
+    """What a run wrote, on the CPU.  OSError, or ValueError when it is torn, something else or not finite."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
     except Exception:  # torch has one for each way in which bytes can be wrong, and pages of advice
         state = None
-    if not isinstance(state, dict) or "model" not in state:
+    if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
         raise ValueError(f"{path} is torn, or no checkpoint of aecodec.training")
+    for key in ("model", "ema"):
+        refuse_broken(state.get(key, {}), path)
     return state
+
+
+def refuse_broken(weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """ValueError when a value is infinite or NaN."""
+    if name := not_finite(weights):
+        raise ValueError(f"{path}: {name} has values that are not finite: the run that wrote it had diverged")
 
 
 def load_model(path: str) -> tuple[CodecModel, dict[str, Any]]:

@@ -11,9 +11,22 @@ from .layers import ACTIVATIONS
 from .model import SIZES
 from .objectives import ObjectiveSettings, ssimulacra2
 from .processes import process_count
+from .ranges import COUNT, DECAY, NOT_NEGATIVE, POSITIVE, RATE, SEED, SHARE, check_ranges
 from .settings_file import read_settings
 
 PARTS = ("", "encoder")
+RANGES = (
+    (COUNT, ("steps", "batch", "final_batch", "expansion")),
+    (POSITIVE, ("lambda_low", "lambda_high", "clip")),
+    (SHARE, ("enlarge", "constant", "ema", "revive_until")),
+    (SHARE, ("final_from", "exact_from", "freeze_encoder_from", "float32_from")),
+    (DECAY, ("muon_momentum",)),
+    (SEED, ("seed",)),
+    (NOT_NEGATIVE, ("validation", "noise_validation", "log_every", "evaluate_every", "look_every")),
+    (NOT_NEGATIVE, ("minutes", "save_minutes", "stop_minutes", "warmup", "threads")),
+    (RATE, ("muon_lr", "soap_lr", "adam_lr", "weight_decay")),
+    (NOT_NEGATIVE, ("dead_zone", "balance", "noise_balance", "seam")),
+)
 
 
 @dataclass
@@ -89,9 +102,10 @@ class Config(ObjectiveSettings):
     amp: bool = True
     compile: bool = False
     threads: int = 0
+    # In steps; 0: never.
     log_every: int = 50
-    save_minutes: float = 4.0
     evaluate_every: int = 2000
+    save_minutes: float = 4.0
     tensorboard: bool = False
     # Stop cleanly after this many minutes, checkpoint written; 0: run to the end.
     stop_minutes: float = 0.0
@@ -117,6 +131,9 @@ class Config(ObjectiveSettings):
             if value not in known:
                 names = ", ".join(name or "nothing" for name in known)
                 raise ValueError(f"setting {key!r}: {value!r} is unknown; known: {names}")
+        check_ranges(self, RANGES)
+        if self.lambda_high < self.lambda_low:
+            raise ValueError(f"setting 'lambda_high' wants lambda_low, {self.lambda_low}, or more")
         for name, size in (("batch", self.batch), ("final_batch", self.final_batch)):
             if size % process_count():
                 raise ValueError(f"setting {name!r}: {size} cannot be shared by {process_count()} processes")

@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from aecodec.errors import InputError
+from aecodec.modes import refuse_negative, white_is_zero, wide_grey
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".ppm", ".tif", ".tiff"}
 
@@ -54,7 +56,7 @@ def load_pictures(sources: list[str], limit: int = 0) -> list[Tensor]:
         for name, data in _files(path):
             try:
                 with Image.open(io.BytesIO(data)) as picture:
-                    array = np.array(picture.convert("RGB"))
+                    array = _rgb(picture)
             except Exception as error:
                 raise InputError(f"training picture {name} cannot be read: {error}") from error
             pictures.append(torch.from_numpy(array).permute(2, 0, 1).contiguous())
@@ -64,6 +66,18 @@ def load_pictures(sources: list[str], limit: int = 0) -> list[Tensor]:
         where = ", ".join(sources) or "the setting 'data', which names nothing"
         raise ValueError(f"no pictures found in {where}; name folders or .tar files: --set 'data=[\"DIR\"]'")
     return pictures
+
+
+def _rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    """An image that is not loaded -> uint8 [H, W, 3].  Pillow's convert() cuts grey of 16 bits at 255."""
+    inverted = white_is_zero(picture)
+    picture.load()
+    refuse_negative(picture)
+    wide = wide_grey(picture, inverted)
+    if wide is None:
+        return np.array(picture.convert("RGB"))
+    grey = ((wide.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
 
 
 LEAST_ENLARGED, MOST_ENLARGED = 1.2, 2.5
@@ -137,11 +151,18 @@ def _enlarged(crop: Tensor, size: int) -> Tensor:
     return large.round().clamp(0, 255).byte()
 
 
+LEAST_ENERGY = 1e-8
+"""Of a direction of the KLT, as a share of the first one's: less than 8-bit samples' rounding has."""
+
+
 def klt_basis(
     pictures: list[Tensor], count: int, patches: int = 40000, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
     """[count, 768] leading eigenvectors of the covariance of 16x16 RGB patches, pixel_unshuffle order,
-    and [count] the standard deviations along them (pixels in -0.5..0.5)."""
+    and [count] the standard deviations along them (pixels in -0.5..0.5), none of them near 0: a whitened
+    direction without energy, such as colour in grey pictures, would have weights beyond float16.
+
+    ValueError when every picture is smaller than a patch."""
     rng = np.random.default_rng(seed)
     rows = []
     for i in rng.choice(len(pictures), patches):
@@ -150,8 +171,13 @@ def klt_basis(
             continue
         top, left = rng.integers(height - 15), rng.integers(width - 15)
         rows.append(pictures[i][:, top : top + 16, left : left + 16].reshape(-1))
+    if not rows:
+        raise ValueError(
+            "no training picture has 16 x 16 pixels or more; name larger ones in the setting 'data'"
+        )
     data = torch.stack(rows).double().cpu() / 255 - 0.5
     covariance = data.T @ data / len(data)
     values, vectors = torch.linalg.eigh(covariance)
     basis = vectors.flip(1)[:, :count].T.float().contiguous()
-    return basis, values.flip(0)[:count].sqrt().float()
+    least = LEAST_ENERGY * max(float(values[-1]), 1.0)
+    return basis, values.flip(0)[:count].clamp(min=least).sqrt().float()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def with_noise(picture: Tensor, sigma: float) -> Tensor:
 
 @torch.no_grad()
 def save_samples(model: CodecModel, pictures: list[Tensor], device: torch.device, path: Path) -> None:
-    """A contact sheet: the original and three qualities of each picture, top left 256x256."""
+    """A contact sheet: the original and three qualities of each picture, top left 256x256.
+
+    A warning where it cannot be written: a run goes on without."""
     rows = []
     for picture in pictures:
         x = picture[None, :, :256, :256].to(device).float() / 255
@@ -81,4 +84,7 @@ def save_samples(model: CodecModel, pictures: list[Tensor], device: torch.device
         row = torch.cat(cells, 3)[0]
         rows.append(F.pad(row, (0, 1024 - row.shape[2], 0, 256 - row.shape[1])))
     sheet = torch.cat(rows, 1).permute(1, 2, 0).mul(255).round().byte().cpu().numpy()
-    Image.fromarray(sheet).save(path)
+    try:
+        Image.fromarray(sheet).save(path)
+    except OSError as error:
+        print(f"warning: no samples in {str(path)!r}: {error.strerror or error}", file=sys.stderr, flush=True)

@@ -49,11 +49,13 @@ SIZES = {
 
 
 def size_of(name: str, shape: dict[str, int]) -> Size:
-    """A named size with some of its fields replaced.  ValueError naming a field that is unknown."""
+    """A named size with some of its fields replaced.  ValueError naming a field that cannot be so."""
     known = [f.name for f in dataclasses.fields(Size)]
-    for key in shape:
+    for key, value in shape.items():
         if key not in known:
             raise ValueError(f"setting 'shape': {key!r} is unknown; known: {', '.join(known)}")
+        if type(value) is not int or value < 1:
+            raise ValueError(f"setting 'shape': {key!r} wants 1 or more, got {value!r}")
     return dataclasses.replace(SIZES[name], **shape)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -128,6 +129,14 @@ def make_optimisers(model: nn.Module, cfg: Config) -> list[torch.optim.Optimizer
         if isinstance(m, nn.Conv2d) and m.bias is not None and m.weight in taken
     }
     return [Muon(matrices, cfg.muon_lr, cfg.muon_momentum, cfg.weight_decay, biases), adam]
+
+
+def restore(optimiser: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    """The state that a run has saved, under the settings of now: torch would take the saved ones, too."""
+    settings = [{k: v for k, v in g.items() if k != "params"} for g in optimiser.param_groups]
+    optimiser.load_state_dict(saved)
+    for group, now in zip(optimiser.param_groups, settings, strict=True):
+        group.update(now)
 
 
 class Ema:

@@ -6,9 +6,18 @@ import dataclasses
 from dataclasses import dataclass
 
 from aecodec.training.objectives import ObjectiveSettings
+from aecodec.training.ranges import COUNT, NOT_NEGATIVE, RATE, SEED, SHARE, check_ranges
 from aecodec.training.settings_file import read_settings
 
 from .networks import Shape
+
+RANGES = (
+    (COUNT, ("steps", "batch", "side")),
+    (RATE, ("lr",)),
+    (NOT_NEGATIVE, ("threads",)),
+    (SHARE, ("constant",)),
+    (SEED, ("seed",)),
+)
 
 
 @dataclass
@@ -43,6 +52,10 @@ class FamilyConfig(ObjectiveSettings):
     def load(cls, path: str | None, overrides: list[str]) -> FamilyConfig:
         """From TOML and `key=value` overrides. ValueError names an unknown key or one of the wrong type."""
         return read_settings(cls, path, overrides)
+
+    def check(self) -> None:
+        """ValueError naming the setting that is out of its range."""
+        check_ranges(self, RANGES)
 
     def shape(self, picture: tuple[int, int, int]) -> Shape:
         """The network for pictures [C, H, W]. ValueError names the setting that cannot be."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aecodec.training.checkpoint import refuse_broken
+from aecodec.training.divergence import Diverged, not_finite
 from aecodec.training.objectives import Forward, autoencoder_objective, corruption_of
 from aecodec.training.optim import Muon
 
@@ -39,6 +42,7 @@ class FamilyTrainer:
 
     def __init__(self, cfg: FamilyConfig, pictures: Pictures | None = None):
         self.cfg = cfg
+        cfg.check()
         if cfg.threads:
             torch.set_num_threads(cfg.threads)
         torch.manual_seed(cfg.seed)
@@ -85,7 +89,7 @@ class FamilyTrainer:
         return {name: float(value.detach()) for name, value in parts.items()}
 
     def run(self, say: Callable[[str], None] = print) -> None:
-        """All steps; the log has a line for every tenth of them."""
+        """All steps; the log has a line for every tenth of them.  Diverged when its loss is not finite."""
         out = Path(self.cfg.out)
         out.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
@@ -94,6 +98,8 @@ class FamilyTrainer:
             while self.step < self.cfg.steps:
                 found = self.train_step()
                 if self.step % every == 0 or self.step == self.cfg.steps:
+                    if not math.isfinite(found["loss"]):
+                        raise Diverged(f"the loss is {found['loss']} at step {self.step}; lower 'lr'")
                     row = {k: round(v, 6) for k, v in found.items()}
                     row |= {"step": self.step, "seconds": round(time.monotonic() - started, 2)}
                     log.write(json.dumps(row) + "\n")
@@ -104,7 +110,10 @@ class FamilyTrainer:
         self.save()
 
     def save(self) -> None:
-        """weights.pt in the output folder: weights, settings and the pictures' shape."""
+        """weights.pt in the output folder: weights, settings and the pictures' shape.  Diverged instead of
+        weights that are not finite."""
+        if name := not_finite(self.model.state_dict()):
+            raise Diverged(f"{name} is not finite after step {self.step}; lower 'lr'")
         path = Path(self.cfg.out) / "weights.pt"
         path.parent.mkdir(parents=True, exist_ok=True)
         config = {**vars(self.cfg), "data": Path(self.cfg.data).name, "out": ""}  # weights travel, paths stay
@@ -113,10 +122,12 @@ class FamilyTrainer:
 
 
 def load_autoencoder(path: str) -> tuple[Autoencoder, FamilyConfig]:
-    """weights.pt of a run -> the model in eval mode and its settings. ValueError when it is none."""
+    """weights.pt of a run -> the model in eval mode and its settings. ValueError when it is none, or
+    not finite."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict) or state.get("kind") != KIND:
         raise ValueError(f"{path} are no weights of a small autoencoder")
+    refuse_broken(state["model"], path)
     cfg = FamilyConfig(**state["config"])
     channels, height, width = state["input"]
     model = Autoencoder(cfg.shape((channels, height, width)))
