@@ -1,6 +1,6 @@
 """Where model bundles lie: the folders in AECODEC_MODEL_PATH, and then those of this package.
 
-Enough to tell the name of a file's model (`aecodec info`). models.py reads and verifies what is in them.
+Enough to tell the name of a file's model (`aecodec info`). model_bundle.py reads what is in them.
 """
 
 from __future__ import annotations

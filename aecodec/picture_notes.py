@@ -96,7 +96,9 @@ def _shown_as_srgb(what: str, form: str) -> str:
 
 def of_metadata(image: Image.Image) -> tuple[str, ...]:
     """What a file says in words that has no place in an .aec: captions as agencies write them, and the part
-    of XMP that is too long for one segment of a JPEG, often another picture. Comments mostly name a program."""
+    of XMP that is too long for one segment of a JPEG, often another picture.
+
+    Not comments, which mostly name a program."""
     info, segments = image.info, getattr(image, "applist", ())
     resources = info.get("photoshop") or {}
     lost = []
