@@ -136,8 +136,8 @@ def test_the_codec_makes_the_symbols_of_torch(bundle: tuple[CodecModel, Path], l
     picture = np.random.default_rng(4).integers(0, 256, (64, 192, 3), np.uint8)
     codec = Codec(folder, device="cpu", pixel_blocks=False)
     parsed = read_file(codec.encode(picture, quality=level * 100 / 63))
-    model = codec._loader.model_of(parsed.header)
-    symbols, z_hat, _ = datapath.decode_symbols(model, parsed.header, parsed.groups)
+    own = codec._loader.model_of(parsed.header)
+    symbols, z_hat, _ = datapath.decode_symbols(own, parsed.header, parsed.groups)
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
 
     def differing() -> int:
