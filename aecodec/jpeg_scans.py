@@ -36,11 +36,22 @@ def are_all_there(stream: BinaryIO) -> bool:
     places = _ends_of_scans(data)
     if not places:
         return True
-    longer = b"".join(data[a:b] + ADDED for a, b in zip([0, *places], places, strict=False))
     try:
-        return _small(data) == _small(longer + data[places[-1] :])
+        found = _small(data)
+        data = _longer(data, places)
+        return found == _small(data)
     except OSError:  # it was read before
         return True
+
+
+def _longer(data: bytes, places: list[int]) -> bytes:
+    """With ADDED at each place. Joined from views: the file may be large."""
+    view, at = memoryview(data), 0
+    parts: list[bytes | memoryview] = []
+    for place in places:
+        parts += view[at:place], ADDED
+        at = place
+    return b"".join((*parts, view[at:]))
 
 
 def _small(data: bytes) -> bytes:

@@ -82,10 +82,14 @@ def test_quality_out_of_range(codec, budgie, quality):
         codec.encode(budgie, quality)
 
 
-@pytest.mark.parametrize("quality", ["60", None, [60]])
+@pytest.mark.parametrize("quality", ["60", 60j, [60]])
 def test_quality_of_another_type(codec, budgie, quality):
     with pytest.raises(UsageError, match="a number from 0 to 100"):
         codec.encode(budgie, quality)
+
+
+def test_no_quality_is_the_default(codec, budgie):
+    assert codec.encode(budgie[:64, :64], None) == codec.encode(budgie[:64, :64], quality=60)
 
 
 def test_options_of_other_types(codec, city_file):

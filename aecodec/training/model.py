@@ -54,8 +54,9 @@ def size_of(name: str, shape: dict[str, int]) -> Size:
     for key, value in shape.items():
         if key not in known:
             raise ValueError(f"setting 'shape': {key!r} is unknown; known: {', '.join(known)}")
-        if type(value) is not int or value < 1:
-            raise ValueError(f"setting 'shape': {key!r} wants 1 or more, got {value!r}")
+        least = 0 if key == "deep" else 1
+        if type(value) is not int or value < least:
+            raise ValueError(f"setting 'shape': {key!r} wants {least} or more, got {value!r}")
     return dataclasses.replace(SIZES[name], **shape)
 
 
