@@ -6,12 +6,14 @@ What comes out, and in which order, does not depend on how many threads there ar
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 FEW = 4
 """Groups that are not worth a thread."""
@@ -38,15 +40,39 @@ class Workers:
 
     def submit(self, work: Callable[..., R], *arguments: Any) -> Callable[[], R]:
         """-> a function that waits for the result, or raises what the work raised."""
-        if self._pool is not None:
-            with suppress(RuntimeError):  # the interpreter is about to end, or no thread can be had
-                return self._pool.submit(work, *arguments).result
-        result = work(*arguments)
-        return lambda: result
+        if self._pool is None:
+            result = work(*arguments)
+            return lambda: result
+        once = _Once(partial(work, *arguments))
+        try:
+            self._pool.submit(once)
+        except RuntimeError:  # Python is about to end, or no thread can be had: it may be in the queue
+            once()
+        return once.answer.result
 
     def map(self, work: Callable[[T], R], items: Iterable[T]) -> list[R]:
         """Results in the order of the items."""
         return [done() for done in [self.submit(work, item) for item in items]]
+
+
+class _Once:
+    """Work that is done by whoever comes first."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        from concurrent.futures import Future
+
+        self._work: Callable[[], Any] | None = work
+        self._claim = threading.Lock()
+        self.answer: Future[Any] = Future()
+
+    def __call__(self) -> None:
+        with self._claim:
+            work, self._work = self._work, None  # which may hold large arrays
+        if work is not None:
+            try:
+                self.answer.set_result(work())
+            except BaseException as error:
+                self.answer.set_exception(error)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +67,27 @@ def test_order_and_errors(threads):
     with pytest.raises(ZeroDivisionError), workers(threads) as pool:
         pool.map(lambda n: 1 // n, range(2))
     assert list(ahead(iter(range(5)), threads)) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_threads_that_cannot_be_had(failing, monkeypatch):
+    """The pool has put the work into its queue by then: a thread that comes later must not do it again."""
+    start, tries, done = threading.Thread.start, [], []
+
+    def refused(thread):
+        tries.append(thread)
+        if len(tries) == failing:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def work(n):
+        time.sleep(0.01)
+        done.append(n)
+        return n
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    with workers(4) as pool:
+        assert pool.map(work, range(6)) == [0, 1, 2, 3, 4, 5]
+    assert sorted(done) == [0, 1, 2, 3, 4, 5]
+    tries.clear()
+    assert list(ahead(iter(range(8)), 2)) == [0, 1, 2, 3, 4, 5, 6, 7]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
+import signal
 import subprocess
 import sys
+import termios
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -203,3 +208,38 @@ def test_a_disk_that_takes_all_but_the_end(aec, tmp_path, cli, variables):
             )
         assert done.returncode == 9 and done.stderr.startswith(b"aecodec: cannot write to stdout: ")
         assert done.stderr.count(b"\n") == 1 and (tmp_path / "out").stat().st_size == most
+
+
+def held_by(reader):
+    """Bytes in a pipe."""
+    number = array.array("i", [0])
+    fcntl.ioctl(reader, termios.FIONREAD, number)
+    return number[0]
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_where_nobody_reads(number, blocking):
+    """As by a pager that is stopped: nothing that is left to tell keeps a command from ending."""
+    code = (
+        "import sys\n"
+        "from aecodec.cli import main\n"
+        "main.run = lambda argv: [print('x' * 1000) for _ in range(1000)]\n"
+        "sys.exit(main.main())\n"
+    )
+    reader, writer = os.pipe()
+    os.set_blocking(writer, blocking)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    try:
+        end, held = time.monotonic() + PATIENCE, -1
+        while held != (held := held_by(reader)) or not held:  # until it is full
+            assert time.monotonic() < end
+            time.sleep(0.3)
+        process.send_signal(number)
+        assert process.wait(PATIENCE) == 130
+        assert process.stderr.read() == b"aecodec: interrupted\n"
+    finally:
+        os.close(reader)
+        process.kill()
+        process.communicate()

@@ -180,6 +180,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if argv is None:
             signals.settled = True
+            if code == INTERRUPTED:
+                streams.wait_no_more()
+                _settle(sys.stdout)
             signals.hear_no_more()
         _settle(sys.stderr)
     return code

@@ -6,6 +6,7 @@ the result goes into the stream, as it goes into a pipe. Used by aecodec.cli.fil
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -24,6 +25,9 @@ LINKS = 40
 """Links behind each other that are followed, as by Linux."""
 PART = 1 << 20
 """Bytes that are read at a time."""
+AT_ONCE = 512
+"""Bytes that any pipe takes without waiting, if it takes some (POSIX: PIPE_BUF)."""
+_patient = True
 
 
 def is_stream(name: str) -> bool:
@@ -82,18 +86,34 @@ def descriptor(stream: TextIO | None) -> int | None:
 
 def _some(number: int, data: ReadableBuffer) -> int:
     """Writes what the stream takes, at least a byte -> how many. Waits where it takes none: whoever shares a
-    pipe may have made it one that does not block."""
+    pipe may have made it one that does not block. BlockingIOError instead after wait_no_more()."""
     while True:
+        if not _patient:
+            if not _wait(number, 0):
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            data = memoryview(data)[:AT_ONCE]
         try:
             return os.write(number, data)
         except BlockingIOError:
-            import select
-
-            if not hasattr(select, "poll"):
+            if not _patient or not _wait(number, None):
                 raise
-            ready = select.poll()
-            ready.register(number, select.POLLOUT)
-            ready.poll()
+
+
+def _wait(number: int, milliseconds: int | None) -> bool:
+    """Until the stream takes something, or is broken."""
+    import select
+
+    if not hasattr(select, "poll"):
+        return False
+    ready = select.poll()
+    ready.register(number, select.POLLOUT)
+    return bool(ready.poll(milliseconds))
+
+
+def wait_no_more() -> None:
+    """For the end of a command that was interrupted: whoever does not read may never do."""
+    global _patient
+    _patient = False
 
 
 class _Waiting(io.FileIO):
