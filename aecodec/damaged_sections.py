@@ -7,6 +7,7 @@ it ends: then the next section is looked for.
 from __future__ import annotations
 
 import itertools
+import re
 from typing import NamedTuple
 
 from aecodec import _core
@@ -24,6 +25,7 @@ NAMES = {
     "GDAT": "groups",
 }
 """What known sections hold, in words."""
+KNOWN = re.compile(b"|".join(re.escape(tag.encode()) for tag in NAMES if tag != "GDAT"))
 NEEDED = ("BLOK", "GIDX", "GDAT")
 """Sections without which no pixel can be decoded."""
 MAGIC = b"\x89AEC\r\n\x1a\n"
@@ -156,14 +158,9 @@ def _at(view: memoryview, at: int) -> Place | None:
 
 def _next(view: memoryview, begin: int, tries: int) -> tuple[int, int]:
     """-> where the next known section that is whole begins, 0 if none is found; how many tries are left."""
-    data, at = bytes(view[begin:]), 0
-    tags = [tag.encode() for tag in NAMES if tag != "GDAT"]
-    while tries:
-        found = [near for tag in tags if (near := data.find(tag, at)) >= 0]
-        if not found:
-            break
-        at, tries = min(found) + 1, tries - 1
-        place = _at(view, begin + min(found))
+    while tries and (found := KNOWN.search(view, begin)):
+        begin, tries = found.start() + 1, tries - 1
+        place = _at(view, found.start())
         if place and place.whole:
             return place.begin, tries
     return 0, tries

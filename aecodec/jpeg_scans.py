@@ -84,9 +84,12 @@ def _ends_of_scans(data: bytes) -> list[int]:
 
 
 def _end_of_scan(data: bytes, at: int) -> int:
-    """The first marker that is no restart, or the end of the data."""
+    """The first marker that is no restart, with the fill before it, or the end of the data."""
+    start = at
     while 0 <= (at := data.find(b"\xff", at)) < len(data) - 1:
         if data[at + 1] not in ESCAPED:
+            while at > start and data[at - 1] == 0xFF:
+                at -= 1
             return at
         at += 1 if data[at + 1] == 0xFF else 2
     return len(data)

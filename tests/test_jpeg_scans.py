@@ -42,7 +42,7 @@ def test_an_end_before_the_last_block(photo, mode, options):
     found = []
     for share in (0.3, 0.6, 0.9, 0.98):
         at = int(share * len(data))
-        for damaged in (data[:at] + END, data[:at] + END + data[at + 2 :]):
+        for damaged in (data[:at] + END, data[:at] + b"\xff" + END, data[:at] + END + data[at + 2 :]):
             with pytest.raises(InputError, match="damaged or cut short") as error:
                 read_picture(damaged)
             found.append("JPEG" in str(error.value))

@@ -40,11 +40,15 @@ def read_state(path: str | Path) -> dict[str, Any]:
         raise
     except Exception:  # torch has one for each way in which bytes can be wrong, and pages of advice
         state = None
-    if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
+    if not isinstance(state, dict) or not all(map(_are_weights, (state.get("model"), state.get("ema", {})))):
         raise ValueError(f"{path} is torn, or no checkpoint of aecodec.training")
     for key in ("model", "ema"):
         refuse_broken(state.get(key, {}), path)
     return state
+
+
+def _are_weights(found: object) -> bool:
+    return isinstance(found, dict) and all(isinstance(value, Tensor) for value in found.values())
 
 
 def refuse_broken(weights: Mapping[str, Tensor], path: str | Path) -> None:

@@ -57,6 +57,8 @@ def load_pictures(sources: list[str], limit: int = 0) -> list[Tensor]:
             try:
                 with Image.open(io.BytesIO(data)) as picture:
                     array = _rgb(picture)
+            except MemoryError:
+                raise
             except Exception as error:
                 raise InputError(f"training picture {name} cannot be read: {error}") from error
             pictures.append(torch.from_numpy(array).permute(2, 0, 1).contiguous())

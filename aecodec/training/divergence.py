@@ -10,7 +10,9 @@ from torch import Tensor
 from aecodec.errors import AecodecError
 
 PATIENCE = 100
-"""Steps on end whose gradient or loss is not finite; a single one is left out and forgotten."""
+"""Steps on end whose gradient is not finite; a few are left out and forgotten."""
+FEW = 2
+"""Of them at the end of a run are too many."""
 
 
 class Diverged(AecodecError):
@@ -35,12 +37,12 @@ class Watch:
             raise self._error()
 
     def end(self) -> None:
-        """Diverged when the last step was not finite."""
-        if self.skipped:
+        """Diverged when the last steps were not finite."""
+        if self.skipped >= FEW:
             raise self._error()
 
     def _error(self) -> Diverged:
         return Diverged(
-            f"the run has diverged: no finite loss and gradient for the last {self.skipped} steps; "
+            f"the run has diverged: no finite gradient for the last {self.skipped} steps; "
             "start anew with lower learning rates, or with the weights of before as 'init'"
         )

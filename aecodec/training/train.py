@@ -191,7 +191,7 @@ class Trainer:
         for optimiser in self.optimisers:
             optimiser.zero_grad(set_to_none=True)
         self.ema.update(self.model, self.step)
-        self.watch.step(finite and bool(torch.isfinite(loss)))
+        self.watch.step(finite)
 
     def _encode(self, level: Tensor) -> Callable[[Tensor], Tensor]:
         """level [B] -> x [B, 3, H, W] -> y [B, N, H/16, W/16] in quantiser steps, for the Jacobian."""
