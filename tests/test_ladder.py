@@ -109,8 +109,18 @@ LADDER: dict[str, set[str]] = {
     }
     | {"quality_search", "rate_control", "region", "runtime", "thumbnail"},
     "api": BASE
-    | {"codec", "groups", "models", "notes", "options", "orientation", "pixels", "precision"}
-    | {"rate_control", "runtime", "session", "source"},
+    | {
+        "codec",
+        "groups",
+        "models",
+        "notes",
+        "orientation",
+        "pixels",
+        "precision",
+        "runtime",
+        "session",
+        "source",
+    },
     "pillow_plugin": BASE
     | {
         "api",

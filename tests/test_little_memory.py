@@ -84,5 +84,7 @@ def test_stdout_has_nothing_but_the_picture(aec):
         done = subprocess.run(
             [*limited, "--device=cpu", "--threads=2"], capture_output=True, timeout=PATIENCE
         )
-        assert (done.returncode, done.stdout) == (6, b"") or done.stdout.startswith(b"\x89PNG"), done
+        ended = done.returncode in (0, 6) or b"memory" in done.stderr  # the linker's own end of a process
+        assert ended and (done.stdout == b"" or done.returncode == 0), done
+        assert done.returncode != 0 or done.stdout.startswith(b"\x89PNG"), done.stdout[:100]
         assert b"EP Error" not in done.stderr and b"Traceback" not in done.stderr

@@ -22,6 +22,9 @@ from aecodec.modes import refuse_negative, white_is_zero, wide_grey
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".avif", ".bmp", ".ppm", ".tif", ".tiff"}
 
+LEAST_ENERGY = 1e-8
+"""Of a direction of the KLT, as a share of the first one's: less than 8-bit samples' rounding has."""
+
 
 def _files(source: Path) -> Iterator[tuple[str, bytes]]:
     if source.is_dir():
@@ -151,10 +154,6 @@ def _enlarged(crop: Tensor, size: int) -> Tensor:
         return crop
     large = F.interpolate(crop[None].float(), (size, size), mode="bicubic", align_corners=False)[0]
     return large.round().clamp(0, 255).byte()
-
-
-LEAST_ENERGY = 1e-8
-"""Of a direction of the KLT, as a share of the first one's: less than 8-bit samples' rounding has."""
 
 
 def klt_basis(
