@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from aecodec import models, pixels, runtime
+from aecodec import model_folders, models, pixels, runtime
 from aecodec.codec import Codec
 from aecodec.errors import UsageError
 from aecodec.groups import note_of_lost
@@ -45,7 +45,7 @@ def shared(
     models.check(model)
     runtime.check(device, threads, limits, precision)
     folder = os.path.realpath(model) if model is not None and os.path.isdir(model) else None
-    places = os.environ.get(models.PATH_VARIABLE)
+    places = os.environ.get(model_folders.PATH_VARIABLE)
     key = (model, folder, device, threads, precision, places)
     with _shared_lock:
         if key not in _shared:

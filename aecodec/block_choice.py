@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import features
 
 from aecodec import blocks
-from aecodec.blocks import BLOCK, Mask, Numbers, Pixels
+from aecodec.block_sheet import BLOCK, Pixels, beside, webp
+from aecodec.blocks import Mask, Numbers
 from aecodec.colours import Colours
 from aecodec.networks import Float
 from aecodec.parallel import workers, worth
@@ -195,7 +196,7 @@ class _Part:
         error = np.square(self._original.astype(np.float32) - merged).mean(3)
         error = (error * self._inside).sum((1, 2), dtype=np.float64)
         changes = _changes(merged)
-        together = 8.0 * (len(blocks.webp(blocks.beside(list(merged)), *FAST)) - HEADER)
+        together = 8.0 * (len(webp(beside(list(merged)), *FAST)) - HEADER)
         bits = together * changes / changes.sum()
         return _Trial(self._networks - bits - lmbda * error, error)
 

@@ -23,10 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from aecodec import block_sheet, conceal
-from aecodec.block_sheet import BLOCK as BLOCK
-from aecodec.block_sheet import Pixels as Pixels
-from aecodec.block_sheet import beside as beside
-from aecodec.block_sheet import webp as webp
+from aecodec.block_sheet import BLOCK, Pixels, beside, webp
 from aecodec.colours import Colours
 from aecodec.errors import CorruptError, FormatError
 from aecodec.groups import Group

@@ -18,10 +18,10 @@ from aecodec import container, datapath, pixels, preview, runtime
 from aecodec import limits as bounds
 from aecodec import thumbnail as thumbnails
 from aecodec.container import Parsed
-from aecodec.datapath import Model
 from aecodec.errors import UsageError
 from aecodec.file_encoder import FileEncoder
 from aecodec.limits import DEFAULT_LIMITS, Limits
+from aecodec.loaded import Model
 from aecodec.model_bundle import Bundle
 from aecodec.model_loader import ModelLoader
 from aecodec.networks import DECODING, ENCODING

@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from aecodec import blocks, conceal, container, mode_decision, pixels, planes, sections
 from aecodec.container import Header, Parsed
 from aecodec.decoding import Band, bands, pixel_bands
-from aecodec.decoding import decode_symbols as decode_symbols
 from aecodec.errors import CorruptError
 from aecodec.groups import Groups, choose_edge
 from aecodec.limits import Limits
-from aecodec.loaded import Model as Model
+from aecodec.loaded import Model
 from aecodec.pixels import Picture
 from aecodec.region import BLOCK, Region, plan
 from aecodec.sections import Extras

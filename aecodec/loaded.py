@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from aecodec.container import Header
 from aecodec.errors import FormatError
 from aecodec.groups import Group
-from aecodec.models import Bundle
+from aecodec.model_bundle import Bundle
 from aecodec.networks import Float, Networks
 from aecodec.tables import CodingTables
 

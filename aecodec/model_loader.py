@@ -15,7 +15,7 @@ from aecodec.container import Header
 from aecodec.errors import ModelError
 from aecodec.forks import renew_in_children
 from aecodec.loaded import Model, check_groups, rounding_of
-from aecodec.models import Bundle
+from aecodec.model_bundle import Bundle
 from aecodec.networks import Networks
 from aecodec.parallel import cpus
 from aecodec.precision import Precision

@@ -11,27 +11,8 @@ from pathlib import Path
 
 from aecodec import model_folders
 from aecodec.errors import ModelError, UsageError
-from aecodec.model_bundle import ENCODER_ONLY, EXACT, SCALE_NETWORKS, WINDOWED, Bundle, id_of, load
+from aecodec.model_bundle import Bundle, load
 from aecodec.model_folders import PATH_VARIABLE
-
-__all__ = [
-    "ENCODER_ONLY",
-    "EXACT",
-    "PATH_VARIABLE",
-    "SCALE_NETWORKS",
-    "TUNES",
-    "WINDOWED",
-    "Bundle",
-    "check",
-    "default_name",
-    "find",
-    "find_id",
-    "id_of",
-    "installed",
-    "load",
-    "problems",
-    "tuned",
-]
 
 TUNES = {"psnr": "", "perceptual": "-perceptual"}
 """What models are trained for, and how their names end: PSNR alone, or what people see, too."""

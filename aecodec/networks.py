@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from aecodec import scale_networks, windows
 from aecodec.errors import AecodecError
 from aecodec.forks import renew_in_children
-from aecodec.models import SCALE_NETWORKS, Bundle
+from aecodec.model_bundle import SCALE_NETWORKS, Bundle
 from aecodec.parallel import cpus
 from aecodec.precision import Precision, choose
 from aecodec.scale_networks import Features, Form, Level, Symbols

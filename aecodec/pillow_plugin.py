@@ -15,11 +15,12 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from aecodec import container, pixels, sections
+from aecodec.decoding import size_at
 from aecodec.errors import AecodecError, FormatError, UsageError
 from aecodec.exif import load, orientation_in
 from aecodec.modes import MAX_DPI, MIN_DPI, bytes_of, resolution
 from aecodec.notes import tell
-from aecodec.preview import DIVISORS, size_at
+from aecodec.preview import DIVISORS
 
 FORMAT = "AEC"
 MAGIC = container.MAGIC

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from aecodec.errors import DeviceError, ModelError, UsageError
 
 if TYPE_CHECKING:
-    from aecodec.models import Bundle
+    from aecodec.model_bundle import Bundle
     from aecodec.session import Device
 
 Precision = Literal["auto", "fp32", "int8", "fp16"]

@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from aecodec import blocks, datapath, planes, sections
 from aecodec.container import Parsed
-from aecodec.datapath import Model
-from aecodec.decoding import bands, pixel_bands
-from aecodec.decoding import size_at as size_at
+from aecodec.decoding import bands, pixel_bands, size_at
 from aecodec.errors import UsageError
 from aecodec.groups import Groups
 from aecodec.limits import Limits
+from aecodec.loaded import Model
 from aecodec.networks import means
 from aecodec.pixels import Picture, Pixels
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from aecodec import _core
 from aecodec.errors import DeviceError, ModelError
-from aecodec.models import Bundle
+from aecodec.model_bundle import Bundle
 from aecodec.session import Run, Session, runner
 
 Float = NDArray[np.float32]
@@ -93,7 +93,7 @@ class InFloats:
 
 
 def load(bundle: Bundle, graph: str, open_graph: Callable[[bytes], Session]) -> Form:
-    """One of models.SCALE_NETWORKS, in bytes where that can be had. ModelError when its file is damaged."""
+    """One of the scale networks, in bytes where that can be had. ModelError when its file is damaged."""
     if graph in bundle.exact:
         known = bundle.exact[graph]
         data = bundle.read(known.file)

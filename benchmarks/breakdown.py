@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from aecodec import container, entropy, pixels, planes
-from aecodec.models import SCALE_NETWORKS
+from aecodec.model_bundle import SCALE_NETWORKS
 from aecodec.networks import Networks
 from benchmarks import entropy as entropy_benchmark
 from benchmarks.codecs import ImageCodec

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aecodec import models
-from aecodec.models import WINDOWED, Bundle
+from aecodec.model_bundle import WINDOWED, Bundle
 from aecodec.session import runtime
 from benchmarks import environment
 

@@ -30,7 +30,7 @@ from PIL import Image
 if not __package__:  # started as a file
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from aecodec import models, png
+from aecodec import model_folders, models, png
 from aecodec.errors import SALVAGED
 from benchmarks import environment, pictures, processes
 
@@ -82,8 +82,11 @@ def measure(
 ) -> dict[str, Any]:
     """{"kind", "megapixels", "bytes", "encode" and "decode": {"seconds", "peak_mb"}}"""
     side = round((megapixels * 1e6) ** 0.5)
-    places = [str(models.find(model).path), os.environ.get(models.PATH_VARIABLE, "")]
-    variables = {**os.environ, models.PATH_VARIABLE: os.pathsep.join(place for place in places if place)}
+    places = [str(models.find(model).path), os.environ.get(model_folders.PATH_VARIABLE, "")]
+    variables = {
+        **os.environ,
+        model_folders.PATH_VARIABLE: os.pathsep.join(place for place in places if place),
+    }
     chosen = ["--model", model] if model else []
     with tempfile.TemporaryDirectory() as folder:
         suffix = SUFFIXES.get(kind, kind)

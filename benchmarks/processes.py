@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from aecodec import models
+from aecodec import model_folders, models
 from benchmarks.timing import spread
 
 LAUNCHER, ONE = (Path(__file__).with_name(name) for name in ("launcher.py", "one.py"))
@@ -94,8 +94,11 @@ def measure(
 ) -> dict[str, Any]:
     """{command: {"ms", "ms_min", "ms_max", "cpu_ms", "peak_mb"}}: median times, largest memory."""
     # decode finds the model by the file's id, in the folders named here
-    places = [str(models.find(model).path), os.environ.get(models.PATH_VARIABLE, "")]
-    variables = {**os.environ, models.PATH_VARIABLE: os.pathsep.join(place for place in places if place)}
+    places = [str(models.find(model).path), os.environ.get(model_folders.PATH_VARIABLE, "")]
+    variables = {
+        **os.environ,
+        model_folders.PATH_VARIABLE: os.pathsep.join(place for place in places if place),
+    }
     with tempfile.TemporaryDirectory() as folder:
         image.save(Path(folder, "in.png"), compress_level=1)
         todo = commands(Path(folder), quality, model, peers, threads)

@@ -43,7 +43,7 @@ def main(begin: float, arguments: list[str]) -> int:
             sys.modules["aecodec.cli.common"].one_thread_for_matrices()  # as the command does before numpy
         parts[label] = time.monotonic() - at
 
-    from aecodec import container, entropy, models, networks, pixels
+    from aecodec import container, entropy, model_bundle, networks, pixels
     from aecodec.cli import files
     from aecodec.cli.main import main as command
 
@@ -53,7 +53,7 @@ def main(begin: float, arguments: list[str]) -> int:
     made = by_thread("sessions made", "sessions made")
     waiting = by_thread("waiting for sessions", "waiting")
     watched: list[tuple[Any, str, Label]] = [
-        (models.Bundle, "read", by_thread("model files read, hashed", "model files read, hashed")),
+        (model_bundle.Bundle, "read", by_thread("model files read, hashed", "model files read, hashed")),
         (networks, "open_session", made),
         (networks.Networks, "session", waiting),
         (networks.Networks, "exact", waiting),

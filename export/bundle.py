@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 import torch
 
-from aecodec.models import EXACT, SCALE_NETWORKS, id_of, load
+from aecodec.model_bundle import EXACT, SCALE_NETWORKS, id_of, load
 from aecodec.scale_networks import known_answer
 from aecodec.scale_networks import load as load_scale_network
 from aecodec.session import Session, open_session

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aecodec.models import ENCODER_ONLY, EXACT, Bundle, load
+from aecodec.model_bundle import ENCODER_ONLY, EXACT, Bundle, load
 from aecodec.session import open_session
 from aecodec.training.model import CodecModel
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from aecodec import cutting
-from aecodec.models import SCALE_NETWORKS, Bundle, load
+from aecodec.model_bundle import SCALE_NETWORKS, Bundle, load
 from aecodec.scale_networks import InBytes
 from aecodec.session import CPU, CUDA, Session, runner, runtime
 from aecodec.training.entropy_model import INDEX_COUNT

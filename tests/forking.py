@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aecodec import models
+from aecodec import model_folders
 
 TINY = Path(__file__).parent / "data" / "bundles" / "tiny"
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
@@ -48,7 +48,7 @@ def in_child(work):
 
 def run(code):
     """START and the code, in a process of its own."""
-    variables = {**os.environ, models.PATH_VARIABLE: str(TINY.parent)}
+    variables = {**os.environ, model_folders.PATH_VARIABLE: str(TINY.parent)}
     command = [sys.executable, "-W", "ignore", "-c", START + code, str(TINY)]
     done = subprocess.run(command, timeout=240, capture_output=True, text=True, env=variables)
     assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ from conftest import psnr
 from PIL import Image
 
 import aecodec
-from aecodec import _core, container, datapath, entropy, loaded, precision
+from aecodec import _core, container, decoding, entropy, loaded, precision
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError, DeviceError, InputError, LimitError, ModelError, UsageError
 from aecodec.limits import Limits
@@ -38,7 +38,7 @@ def tiled(picture, height, width):
 def symbols_of(codec, data):
     """What the entropy decoder gives: y symbols, z_hat. Its checksum is verified on the way."""
     parsed = container.read_file(data)
-    return datapath.decode_symbols(codec._loader.model_of(parsed.header), parsed.header, parsed.groups)[:2]
+    return decoding.decode_symbols(codec._loader.model_of(parsed.header), parsed.header, parsed.groups)[:2]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (63, 65), (64, 64), (500, 3), (513, 530)])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import aecodec
-from aecodec import api, models
+from aecodec import api, model_folders
 from aecodec.codec import Codec
 from aecodec.errors import LimitError, ModelError, UsageError
 from aecodec.limits import Limits
@@ -65,10 +65,10 @@ def test_pickled_with_the_model_that_was_asked_for(monkeypatch):
     assert (
         pickle.loads(pickle.dumps(default))._loader._bundle is None
     )  # it looks for the default of its own machine
-    monkeypatch.setenv(models.PATH_VARIABLE, str(TINY.parent))
+    monkeypatch.setenv(model_folders.PATH_VARIABLE, str(TINY.parent))
     named = pickle.dumps(Codec(TINY.name, "cpu"))
     assert pickle.loads(named).bundle.path == TINY
-    monkeypatch.delenv(models.PATH_VARIABLE)
+    monkeypatch.delenv(model_folders.PATH_VARIABLE)
     with pytest.raises(ModelError, match="tiny"):
         pickle.loads(named)
     for folder in (Path(TINY.name), f"./{TINY.name}", TINY.name):

@@ -202,7 +202,7 @@ def test_files_of_the_new_encoder_are_read_by_the_old_decoder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("onnx")
-    from aecodec import models
+    from aecodec import model_bundle, model_folders, models
     from aecodec.codec import Codec
     from aecodec.errors import ModelError
     from export.__main__ import main as export
@@ -218,9 +218,9 @@ def test_files_of_the_new_encoder_are_read_by_the_old_decoder(
     again = [encoder[0], str(bundles / "plain-again"), *data, "--no-int8"]
     assert export([*again, "--encoder-for", str(bundles / "plain")]) == 0
     assert {p.name for p in (bundles / "plain-again").iterdir()} == {"manifest.json", "analysis.onnx"}
-    assert models.load(bundles / "plain-again").file_of("analysis", "int8") == "analysis.onnx"
+    assert model_bundle.load(bundles / "plain-again").file_of("analysis", "int8") == "analysis.onnx"
 
-    plain, denoise = (models.load(bundles / name) for name in ("plain", "plain-denoise"))
+    plain, denoise = (model_bundle.load(bundles / name) for name in ("plain", "plain-denoise"))
     assert denoise.model_id == plain.model_id and denoise.name == "plain-denoise"
     assert all(denoise.read(name) != plain.read(name) for name in own)
     assert denoise.file_of("analysis", "int8") in own
@@ -229,7 +229,7 @@ def test_files_of_the_new_encoder_are_read_by_the_old_decoder(
     files = [Codec(b.path).encode(picture, quality=60) for b in (plain, denoise)]
     assert files[0] != files[1]
     np.testing.assert_array_equal(Codec(plain.path).decode(files[1]), Codec(denoise.path).decode(files[1]))
-    monkeypatch.setenv(models.PATH_VARIABLE, str(bundles))
+    monkeypatch.setenv(model_folders.PATH_VARIABLE, str(bundles))
     assert models.find("plain-denoise").base == plain.path
     assert models.find_id(plain.model_id).base is None, "the decoder's own bundle first"
 
@@ -241,7 +241,7 @@ def test_files_of_the_new_encoder_are_read_by_the_old_decoder(
     ):
         (denoise.path / "manifest.json").write_text(json.dumps({**manifest, **changed}))
         with pytest.raises(ModelError, match=words):
-            models.load(denoise.path)
+            model_bundle.load(denoise.path)
 
 
 def test_an_encoder_for_another_decoder_is_not_exported(

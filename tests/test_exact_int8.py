@@ -17,7 +17,7 @@ pytest.importorskip("onnxruntime")
 from export_models import written  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 
-from aecodec import models, scale_networks  # noqa: E402
+from aecodec import model_bundle, scale_networks  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.errors import ModelError  # noqa: E402
 from aecodec.groups import Groups  # noqa: E402
@@ -79,7 +79,7 @@ def test_a_wrong_weight_is_found(made: tuple[CodecModel, Path]) -> None:
 
 def test_pairs_of_products_fit_into_16_bits(made: tuple[CodecModel, Path]) -> None:
     """What every layer reads is cut at 127 before, or comes in so; weights are never -128."""
-    bundle = models.load(made[1])
+    bundle = model_bundle.load(made[1])
     for graph, given in (("scales_first", set()), ("scales_second", {"features", "sizes"})):
         proto = onnx.load_from_string(bundle.read(bundle.exact[graph].file))
         weights = {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer}
@@ -104,11 +104,11 @@ def test_pairs_of_products_fit_into_16_bits(made: tuple[CodecModel, Path]) -> No
 
 
 def test_both_forms_give_the_same_on_groups_of_any_shape(made: tuple[CodecModel, Path]) -> None:
-    bundle = models.load(made[1])
+    bundle = model_bundle.load(made[1])
     assert (bundle.s, sorted(bundle.exact)) == (made[0].size.scale_width, ["scales_first", "scales_second"])
     plain = replace(bundle, exact={})
     one, two = (
-        [scale_networks.load(b, graph, open_graph) for graph in models.SCALE_NETWORKS]
+        [scale_networks.load(b, graph, open_graph) for graph in model_bundle.SCALE_NETWORKS]
         for b in (bundle, plain)
     )
     assert {type(form) for form in one} == {InBytes} and {type(form) for form in two} == {InFloats}
@@ -154,13 +154,13 @@ def edit(folder: Path, change: Any) -> None:
     path.write_text(json.dumps(manifest))
 
 
-@pytest.mark.parametrize("graph", models.SCALE_NETWORKS)
+@pytest.mark.parametrize("graph", model_bundle.SCALE_NETWORKS)
 def test_a_form_that_computes_something_else_is_not_used(copy: Path, graph: str) -> None:
     """A runtime whose kernels round otherwise would give another answer."""
     edit(copy, lambda manifest: manifest["exact"][graph].update(answer="00000000"))
-    bundle = models.load(copy)
+    bundle = model_bundle.load(copy)
     assert isinstance(scale_networks.load(bundle, graph, open_graph), InFloats)
-    other = next(name for name in models.SCALE_NETWORKS if name != graph)
+    other = next(name for name in model_bundle.SCALE_NETWORKS if name != graph)
     assert isinstance(scale_networks.load(bundle, other, open_graph), InBytes)
     picture = np.random.default_rng(6).integers(0, 256, (64, 128, 3), np.uint8)
     codec = Codec(copy, "cpu", 1)
@@ -168,7 +168,7 @@ def test_a_form_that_computes_something_else_is_not_used(copy: Path, graph: str)
 
 
 def test_a_runtime_without_the_operators_is_enough(made: tuple[CodecModel, Path]) -> None:
-    bundle = models.load(made[1])
+    bundle = model_bundle.load(made[1])
 
     def old_runtime(data: bytes) -> Any:
         if b"QLinearConv" in data:
@@ -179,21 +179,21 @@ def test_a_runtime_without_the_operators_is_enough(made: tuple[CodecModel, Path]
 
 
 def test_a_damaged_file_is_named(copy: Path) -> None:
-    path = copy / models.load(copy).exact["scales_first"].file
+    path = copy / model_bundle.load(copy).exact["scales_first"].file
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     with pytest.raises(ModelError, match=r"scales_first.int8.onnx is damaged"):
-        scale_networks.load(models.load(copy), "scales_first", open_graph)
+        scale_networks.load(model_bundle.load(copy), "scales_first", open_graph)
 
 
 def test_the_manifest_must_name_files_of_the_bundle(copy: Path) -> None:
     edit(copy, lambda manifest: manifest["exact"]["scales_first"].update(file="nowhere.onnx"))
     with pytest.raises(ModelError, match="not a valid manifest.*exact: nowhere.onnx"):
-        models.load(copy)
+        model_bundle.load(copy)
     edit(
         copy, lambda manifest: manifest.update(exact={"synthesis": {"file": "synthesis.onnx", "answer": "0"}})
     )
     with pytest.raises(ModelError, match="not a valid manifest.*exact: synthesis"):
-        models.load(copy)
+        model_bundle.load(copy)
 
 
 def test_batches_hold_groups_of_one_shape() -> None:

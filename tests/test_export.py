@@ -19,7 +19,7 @@ ort = pytest.importorskip("onnxruntime")
 
 from export_models import bundle, fresh  # noqa: E402
 
-from aecodec import datapath, models  # noqa: E402
+from aecodec import decoding, model_bundle  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import read_file  # noqa: E402
 from aecodec.tables import load_tables  # noqa: E402
@@ -137,7 +137,7 @@ def test_the_codec_makes_the_symbols_of_torch(bundle: tuple[CodecModel, Path], l
     codec = Codec(folder, device="cpu", pixel_blocks=False)
     parsed = read_file(codec.encode(picture, quality=level * 100 / 63))
     own = codec._loader.model_of(parsed.header)
-    symbols, z_hat, _ = datapath.decode_symbols(own, parsed.header, parsed.groups)
+    symbols, z_hat, _ = decoding.decode_symbols(own, parsed.header, parsed.groups)
     x = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
 
     def differing() -> int:
@@ -185,7 +185,7 @@ def test_the_bound_counts_weights_and_levels_exactly() -> None:
 
 def test_bundle_loads_and_its_hashes_hold(bundle: tuple[CodecModel, Path]) -> None:
     model, folder = bundle
-    loaded = models.load(folder)
+    loaded = model_bundle.load(folder)
     assert (loaded.n, loaded.z, loaded.group, loaded.skip) == (48, 16, 32, SKIP)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert sorted(manifest["files"]) == sorted(p.name for p in folder.iterdir() if p.name != "manifest.json")

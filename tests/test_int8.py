@@ -19,7 +19,7 @@ from export_models import fresh, largest_pairs, pictures, written  # noqa: E402
 from onnx import TensorProto, numpy_helper  # noqa: E402
 from torch import nn  # noqa: E402
 
-from aecodec import models  # noqa: E402
+from aecodec import model_bundle, models  # noqa: E402
 from aecodec.errors import ModelError  # noqa: E402
 from aecodec.training.model import CodecModel  # noqa: E402
 from export.bundle import write_bundle  # noqa: E402
@@ -230,7 +230,7 @@ def dense_kernels(graph: onnx.ModelProto) -> Iterator[np.ndarray]:
 
 def test_graphs_fit_sums_of_16_bits(bundle: tuple[CodecModel, Path]) -> None:
     """Of inputs that reach 255 everywhere; to the nearest byte of the largest weight they would not."""
-    assert models.load(bundle[1]).fits_16_bits
+    assert model_bundle.load(bundle[1]).fits_16_bits
     count = 0
     for name in GRAPHS:
         for kernel in dense_kernels(onnx.load(bundle[1] / f"{name}.int8.onnx")):
@@ -297,20 +297,20 @@ def test_a_model_exported_anew_keeps_its_id(bundle: tuple[CodecModel, Path], tmp
     again = tmp_path / "again"
     write_bundle(pruned, cfg, tables, "first", tmp_path / "first", samples)
     write_bundle(pruned, cfg, tables, "again", again, samples, tmp_path / "first")
-    before, found = models.load(tmp_path / "first"), models.load(again)
+    before, found = model_bundle.load(tmp_path / "first"), model_bundle.load(again)
     assert found.model_id == before.model_id and sorted(found.precisions["int8"]) == sorted(GRAPHS)
     assert found.file_of("synthesis", "int8") == "synthesis.int8.onnx"
     assert found.file_of("scales_first", "int8") == "scales_first.onnx"
     write_bundle(pruned, cfg, tables, "float", tmp_path / "float", None, plain)
-    assert models.load(tmp_path / "float").model_id == models.load(plain).model_id
+    assert model_bundle.load(tmp_path / "float").model_id == model_bundle.load(plain).model_id
     with pytest.raises(ValueError, match="context.onnx: not those of the bundle"):
         write_bundle(pruned, cfg, tables, "float", tmp_path / "other", None, again)
     manifest = json.loads((again / "manifest.json").read_text())
     manifest["identity"]["context.onnx"] = "00" * 32
-    manifest["model_id"] = models.id_of(manifest["identity"]).hex()
+    manifest["model_id"] = model_bundle.id_of(manifest["identity"]).hex()
     (tmp_path / "float" / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match="model id"):
-        models.load(tmp_path / "float")
+        model_bundle.load(tmp_path / "float")
     for wrong, given in (
         ("tables.bin", (tables[:-1] + b"\0", samples)),
         ("context.onnx", (tables, calibrated(pruned, "relu", pictures(), 3))),

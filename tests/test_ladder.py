@@ -62,17 +62,17 @@ LADDER: dict[str, set[str]] = {
     "orientation": {"exif", "pixels"},
     "forks": set(),
     "session": BASE | {"forks"},
-    "precision": BASE | {"_core", "models", "session"},
+    "precision": BASE | {"_core", "model_bundle", "session"},
     "runtime": BASE | {"precision", "session"},
     "windows": set(),
     "groups": {"container"},
-    "scale_networks": BASE | {"_core", "models", "session"},
+    "scale_networks": BASE | {"_core", "model_bundle", "session"},
     "onnx_file": BASE,
     "cutting": BASE | {"onnx_file"},
     "networks": BASE
-    | {"cutting", "forks", "models", "parallel", "precision", "scale_networks", "session", "windows"},
+    | {"cutting", "forks", "model_bundle", "parallel", "precision", "scale_networks", "session", "windows"},
     "rolling": {"groups"},
-    "loaded": {"container", "errors", "groups", "models", "networks", "tables"},
+    "loaded": {"container", "errors", "groups", "model_bundle", "networks", "tables"},
     "quality_search": set(),
     "kept_blocks": {"quality_search"},
     "rate_control": BASE | {"kept_blocks", "quality_search"},
@@ -81,7 +81,7 @@ LADDER: dict[str, set[str]] = {
     "colours": set(),
     "block_sheet": BASE,
     "blocks": BASE | {"block_sheet", "colours", "conceal", "groups", "parallel", "raster"},
-    "block_choice": {"blocks", "colours", "networks", "parallel", "raster"},
+    "block_choice": {"block_sheet", "blocks", "colours", "networks", "parallel", "raster"},
     "metrics": BASE,
     "region": BASE | {"container", "windows"},
     "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "scale_networks", "windows"},
@@ -89,10 +89,21 @@ LADDER: dict[str, set[str]] = {
     "mode_decision": {"block_choice", "blocks", "container", "decoding", "encoding"}
     | {"groups", "loaded", "raster"},
     "datapath": CODEC | {"blocks", "conceal", "decoding", "loaded", "mode_decision", "region", "sections"},
-    "preview": CODEC | {"blocks", "datapath", "decoding", "sections"},
+    "preview": CODEC | {"blocks", "datapath", "decoding", "loaded", "sections"},
     "thumbnail": BASE | {"container", "pixels", "raster", "sections"},
     "model_loader": BASE
-    | {"container", "forks", "loaded", "models", "networks", "parallel", "precision", "session", "tables"},
+    | {
+        "container",
+        "forks",
+        "loaded",
+        "model_bundle",
+        "models",
+        "networks",
+        "parallel",
+        "precision",
+        "session",
+    }
+    | {"session", "tables"},
     "file_encoder": BASE
     | {"container", "datapath", "loaded", "mode_decision", "options", "pixels", "quality_search", "raster"}
     | {"rate_control", "sections", "thumbnail"},
@@ -100,6 +111,7 @@ LADDER: dict[str, set[str]] = {
     | {
         "datapath",
         "file_encoder",
+        "loaded",
         "model_bundle",
         "model_loader",
         "notes",
@@ -112,6 +124,7 @@ LADDER: dict[str, set[str]] = {
     | {
         "codec",
         "groups",
+        "model_folders",
         "models",
         "notes",
         "orientation",
@@ -125,6 +138,7 @@ LADDER: dict[str, set[str]] = {
     | {
         "api",
         "container",
+        "decoding",
         "exif",
         "metadata",
         "models",
@@ -159,6 +173,7 @@ LADDER: dict[str, set[str]] = {
         "decoding",
         "encoding",
         "loaded",
+        "model_bundle",
         "notes",
         "options",
         "orientation",

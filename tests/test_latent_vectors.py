@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import aecodec
-from aecodec import Codec, cutting, models, networks
+from aecodec import Codec, cutting, model_bundle, networks
 from aecodec.errors import UsageError
 from aecodec.latents import index, reading, vectors
 from tests.synthetic import smooth
@@ -89,6 +89,6 @@ def test_no_synthesis_runs(tiny, picture, monkeypatch):
     fresh = Codec(TINY, device="cpu", threads=1)
     monkeypatch.setattr(networks, "open_session", spy)
     vectors.of(reading.read(data, fresh))
-    exact = [(TINY / f"{name}.onnx").stat().st_size for name in models.SCALE_NETWORKS]
+    exact = [(TINY / f"{name}.onnx").stat().st_size for name in model_bundle.SCALE_NETWORKS]
     head = len(cutting.anchors((TINY / "synthesis.onnx").read_bytes(), 24))
     assert sorted(opened) == sorted([*exact, head])

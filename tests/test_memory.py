@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aecodec import container, datapath, encoding, parallel, pixels, png, raster, windows
+from aecodec import container, decoding, encoding, parallel, pixels, png, raster, windows
 from aecodec.codec import Codec
 from aecodec.errors import CorruptError
 from aecodec.groups import Groups
@@ -81,7 +81,7 @@ def small_windows(monkeypatch):
 
 def symbols_of(codec, data):
     parsed = container.read_file(data)
-    return datapath.decode_symbols(codec._loader.model_of(parsed.header), parsed.header, parsed.groups)[:2]
+    return decoding.decode_symbols(codec._loader.model_of(parsed.header), parsed.header, parsed.groups)[:2]
 
 
 def test_bands_equal_the_whole(codec, small_windows, city):

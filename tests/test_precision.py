@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from aecodec import _core, container, datapath, models, precision, session
+from aecodec import _core, container, decoding, model_bundle, precision, session
 from aecodec.cli.main import main
 from aecodec.codec import Codec
 from aecodec.errors import DeviceError, ModelError, UsageError
@@ -66,7 +66,7 @@ def test_auto_follows_the_machine(bundle, monkeypatch, dot, avx2, fits, device, 
     monkeypatch.setattr(_core, "simd_available", lambda: avx2)
     monkeypatch.setattr(session, "providers", lambda: [session.CUDA] if cuda else [session.CPU])
     assert precision.choose("auto", replace(bundle, fits_16_bits=fits), device) == chosen
-    assert precision.choose("auto", models.load(TINY), device) == "fp32"  # it has no int8 graphs
+    assert precision.choose("auto", model_bundle.load(TINY), device) == "fp32"  # it has no int8 graphs
 
 
 def test_sums_that_would_saturate_are_refused(bundle, monkeypatch):
@@ -110,7 +110,7 @@ def test_symbols_are_read_alike_by_all(int8_codec, fp32_codec, city, quality):
         parsed = container.read_file(writer.encode(city, quality))
         header = parsed.header
         found = [
-            datapath.decode_symbols(reader._loader.model_of(header), header, parsed.groups)[:2]
+            decoding.decode_symbols(reader._loader.model_of(header), header, parsed.groups)[:2]
             for reader in (int8_codec, fp32_codec)
         ]
         for one, other in zip(*found, strict=True):
@@ -153,24 +153,24 @@ def test_the_id_holds_tables_and_scale_networks(copy):
     # a float graph may be another one, as long as it is what the manifest says
     other = {**files, "synthesis.onnx": {**files["synthesis.onnx"], "sha256": "0" * 64}}
     edited(copy, files=other)
-    loaded = models.load(copy)
+    loaded = model_bundle.load(copy)
     assert loaded.model_id.hex() == manifest["model_id"]
     with pytest.raises(ModelError, match="synthesis.onnx is damaged"):
         loaded.read("synthesis.onnx")
-    for name in models.EXACT:
+    for name in model_bundle.EXACT:
         edited(copy, files={**files, name: {**files[name], "sha256": "0" * 64}})
         with pytest.raises(ModelError, match="model id"):
-            models.load(copy)
+            model_bundle.load(copy)
     edited(copy, files=files, identity={**identity, "context.onnx": "0" * 64})
     with pytest.raises(ModelError, match="model id"):
-        models.load(copy)
+        model_bundle.load(copy)
 
 
 def test_precisions_must_name_files_of_the_bundle(copy):
     for wrong in ({"int8": {"synthesis": "nowhere.onnx"}}, {"int8": {"scales_first": "scales_first.onnx"}}):
         edited(copy, precisions=wrong)
         with pytest.raises(ModelError, match="not a valid manifest.*precisions"):
-            models.load(copy)
+            model_bundle.load(copy)
 
 
 def test_prepared_codecs_do_the_same(city, city_file):
@@ -181,11 +181,12 @@ def test_prepared_codecs_do_the_same(city, city_file):
     codec.prepare(city_file)
     networks = codec._loader.model_of(container.read_header(city_file)).networks
     assert np.array_equal(codec.decode(city_file), Codec(device="cpu", threads=1).decode(city_file))
-    assert set(networks._sessions) == {"synthesis"} and set(networks._exact) == set(models.SCALE_NETWORKS)
+    assert set(networks._sessions) == {"synthesis"}
+    assert set(networks._exact) == set(model_bundle.SCALE_NETWORKS)
 
 
 def test_errors_come_when_a_graph_is_used(copy, city):
-    exact = models.load(copy).exact
+    exact = model_bundle.load(copy).exact
     file = exact["scales_second"].file if exact else "scales_second.onnx"
     (copy / file).write_bytes(b"no graph")
     codec = Codec(copy, device="cpu", threads=1)

@@ -12,7 +12,7 @@ from conftest import DATA, psnr
 from PIL import Image
 
 import aecodec
-from aecodec import container, cutting, datapath, decoding, onnx_file, pixels, preview, windows
+from aecodec import container, cutting, decoding, onnx_file, pixels, preview, windows
 from aecodec.codec import Codec
 from aecodec.errors import ModelError, UsageError
 from aecodec.networks import Networks
@@ -134,7 +134,7 @@ def test_small_graphs_are_the_linear_part(bundle, city, divisor):
     data = codec.encode(picture, 20 / 0.63)
     parsed = container.read_file(data)
     loaded = codec._loader.model_of(parsed.header)
-    symbols, z_hat, _ = datapath.decode_symbols(loaded, parsed.header, parsed.groups)
+    symbols, z_hat, _ = decoding.decode_symbols(loaded, parsed.header, parsed.groups)
     rows = windows.span(0, 3, 0, 3)
     quality = np.array([20.0], np.float32)
     band = loaded.networks.synthesis_band(lambda *_: [symbols, z_hat], rows, 4, quality, divisor=divisor)

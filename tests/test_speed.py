@@ -14,7 +14,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from aecodec import models
+from aecodec import model_bundle, models
 from benchmarks import codecs, graphs, learned, one, processes, speed, startup, timing, untrained
 from benchmarks.codecs import compressai_networks
 
@@ -260,9 +260,9 @@ def test_a_size_that_is_not_trained(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("onnx")
     untrained.write("tiny", Image.open(folder / "a.png"), tmp_path / "tiny-random")
-    bundle = models.load(tmp_path / "tiny-random")
+    bundle = model_bundle.load(tmp_path / "tiny-random")
     assert set(bundle.precisions["int8"]) == {"analysis", "context", "synthesis"}
-    assert set(bundle.exact) == set(models.SCALE_NETWORKS)
+    assert set(bundle.exact) == set(model_bundle.SCALE_NETWORKS)
     untrained.check(["std"])
     with pytest.raises(ValueError, match="no size huge; there are nano, fast, std, hq"):
         untrained.check(["huge"])

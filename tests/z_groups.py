@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from coding import laplace_rows
 
-from aecodec import _core, entropy, models
+from aecodec import _core, entropy, model_bundle
 from aecodec.tables import CodingTables, ZContext, load_tables, make_tables, pack_tables
 
 FILE = Path(__file__).parent / "data" / "z_groups.json"
@@ -56,7 +56,7 @@ def bundle_with_context(folder: Path) -> Path:
     manifest = json.loads((TINY / "manifest.json").read_text())
     manifest["files"]["tables.bin"] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
     hashes = {name: entry["sha256"] for name, entry in manifest["files"].items()}
-    manifest |= {"name": "tiny-context", "model_id": models.id_of(hashes).hex()}
+    manifest |= {"name": "tiny-context", "model_id": model_bundle.id_of(hashes).hex()}
     manifest.pop("identity", None)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
     return folder

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aecodec import models, pixels
+from aecodec import model_bundle, pixels
 from aecodec.codec import Codec
 from aecodec.errors import OF_AN_INPUT, FormatError, UsageError
 from aecodec.latents.encoder import Encoder
@@ -114,7 +114,7 @@ class Detector:
         """A Codec with the model that the detector needs. ModelError where it is not installed."""
         return Codec(self.bundle().path, pixel_blocks=False, **options)
 
-    def bundle(self) -> models.Bundle:
+    def bundle(self) -> model_bundle.Bundle:
         """The model that the detector needs. ModelError where it is not installed."""
         return self.encoder.bundle()
 

@@ -21,7 +21,7 @@ from aecodec.errors import FormatError, ModelError, UsageError
 from aecodec.latents import vectors
 from aecodec.latents.encoder import Encoder
 from aecodec.latents.reading import Latents, arrays_of
-from aecodec.models import Bundle
+from aecodec.model_bundle import Bundle
 from aecodec.source import Source
 
 Float = NDArray[np.float32]

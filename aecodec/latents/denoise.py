@@ -17,7 +17,7 @@ from aecodec import models, pixels
 from aecodec.codec import Codec
 from aecodec.describe import LEVELS_PER_QUALITY
 from aecodec.errors import UsageError
-from aecodec.models import Bundle
+from aecodec.model_bundle import Bundle
 from aecodec.pixels import Picture
 
 SUFFIX = "-denoise"

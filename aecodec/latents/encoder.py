@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from aecodec import models
-from aecodec.models import Bundle
+from aecodec.model_bundle import Bundle
 
 
 class Encoder(NamedTuple):

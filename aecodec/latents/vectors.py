@@ -27,7 +27,7 @@ from aecodec import api
 from aecodec.errors import UsageError
 from aecodec.latents.reading import QUALITY, Latents, read
 from aecodec.limits import DEFAULT_LIMITS, Limits
-from aecodec.models import Bundle
+from aecodec.model_bundle import Bundle
 from aecodec.notes import tell
 from aecodec.pixels import ImageInput
 from aecodec.precision import Precision

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 import aecodec
-from aecodec import _core, models, precision
+from aecodec import _core, model_bundle, models, precision
 from aecodec.errors import AecodecError
 from aecodec.options import Options
 from aecodec.precision import Precision
@@ -35,7 +35,7 @@ def source_hash() -> str:
     return digest.hexdigest()[:8]
 
 
-def bundle_hash(bundle: models.Bundle) -> str:
+def bundle_hash(bundle: model_bundle.Bundle) -> str:
     """8 hex digits of all graphs: a model exported anew keeps its id, and may compute otherwise."""
     files = {name: entry["sha256"] for name, entry in bundle.manifest["files"].items()}
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:8]

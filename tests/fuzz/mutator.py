@@ -27,7 +27,7 @@ from conformance.symbols import file_from_symbols  # noqa: E402
 from fuzz.targets import LIMITS, OPERATIONS, TESTS, codec  # noqa: E402
 from reference_coder import varint  # noqa: E402
 
-from aecodec import _core, container, datapath  # noqa: E402
+from aecodec import _core, container, decoding  # noqa: E402
 from aecodec.container import Header  # noqa: E402
 from aecodec.errors import AecodecError, CorruptError  # noqa: E402
 
@@ -235,7 +235,7 @@ def with_symbols_crc(file: bytes) -> bytes:
     """The header's checksum of the symbols made right, where they can be decoded."""
     try:
         parsed = container.read_file(file, LIMITS)
-        datapath.decode_symbols(codec._loader.model_of(parsed.header), parsed.header, parsed.groups)
+        decoding.decode_symbols(codec._loader.model_of(parsed.header), parsed.header, parsed.groups)
     except CorruptError as error:
         if found := re.match(r"the decoded symbols have checksum ([0-9a-f]{8})", str(error)):
             return patch(file, 32, struct.pack("<I", int(found[1], 16)))
