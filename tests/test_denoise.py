@@ -93,10 +93,12 @@ def test_command(cli, city, tmp_path):
     result = cli("denoise", source, "-o", out, "--json", "--device", "cpu")
     facts = json.loads(result.out)
     assert result.code == 0 and 15 < facts["sigma"] < 25 and facts["model"] == "nano-denoise"
+    assert facts["status"] == "done" and facts["output"] == str(out)
     with Image.open(out) as image:
         assert image.mode == "RGBA" and (np.asarray(image)[..., 3] == 200).all()
         assert psnr(np.asarray(image)[..., :3], city) > psnr(noisy(city, 20), city) + 3
-    assert cli("denoise", source, "-o", out, "--device", "cpu").code == 9
+    again = cli("denoise", source, "-o", out, "--json", "--device", "cpu")
+    assert again.code == 9 and json.loads(again.out)["status"] == "failed"
     small = tmp_path / "clean.aec"
     assert cli("denoise", source, "-o", small, "--sigma", 20, "--device", "cpu").code == 0
     facts = aecodec.info(small)

@@ -205,6 +205,12 @@ def test_searching_for_lists_and_counts():
     hits = made.search(query, 2)
     assert [hit.path for hit in hits] == ["b", "c"] and made.search(np.array(query), np.int64(2)) == hits
     assert len(made.search(query, 99)) == 3
+    made.add(index.Entry("long", 1, 1), [0, 3e38, 3e38], bytes(range(8)))
+    made.add(index.Entry("nothing", 1, 1), [0, 0, 0], bytes(range(8)))
+    for length in (1e-30, 1, 1e30):
+        scores = {hit.path: hit.score for hit in made.search([0, length, length], 5)}
+        for path, cosine in {"a": 0, "b": 0.5**0.5, "c": 0.5**0.5, "long": 1, "nothing": 0}.items():
+            assert scores[path] == pytest.approx(cosine, abs=1e-6), (path, length)
     for count in (0, -1, 2.5, None):
         for one in (made, index.Index()):
             with pytest.raises(UsageError, match="1 or more"):
@@ -273,14 +279,16 @@ def test_there_and_back(codec, album, tmp_path):
 
 
 def test_features_command(cli, album, tmp_path, codec, pictures):
-    out = tmp_path / "f.npy"
-    result = cli("features", album / "00.aec", out, "--json", "--device", "cpu")
+    out, as_json = tmp_path / "f.npy", ("--json", "--device", "cpu")
+    result = cli("features", album / "00.aec", out, *as_json)
     assert result.code == 0 and lines(result)[0]["shape"] == [512 + codec.bundle.n // 2]
     expected = vectors.of(reading.read(pictures[1][0], codec))
     np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
-    assert cli("features", album / "00.aec", out, "--device", "cpu").code == 9
-    many = cli("features", album, "-r", "--out-dir", tmp_path / "all", "--kind", "spatial", "--device", "cpu")
-    assert many.code == 0 and len(list((tmp_path / "all").rglob("*.npy"))) == COUNT
+    again = cli("features", album / "00.aec", out, *as_json)
+    assert again.code == 9 and (lines(again)[0]["status"], lines(again)[0]["exit_code"]) == ("failed", 9)
+    many = cli("features", album, "-r", "--out-dir", tmp_path / "all", "--kind", "spatial", *as_json)
+    assert many.code == 0 and {tuple(line["shape"]) for line in lines(many)} == {(codec.bundle.n, 6, 7)}
+    assert len(list((tmp_path / "all").rglob("*.npy"))) == COUNT
     assert np.load(tmp_path / "all" / "deeper" / "01.npy").shape == (codec.bundle.n, 6, 7)
 
 

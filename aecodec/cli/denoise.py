@@ -8,7 +8,6 @@ noise deserves. OUT is a picture, or an .aec file: then the clean picture is a s
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import time
 
@@ -38,9 +37,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aecodec.cli import decode, written
+    from aecodec.cli.attempt import told
 
-    source, target = args.input, args.output
+    with told(args, args.input, args.output):
+        return _run(args, args.input, args.output)
+
+
+def _run(args: argparse.Namespace, source: str, target: str) -> int:
+    from aecodec.cli import decode, outcome, written
+
     files.check_output(source, target, args.force)
     coded = os.path.splitext(target)[1].lower() == ".aec"
     form = "" if coded else decode.format_of(target, None)
@@ -68,9 +73,11 @@ def run(args: argparse.Namespace) -> int:
     seconds = time.perf_counter() - began
     files.write_output(target, data, args.force)
     if args.json:
-        facts = {"input": source, "output": target, "model": codec.bundle.name, "sigma": round(sigma, 2)}
-        facts |= {"quality": round(quality, 2), "seconds": round(seconds, 4), "notes": list(notes)}
-        common.tell_facts(json.dumps(facts), target)
+        found = {"model": codec.bundle.name, "sigma": round(sigma, 2), "quality": round(quality, 2)}
+        done = outcome.Outcome(
+            source, target, bytes=len(data) if coded else None, seconds=seconds, notes=notes, found=found
+        )
+        common.tell_facts(done.as_json(), target)
     else:
         for text in notes:
             common.note(text)

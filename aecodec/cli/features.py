@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aecodec.cli import common, files
@@ -42,33 +43,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.out_dir is not None:
         return _run_batch(args)
+    from aecodec.cli.attempt import told
     from aecodec.cli.encode import check_suffix
 
     source, target = common.names_of(args)
-    check_suffix(target, ".npy")
-    files.check_output(source, target, args.force)
-    found, notes = _features(common.codec_of(args), args, source)
-    files.write_output(target, _pack(found), args.force)
+    with told(args, source, target):
+        check_suffix(target, ".npy")
+        files.check_output(source, target, args.force)
+        began = time.perf_counter()
+        outcome = _write(common.codec_of(args), args, source, target)
     if args.json:
-        facts = {"input": source, "output": target, "shape": list(found.shape), "notes": list(notes)}
-        common.tell_facts(json.dumps(facts), target)
+        common.tell_facts(replace(outcome, seconds=time.perf_counter() - began).as_json(), target)
     else:
-        for text in notes:
+        for text in outcome.notes:
             common.note(f"{source!r}: {text}")
     return 0
 
 
 def _run_batch(args: argparse.Namespace) -> int:
-    from aecodec.cli import batch, outcome, plan
+    from aecodec.cli import batch, plan
     from aecodec.cli.encode import picture_suffixes
 
     def work(codec: Codec, job: Job) -> Outcome:
-        found, notes = _features(codec, args, job.source)
-        files.write_output(str(job.target), _pack(found), args.force)
-        return outcome.Outcome(job.source, job.target, notes=notes)
+        return _write(codec, args, job.source, str(job.target))
 
     suffixes = lambda: {".aec", *picture_suffixes()}  # noqa: E731
     return batch.run(args, plan.make(args.names, args.recursive, suffixes, args.out_dir, ".npy"), work)
+
+
+def _write(codec: Codec, args: argparse.Namespace, source: str, target: str) -> Outcome:
+    from aecodec.cli.outcome import Outcome
+
+    found, notes = _features(codec, args, source)
+    files.write_output(target, _pack(found), args.force)
+    return Outcome(source, target, notes=notes, found={"shape": list(found.shape)})
 
 
 def _features(codec: Codec, args: argparse.Namespace, name: str) -> tuple[Float, tuple[str, ...]]:

@@ -7,7 +7,6 @@ hole; all other pixels stay as they are.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 
 from aecodec.cli import common, files
@@ -29,9 +28,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aecodec.cli import batch, decode, written
+    from aecodec.cli.attempt import told
 
-    source, target = args.input, args.output
+    with told(args, args.input, args.output):
+        return _run(args, args.input, args.output)
+
+
+def _run(args: argparse.Namespace, source: str, target: str) -> int:
+    from aecodec.cli import batch, decode, outcome, written
+
     if source == args.mask == files.PIPE:
         raise UsageError("only one of picture and mask can come from stdin")
     for name in (source, args.mask):
@@ -56,9 +61,9 @@ def run(args: argparse.Namespace) -> int:
     if not mask.any():
         notes += (f"the mask {args.mask!r} is white nowhere: nothing was filled",)
     if args.json:
-        facts = {"input": source, "output": target, "filled": int(mask.sum()), "notes": list(notes)}
-        facts |= {"seconds": round(seconds, 4)}
-        common.tell_facts(json.dumps(facts), target)
+        found = {"filled": int(mask.sum())}
+        done = outcome.Outcome(source, target, seconds=seconds, notes=notes, found=found)
+        common.tell_facts(done.as_json(), target)
     else:
         for text in notes:
             common.note(text)

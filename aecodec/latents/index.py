@@ -101,8 +101,8 @@ class Index:
         return len(gone)
 
     def search(self, vector: ArrayLike, count: int = 10) -> list[Hit]:
-        """[D] -> the nearest files, best first. UsageError without faiss, for another D, for what are no
-        finite numbers, and for a count below 1."""
+        """[D], of any length -> the nearest files by cosine, best first. UsageError without faiss, for
+        another D, for what are no finite numbers, and for a count below 1."""
         if not isinstance(count, Integral) or count < 1:
             raise UsageError(f"count {count!r} of files to find: give a whole number, 1 or more")
         numbers = _vector(vector)
@@ -112,8 +112,8 @@ class Index:
         if self._searcher is None:
             faiss = _faiss()
             self._searcher = faiss.IndexFlatIP(len(numbers))
-            self._searcher.add(self.vectors())
-        scores, rows = self._searcher.search(numbers[None], min(int(count), len(self)))
+            self._searcher.add(_unit(self.vectors()))
+        scores, rows = self._searcher.search(_unit(numbers[None]), min(int(count), len(self)))
         paths = self.paths
         return [Hit(paths[row], float(score)) for row, score in zip(rows[0], scores[0], strict=True)]
 
@@ -240,6 +240,14 @@ def _vector(found: ArrayLike) -> Float:
     if not np.isfinite(vector).all():
         raise UsageError("the vector has numbers that are not finite; nothing compares with them")
     return vector
+
+
+def _unit(rows: Float) -> Float:
+    """[files, D], each divided by its length; zeros stay zeros, whose cosine is 0 with everything."""
+    squared = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)  # float32 may not hold it
+    unit = np.empty_like(rows)
+    np.divide(rows, np.sqrt(np.where(squared > 0, squared, 1))[:, None], out=unit, casting="same_kind")
+    return unit
 
 
 def _faiss() -> Any:
