@@ -6,10 +6,11 @@ The first step of encoding a stored picture and of decoding. No numpy, no Pillow
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import stat
-from io import BufferedIOBase, BytesIO, UnsupportedOperation
+from io import BufferedIOBase, BytesIO, RawIOBase, UnsupportedOperation
 from typing import BinaryIO, Protocol, TypeAlias
 
 from aecodec import remote
@@ -20,6 +21,7 @@ class Readable(Protocol):
     def read(self) -> bytes: ...
 
 
+Binary: TypeAlias = BinaryIO | BufferedIOBase | RawIOBase
 Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | Readable"
 
 
@@ -91,7 +93,7 @@ def _read_path(stream: BinaryIO, path: str, magic: bytes) -> bytes:
 def _read_object(source: Readable, magic: bytes) -> object:
     """Whatever its read() gives; None for text that cannot be decoded."""
     try:
-        return _read(source, magic) if isinstance(source, BufferedIOBase) else source.read()
+        return _read(source, magic) if isinstance(source, BufferedIOBase | RawIOBase) else source.read()
     except UnicodeDecodeError:
         return None
     except (OSError, ValueError) as error:  # ValueError: it is closed
@@ -103,9 +105,38 @@ def _read_object(source: Readable, magic: bytes) -> object:
         raise InputError(f"cannot read {where}: {reason}") from None
 
 
-def _read(stream: BinaryIO | BufferedIOBase, magic: bytes) -> bytes:
-    begin = stream.read(len(magic)) if magic else b""
-    return begin + stream.read() if begin == magic else begin
+def _read(stream: Binary, magic: bytes) -> bytes:
+    begin = _all_of(stream, len(magic)) if magic else b""
+    return begin + _all_of(stream) if begin == magic else begin
+
+
+def _all_of(stream: Binary, count: int | None = None) -> bytes:
+    """To the end, or to `count` bytes. Waits where the stream does not: whoever shares a pipe may have made
+    it one that does not block, and then what read() gives ends where nothing was there yet."""
+    parts: list[bytes] = []
+    missing = count
+    while missing != 0:
+        part = stream.read(-1 if missing is None else missing)
+        if part is None:
+            _wait(stream)
+        elif part:
+            parts.append(part)
+            missing = None if missing is None else missing - len(part)
+        else:
+            break
+    return b"".join(parts)
+
+
+def _wait(stream: Binary) -> None:
+    """Until there is something to read, or the end."""
+    import select
+
+    try:
+        ready = select.poll()
+        ready.register(stream.fileno(), select.POLLIN)
+    except (AttributeError, UnsupportedOperation):
+        raise BlockingIOError(errno.EAGAIN, "there is nothing to read yet; give one that waits") from None
+    ready.poll()
 
 
 def _open_file(path: str) -> BinaryIO:

@@ -86,6 +86,9 @@ def test_command(cli, damaged, tmp_path):
     before = names[1].read_bytes()
     refused = cli("inpaint", names[0], "--mask", names[1], "-o", names[1], "--force")
     assert refused.code == UsageError.exit_code and names[1].read_bytes() == before
+    Image.fromarray(mask | True).save(names[1])
+    everywhere = json.loads(cli("inpaint", names[0], *options, "--force").out)
+    assert everywhere["filled"] == mask.size and "white everywhere" in everywhere["notes"][-1]
     Image.fromarray(mask[:50]).save(names[1])
     assert cli("inpaint", names[0], *options, "--force").code == UsageError.exit_code
 
@@ -137,6 +140,26 @@ def test_masks_of_two_values(shape, kind):
         np.testing.assert_array_equal(other, found[0])
     for none in (~seen & seen, np.zeros(shape, np.uint8)):
         assert not inpaint.read_mask(none, picture).any()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_is_transparent_in_a_mask_is_not_white(kind, channels):
+    """Strokes on a layer of their own, whatever colour its transparent pixels have."""
+    white = np.iinfo(kind).max
+    strokes = np.full((20, 30, channels + 1), white, kind)
+    strokes[:, :, -1] = white // 2
+    strokes[3:9, 5:20, -1] = white // 2 + 1
+    picture = Picture(np.zeros((20, 30, 1), np.uint8))
+    found = inpaint.read_mask(strokes, picture)
+    assert found.sum() == 6 * 15 and found[3:9, 5:20].all()
+    strokes[4, 6, :-1] = 0
+    assert inpaint.read_mask(strokes, picture).sum() == 6 * 15 - 1
+    strokes[:, :, -1] = 0
+    assert not inpaint.read_mask(strokes, picture).any()
+    ones = np.zeros_like(strokes)
+    ones[3:9, 5:20] = 1
+    np.testing.assert_array_equal(inpaint.read_mask(ones, picture), found)
 
 
 @pytest.mark.parametrize(("kind", "grey", "white"), [(np.uint8, 100, 255), (np.uint16, 255, 65535)])

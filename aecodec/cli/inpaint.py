@@ -60,6 +60,8 @@ def _run(args: argparse.Namespace, source: str, target: str) -> int:
     notes = picture.notes + notes
     if not mask.any():
         notes += (f"the mask {args.mask!r} is white nowhere: nothing was filled",)
+    elif mask.all():
+        notes += (f"the mask {args.mask!r} is white everywhere: nothing of the picture is left",)
     if args.json:
         found = {"filled": int(mask.sum())}
         done = outcome.Outcome(source, target, seconds=seconds, notes=notes, found=found)

@@ -34,17 +34,21 @@ LARGEST = 200_000
 def read_mask(source: ImageInput, picture: Picture, limits: Limits = DEFAULT_LIMITS) -> Mask:
     """White where pixels of `picture` are missing, as both are seen -> [H, W] of its pixels as stored.
 
-    An array of bool, and any mask whose values are 0 and 1 alone, is taken as such.
+    An array of bool, and any mask whose values are 0 and 1 alone, is taken as such. What is more transparent
+    than not is not white, whatever colour is below.
     Raises what read_picture does; UsageError when the two are not seen in one size, or when a mask that is
     not all black has no white."""
     if isinstance(source, np.ndarray) and source.dtype == np.bool_:
         source = source.astype(np.uint8)
-    marked = pixels.read_picture(source, limits, alpha=False)
+    marked = pixels.read_picture(source, limits)
     values, white = marked.array, np.iinfo(marked.pixels.dtype).max
+    if marked.alpha is not None:
+        half = white // 2 if marked.alpha.max() > 1 else 0
+        values = values * (marked.alpha > half)[:, :, None]
     brightest = values.max()
     if brightest == 1:
-        marked = replace(marked, pixels=values * white)
-    drawn = upright(pixels.shallow(marked))
+        values = values * white
+    drawn = upright(pixels.shallow(replace(marked, pixels=values, alpha=None)))
     seen = drawn.array.max(2, keepdims=True)
     stored = np.empty((*picture.pixels.shape[:2], 1), np.uint8)
     turned = upright(Picture(stored, orientation=picture.orientation)).array  # a view of it
