@@ -105,6 +105,13 @@ def tuned(model: str | os.PathLike[str] | None, tune: str | None) -> str | os.Pa
     )
 
 
+def called(model_id: bytes) -> str:
+    """How messages call a model: by its name, where it is installed, and its id."""
+    names = (bundle.name for bundle in installed() if bundle.model_id == model_id and bundle.base is None)
+    name = next(names, None)
+    return model_id.hex() if name is None else f"{name} ({model_id.hex()})"
+
+
 def find_id(model_id: bytes, encoder: str = "") -> Bundle:
     """The bundle that a file needs. ModelError names the id and the installed ones.
 

@@ -211,6 +211,11 @@ def test_command(cli, tmp_path):
     redness = heat[..., 0] - heat[..., 2]
     inside = redness[TOP : TOP + SIDE, LEFT : LEFT + SIDE].mean()
     assert inside > 3 * np.abs(redness[:, : LEFT - 32].mean()) + 10
+    before = (tmp_path / "heat" / "bad.png").stat().st_mtime_ns
+    again = cli("anomaly", "score", model, good, bad, "--json", "--out-dir", tmp_path / "heat")
+    for was, line in zip((first, second), map(json.loads, again.out.splitlines()), strict=True):
+        assert (line["status"], line["score"]) == ("done", was["score"]) and "--force" in line["notes"][0]
+    assert (tmp_path / "heat" / "bad.png").stat().st_mtime_ns == before
     assert cli("anomaly", "fit", normal, "--device", "cpu").code == UsageError.exit_code
     result = cli("anomaly", "fit", normal, "-o", normal / "0.png", "--force", "--device", "cpu")
     assert result.code == 2 and "would replace the input" in result.err

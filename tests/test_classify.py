@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -85,12 +86,34 @@ def test_labels_become_names():
 
 
 @pytest.mark.parametrize(
+    ("features", "match"),
+    [
+        (np.zeros(4), r"\[4\]; the classifier learnt from 5"),
+        (np.zeros((1, 1, 5)), r"\[1, 1, 5\]"),
+        (np.float32(1), r"\[\]"),
+        (np.full(5, np.nan), "not finite"),
+        ([[1], [1, 2]], "arrays of numbers"),
+    ],
+)
+def test_features_that_no_class_is_told_by(features, match):
+    found = np.random.default_rng(0).normal(0, 1, (6, 5))
+    made = classify.fit(found, "ababab", Encoder(bytes(8)))
+    with pytest.raises(UsageError, match=match):
+        made.probabilities(features)
+    large = made.probabilities(found * 1e38)
+    np.testing.assert_allclose(large.sum(1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
     ("found", "match"),
     [
         (np.zeros((3, 5)), r"\[3, 5\] and 2 labels"),
         (np.zeros((1, 5)), r"\[1, 5\] and 2 labels"),
         (np.zeros(2), r"\[2\] and 2 labels"),
         (np.full((2, 5), np.nan), "not finite"),
+        (np.full((2, 5), 1e39), "not finite"),
+        ([[1], [1, 2]], "arrays of numbers"),
+        ([["a"], ["b"]], "arrays of numbers"),
     ],
 )
 def test_features_that_nothing_is_learnt_from(found, match):
@@ -205,8 +228,10 @@ def test_command(cli, tmp_path, monkeypatch):
         Image.fromarray(texture(kind, number)).save(tmp_path / "train" / kind / f"{number}.png")
     (tmp_path / "train" / "down" / "broken.png").write_bytes(b"nothing")
     model = tmp_path / "model.npz"
-    result = cli("classify", "fit", tmp_path / "train", "-o", model, "--model", "tiny", "--device", "cpu")
-    assert result.code == 3 and "broken.png" in result.err and model.exists()
+    twice = tmp_path / "train", tmp_path / "train" / "down"
+    result = cli("classify", "fit", *twice, "-o", model, "--model", "tiny", "--device", "cpu")
+    assert result.code == 3 and result.err.count("broken.png") == 1 and model.exists()
+    assert "18 of 19 done" in result.err
     new = []
     for seed, kind in enumerate(CLASSES):
         new.append(tmp_path / f"{kind}.png")
@@ -223,6 +248,23 @@ def test_command(cli, tmp_path, monkeypatch):
     before = own.read_bytes()
     result = cli("classify", "fit", tmp_path / "train", "-o", own, "--force", "--device", "cpu")
     assert result.code == 2 and "would replace the input" in result.err and own.read_bytes() == before
+
+
+def test_classes_in_archives(cli, tmp_path):
+    """Of folders in them, not of those that they lie in; the archives, where pictures lie at the top."""
+    for archive in ("one.zip", "two.zip"):
+        with zipfile.ZipFile(tmp_path / archive, "w") as packed:
+            for number in range(2):
+                out = io.BytesIO()
+                Image.fromarray(texture(CLASSES[number], number)).save(out, "PNG")
+                packed.writestr(f"all/{CLASSES[number]}/{number}.png", out.getvalue())
+                packed.writestr(f"{number}.png", out.getvalue())
+    for inside, expected in (("all", set(CLASSES[:2])), ("", {"one.zip", "two.zip", *CLASSES[:2]})):
+        names = [f"zip://{inside}::{tmp_path / archive}" for archive in ("one.zip", "two.zip")]
+        saved = tmp_path / "model.npz"
+        result = cli("classify", "fit", *names, "-o", saved, "--force", "--device", "cpu")
+        assert result.code == 0, result.err
+        assert set(classify.load(saved).classes) == expected
 
 
 @pytest.mark.parametrize("model", ["nano", "fast"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_cli import CITY, one_line_error
 
 import aecodec
@@ -54,8 +55,22 @@ def test_names_that_begin_with_a_dash(cli, tmp_path, monkeypatch):
         assert one_line_error(cli("encode", *names), 2, f"is written ./{name}, or behind --")
     (tmp_path / "-dash").write_bytes(CITY.read_bytes())  # without a suffix it is known by being there
     assert one_line_error(cli("encode", "-dash", "o.aec"), 2, "is written ./-dash")
+    missing = cli("info", "-dash.aec")
+    assert one_line_error(missing, 2, "required: FILE; a file of that name is written ./-dash")
     assert cli("encode", "--device", "cpu", "--", "-dash", "o.aec").code == 0
     assert cli("encode", "--device", "cpu", "./-dash", "p.aec").code == 0
+
+
+def test_values_that_begin_with_a_dash(cli, tmp_path, monkeypatch):
+    """An option that wants a value takes a file's name for one, and never another option."""
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.full((40, 40), 90, np.uint8)).save("a.png")
+    Image.fromarray(np.eye(40) > 0).save("-m.png")
+    for output in ("-o", "--output"):
+        result = cli("inpaint", "a.png", "--mask", "-m.png", output, "-x.png", "--force", "--model", "nano")
+        assert result.code == 0 and (tmp_path / "-x.png").is_file(), result.err
+    assert one_line_error(cli("inpaint", "a.png", "-o", "b.png", "--mask", "--force"), 2, "expected one")
+    assert one_line_error(cli("encode", "a.png", "b.aec", "-q", "-5.5"), 2, "-q")
 
 
 def test_formats_are_named_as_they_were_given(cli, aec, tmp_path):

@@ -30,6 +30,9 @@ def test_sigma_is_estimated(sigma):
     deep = picture.astype(np.uint16) * 257
     assert denoise.estimate_sigma(deep) == pytest.approx(denoise.estimate_sigma(picture), rel=0.01)
     assert denoise.estimate_sigma(picture[:1]) == 0
+    for wrong in (picture[:, :, 0], picture.astype(np.float32), picture[:0]):
+        with pytest.raises(UsageError, match="uint8 or uint16"):
+            denoise.estimate_sigma(wrong)
 
 
 def test_more_noise_asks_for_less_quality(bundle):

@@ -140,12 +140,45 @@ def test_sheets_and_samples_that_make_no_sense(bundle):
     for found in (two[:0], two[0], two[:, [0, 0]], np.zeros((1, 3, 0, SIDE), np.float32)):
         with pytest.raises(UsageError, match="makes no sheet"):
             sample.contact_sheet(found)
-    for options in ({"columns": 0}, {"columns": -1}, {"scale": 0}):
-        with pytest.raises(UsageError, match="give 1 or more"):
+    for options in ({"columns": 0}, {"columns": -1}, {"scale": 0}, {"columns": 2.5}):
+        with pytest.raises(UsageError, match="1 or more"):
             sample.contact_sheet(two, **options)
-    for count, seed in ((0, 0), (-1, 0), (1, -1)):
-        with pytest.raises(UsageError, match="give a count from 1 on"):
+    for count, seed in ((0, 0), (-1, 0), (1, -1), (2.5, 0), (2, 1.5)):
+        with pytest.raises(UsageError, match="a count from 1 on"):
             sample.from_prior(model, count, seed)
+
+
+def test_numbers_that_are_none(bundle):
+    model = Autoencoder.load(bundle)
+    for wrong, match in (
+        ([[1], [1, 2]], "arrays of numbers"),
+        (np.full((1, 1, SIDE, SIDE), np.nan), "finite"),
+    ):
+        for call in (model.encode, model.decode):
+            with pytest.raises(UsageError, match=match):
+                call(wrong)
+    with pytest.raises(UsageError, match="not finite"):
+        sample.contact_sheet(np.full((2, 1, SIDE, SIDE), np.nan, np.float32))
+    with pytest.raises(UsageError, match="whole number"):
+        model.interpolate(np.zeros((1, SIDE, SIDE)), np.ones((1, SIDE, SIDE)), 2.5)
+
+
+def test_ends_that_are_no_plain_pictures(cli, bundle, tmp_path):
+    """An .aec file, and the first frame of several; neither is overwritten."""
+    first, second, out = tmp_path / "a.aec", tmp_path / "b.gif", tmp_path / "way.png"
+    frames = [Image.fromarray(np.full((40, 40), value, np.uint8)) for value in (50, 200)]
+    frames[0].save(second, save_all=True, append_images=frames[1:])
+    first.write_bytes(aecodec.encode(frames[0], 90, "nano"))
+    result = cli("sample", bundle, "-o", out, "--between", first, second, "--json")
+    facts = json.loads(result.out)
+    assert result.code == 0 and facts["status"] == "done" and facts["input"] == str(bundle)
+    assert "b.gif" in facts["notes"][0] and "first of 2 frames" in facts["notes"][0]
+    for name in (first, second):
+        before = name.read_bytes()
+        result = cli("sample", bundle, "-o", name, "--between", first, second, "--force", "--json")
+        assert result.code == 2 and json.loads(result.out)["status"] == "failed"
+        assert name.read_bytes() == before
+    assert "only one" in cli("sample", bundle, "-o", out, "--between", "-", "-").err
 
 
 def test_no_model(cli, tmp_path):

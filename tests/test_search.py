@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from aecodec import Codec, networks
-from aecodec.errors import CorruptError, FormatError, UsageError
+from aecodec.errors import CorruptError, FormatError, InputError, UsageError
 from aecodec.latents import index, reading, vectors
 from tests.conftest import DATA
 from tests.synthetic import smooth
@@ -113,7 +113,8 @@ def test_other_folders_stay(cli, album, tmp_path, pictures):
     (album / "00.aec").unlink()
     (other / "a.aec").write_bytes(b"broken")
     result = cli("index", other, "-o", made, "--device", "cpu")
-    assert result.code == FormatError.exit_code and "forgot 2 that are gone, or broken now" in result.err
+    assert result.code == FormatError.exit_code
+    assert "forgot 2 that are gone, or cannot be indexed any more" in result.err
     assert len(index.load(made)) == COUNT - 1
 
 
@@ -290,6 +291,66 @@ def test_features_command(cli, album, tmp_path, codec, pictures):
     assert many.code == 0 and {tuple(line["shape"]) for line in lines(many)} == {(codec.bundle.n, 6, 7)}
     assert len(list((tmp_path / "all").rglob("*.npy"))) == COUNT
     assert np.load(tmp_path / "all" / "deeper" / "01.npy").shape == (codec.bundle.n, 6, 7)
+
+
+def test_a_link_to_an_index(cli, album, tmp_path):
+    """Its paths are those of the index, by either name."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "link.npz").symlink_to(tmp_path / "store" / "real.npz")
+    for _ in range(2):
+        result = cli("index", album, "-o", tmp_path / "link.npz", "--device", "cpu")
+        assert result.code == 0 and "forgot" not in result.err
+        found = cli("search", tmp_path / "store" / "real.npz", album / "00.aec", "--json", "--device", "cpu")
+        assert all(os.path.isfile(hit["path"]) for hit in lines(found))
+    assert (tmp_path / "link.npz").is_symlink() and "skipped (in the index already)" in result.err
+
+
+def test_an_index_by_its_url(cli, album, tmp_path):
+    assert cli("index", album, "-o", tmp_path / "i.npz", "--device", "cpu").code == 0
+    result = cli("search", f"file://{tmp_path / 'i.npz'}", album / "00.aec", "--json", "--device", "cpu")
+    assert result.code == 0 and os.path.samefile(lines(result)[0]["path"], album / "00.aec")
+    refused = cli("search", "memory://i.npz", album / "00.aec", "--json", "--device", "cpu")
+    assert refused.code == UsageError.exit_code and lines(refused)[0]["status"] == "failed"
+
+
+def test_files_that_became_others_kinds(cli, album, tmp_path):
+    """A pipe in a file's place, a link that leads nowhere, one that leads to itself: none stays."""
+    made = tmp_path / "i.npz"
+    assert cli("index", album, "-o", made, "--device", "cpu").code == 0
+    for name, make in {
+        "00.aec": os.mkfifo,
+        "02.aec": lambda path: path.symlink_to(album / "nowhere.aec"),
+        "04.aec": lambda path: path.symlink_to(path),
+    }.items():
+        (album / name).unlink()
+        make(album / name)
+    result = cli("index", album, "-o", made, "--device", "cpu")
+    assert result.code == InputError.exit_code and "forgot 3" in result.err
+    assert len(index.load(made)) == COUNT - 3
+
+
+def test_all_files_made_anew_with_another_model(cli, album, tmp_path):
+    made, options = tmp_path / "i.npz", ("-q", 20, "--force", "--device", "cpu")
+    assert cli("index", album, "-o", made, "--device", "cpu").code == 0
+    pictures = sorted(album.rglob("*.aec"))
+    for number, path in enumerate(pictures):
+        Image.fromarray(smooth(number, 40, 40)).save(tmp_path / "a.png")
+        assert cli("encode", tmp_path / "a.png", path, "--model", "nano-perceptual", *options).code == 0
+    result = cli("index", album, "-o", made, "--device", "cpu")
+    assert result.code == 0 and len(index.load(made)) == COUNT, result.err
+    Image.fromarray(smooth(1, 40, 40)).save(tmp_path / "a.png")
+    assert cli("encode", tmp_path / "a.png", pictures[0], "--model", "nano", *options).code == 0
+    result = cli("index", album, "-o", made, "--device", "cpu")
+    assert result.code == UsageError.exit_code and "with model nano (" in result.err
+    assert "of nano-perceptual (" in result.err and len(index.load(made)) == COUNT - 1
+
+
+def test_paths_that_an_index_file_cannot_hold():
+    made = index.Index()
+    for path in ("", "a\0b"):
+        with pytest.raises(UsageError, match="no file"):
+            made.add(index.Entry(path, 1, 1), [1.0], bytes(8))
+    assert made.model_id is None and made.vectors().shape == (0, 0)
 
 
 def test_an_index_behind_a_link(cli, album, tmp_path, pictures):

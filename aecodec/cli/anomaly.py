@@ -71,7 +71,7 @@ def _fit(args: argparse.Namespace) -> int:
     by: anomaly.By = args.by or "memory"
     # Blocks coded as pixels have no latents.
     codec = common.codec_of(args, threads=batch.threads_of(args), pixel_blocks=False)
-    jobs = plan.make(args.names, True, lambda: {".aec", *picture_suffixes()})
+    jobs = plan.once(plan.make(args.names, True, lambda: {".aec", *picture_suffixes()}))
     plan.check_result(jobs.jobs, args.output)
     found: dict[str, anomaly.Reading] = {}
 
@@ -104,17 +104,21 @@ def _score(args: argparse.Namespace) -> int:
     jobs = plan.make(args.names[1:], True, lambda: suffixes, args.out_dir, ".png")
 
     def work(_: Codec, job: Job) -> Outcome:
+        draw = batch.is_wanted(args, job)
         data = files.read_input(job.source)
         with files.about(job.source):
             score = detector.score(data, codec)
-            if job.target is not None:
+            notes = score.notes
+            if job.target is not None and not draw:
+                notes += (f"the map {job.target!r} stays as it was; --force replaces it",)
+            elif job.target is not None:
                 picture = common.decoded(data, codec)
                 heat = anomaly.heat_map(picture.array, score.map)
                 _draw(Picture(heat, orientation=picture.orientation), job.target, args.force)
         facts = {"score": round(score.score, 4), "anomalous": score.anomalous}
-        return outcome.Outcome(job.source, job.target, notes=score.notes, found=facts)
+        return outcome.Outcome(job.source, job.target, notes=notes, found=facts)
 
-    return batch.run(args, jobs, work, _show)
+    return batch.run_all(args, jobs, work, _show)
 
 
 def _show(outcome: Outcome) -> list[tuple[str, IO[str]]]:

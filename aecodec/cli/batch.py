@@ -58,15 +58,22 @@ def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems, ski
     After Ctrl-C the pictures in progress are finished, the sum is told, and KeyboardInterrupt goes on."""
 
     def unless_there(codec: Codec, job: Job) -> Outcome:
-        if job.target is not None and not args.force and files.is_finished(job.target):
-            if not files.remove_empty(job.target):
-                return Outcome(job.source, job.target, SKIPPED)
-        if job.target is not None:
-            files.make_parent(job.target)
-            files.check_output(job.source, job.target, args.force)
+        if job.target is not None and not is_wanted(args, job):
+            return Outcome(job.source, job.target, SKIPPED)
         return work(codec, job)
 
     return run_all(args, plan, unless_there, show, skipped=skipped)
+
+
+def is_wanted(args: Namespace, job: Job) -> bool:
+    """Has its result to be made, or made anew? Then its place is ready."""
+    if job.target is None:
+        return False
+    if not args.force and files.is_finished(job.target) and not files.remove_empty(job.target):
+        return False
+    files.make_parent(job.target)
+    files.check_output(job.source, job.target, args.force)
+    return True
 
 
 def run_all(
@@ -194,10 +201,15 @@ class _Batch:
         if counts[FAILED]:
             parts.append(f"{counts[FAILED]} failed")
         if left := total - counts.total():
-            parts.append(f"{left} not begun (the same command goes on)")
+            parts.append(f"{left} not begun{' (the same command goes on)' * self._is_kept()}")
         if self._plan.left_out:
             parts.append(f"{self._plan.left_out} other files left alone")
         common.tell(f"aecodec: {', '.join(parts)}")
+
+    def _is_kept(self) -> bool:
+        """Does the next run find what this one has done?"""
+        kept = self._keep is not None or self._skipped != THERE
+        return kept or any(job.target is not None for job in self._plan.jobs)
 
 
 def _next(outcomes: SimpleQueue[tuple[int, Outcome]]) -> tuple[int, Outcome]:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import posixpath
 import sys
 from typing import IO, TYPE_CHECKING
 
+from aecodec import remote
 from aecodec.cli import common, files
 from aecodec.errors import UsageError
 
@@ -63,7 +65,7 @@ def _fit(args: argparse.Namespace) -> int:
     from aecodec.latents.encoder import Encoder
 
     suffixes = {".aec", *picture_suffixes()}
-    jobs = plan.make(args.names, True, lambda: suffixes)
+    jobs = plan.once(plan.make(args.names, True, lambda: suffixes))
     plan.check_result(jobs.jobs, args.output)
     if jobs.jobs:  # before they are coded
         classify.check_classes({_class_of(job.source) for job in jobs.jobs})
@@ -95,8 +97,12 @@ def _fit(args: argparse.Namespace) -> int:
     return code
 
 
-def _class_of(path: str) -> str:
-    return os.path.basename(os.path.dirname(os.path.abspath(path)))
+def _class_of(name: str) -> str:
+    """The folder that a picture is in; an archive, where there is none in it."""
+    if remote.is_url(name):
+        _, own, archive = remote.own_part(name)
+        return posixpath.basename(posixpath.dirname(own.partition("://")[2]) or archive.strip(":"))
+    return os.path.basename(os.path.dirname(os.path.abspath(name)))
 
 
 def _predict(args: argparse.Namespace) -> int:

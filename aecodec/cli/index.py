@@ -8,17 +8,20 @@ are gone are forgotten. A file that is broken is left out with a message.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aecodec import remote
 from aecodec.cli import common, files, streams
-from aecodec.errors import OutputError, UsageError
+from aecodec.errors import InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
     from aecodec.cli.plan import Job
     from aecodec.codec import Codec
+    from aecodec.latents.index import Index
 
 HELP = "a searchable index of .aec files"
 
@@ -62,12 +65,16 @@ def run(args: argparse.Namespace) -> int:
     made = index.load(args.output) if known else index.Index()
     jobs = plan.make(args.names, True, lambda: {".aec"})
     plan.check_result(jobs.jobs, args.output)
+    if not _holds(made, [job.source for job in jobs.jobs if not job.problem], folder):
+        made = index.Index()  # its files may be of another model now
     there: set[str] = set()
     seen: set[str] = set()
+    irregular = {index.path_of(job.source, folder) for job in jobs.jobs if job.problem}
 
     def work(codec: Codec, job: Job) -> Outcome:
+        if os.path.lexists(job.source):
+            there.add(index.path_of(job.source, folder))
         entry = index.entry_of(job.source, folder)
-        there.add(entry.path)
         if entry in made:
             seen.add(entry.path)
             return outcome.Outcome(job.source, None, outcome.SKIPPED)
@@ -85,14 +92,28 @@ def run(args: argparse.Namespace) -> int:
         raise
     if code and not there:
         return code  # a name that was mistyped
-    broken = there - seen
+    broken = (there | irregular) - seen
     kept = [
         path for path in made.paths if path not in broken and (path in seen or not _is_gone(path, folder))
     ]
     if gone := made.keep(kept):
-        common.note(f"forgot {gone} that are gone, or broken now")
+        common.note(f"forgot {gone} that are gone, or cannot be indexed any more")
     files.write_output(args.output, made.pack(), force=True)
     return code
+
+
+def _holds(made: Index, names: Sequence[str], folder: str) -> bool:
+    """Is anything of the index still true, given that these files will be read, where they changed?"""
+    from aecodec.latents import index
+
+    read: set[str] = set()
+    for name in names:
+        with contextlib.suppress(InputError):
+            entry = index.entry_of(name, folder)
+            if entry in made:
+                return True
+            read.add(entry.path)
+    return any(path not in read and not _is_gone(path, folder) for path in made.paths)
 
 
 def _is_gone(path: str, folder: str) -> bool:

@@ -65,16 +65,23 @@ class Parser(argparse.ArgumentParser):
 class CommandParser(Parser):
     """Names and options in any order: argparse by itself takes `IN -q 5 OUT` for two lists of names."""
 
+    _dashed: str | None = None
+    """What may be a file, among the options."""
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         options, names = self._sorted(sys.argv[1:] if args is None else args)
+        self._dashed = next((text for text in options if self._may_be_file(text)), None)
         found, unknown = super().parse_known_args([*options, *(["--", *names] if names else [])], namespace)
         if unknown:  # the parser of all commands would refuse them, and name its own help
-            dashed = next(filter(_may_be_file, unknown), None)
-            advice = f"; a file of that name is written ./{dashed}, or behind --" if dashed else ""
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        if self._dashed is not None:
+            message += f"; a file of that name is written ./{self._dashed}, or behind --"
+        super().error(message)
 
     def _sorted(self, args: Sequence[str]) -> tuple[list[str], list[str]]:
         """-> options with their values, names."""
@@ -92,15 +99,23 @@ class CommandParser(Parser):
                 if action is None or action.nargs == 0:
                     continue
                 given = list(islice(rest, action.nargs if isinstance(action.nargs, int) else 1))
-                if text.startswith("--") and action.nargs is None and given and NEGATIVE.match(given[0]):
-                    options[-1] += f"={given.pop()}"  # argparse would take -1,0 for an option
+                if action.nargs is None and given and self._is_value(given[0]):
+                    joint = "=" if text.startswith("--") else ""
+                    options[-1] += joint + given.pop()  # argparse would take -1,0 and -a.png for an option
                 options += given
         return options, names
 
+    def _is_value(self, argument: str) -> bool:
+        return NEGATIVE.match(argument) is not None or self._may_be_file(argument)
 
-def _may_be_file(argument: str) -> bool:
-    """And no option: there is one, or it has a suffix."""
-    return os.path.lexists(argument) or ("=" not in argument and bool(os.path.splitext(argument)[1]))
+    def _may_be_file(self, argument: str) -> bool:
+        """And no option, nor one with its value: there is one, or it has a suffix."""
+        known = self._option_string_actions
+        if not argument.startswith("-") or argument == "-" or argument.partition("=")[0] in known:
+            return False
+        if os.path.lexists(argument):
+            return True
+        return "=" not in argument and argument[:2] not in known and bool(os.path.splitext(argument)[1])
 
 
 def build_parser(command_line: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aecodec import remote
 from aecodec.cli import files
@@ -77,6 +77,14 @@ def make(
                     jobs.append(Job(path, None if problem else target_of(folder, relative, suffix), problem))
     check(jobs, advice)
     return Plan(jobs, left_out)
+
+
+def once(plan: Plan) -> Plan:
+    """Each input a single time, where some are named, or lie in folders that are named, more than once."""
+    first: dict[str, Job] = {}
+    for job in plan.jobs:
+        first.setdefault(job.source if job.source == files.PIPE else _key(job.source), job)
+    return replace(plan, jobs=list(first.values()))
 
 
 def base(name: str) -> str:

@@ -7,10 +7,13 @@ from the prior; with --between A B those on the way from one picture to the othe
 from __future__ import annotations
 
 import argparse
-import json
+from typing import TYPE_CHECKING
 
 from aecodec.cli import common, files, values
 from aecodec.errors import UsageError
+
+if TYPE_CHECKING:
+    from aecodec.pixels import Picture
 
 HELP = "pictures from a variational model"
 
@@ -38,9 +41,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from aecodec.cli import decode, written
+    from aecodec.cli.attempt import told
 
-    files.check_output(args.folder, args.output, args.force)
+    with told(args, args.folder, args.output):
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from aecodec.cli import decode, written
+    from aecodec.cli.outcome import Outcome
+
+    ends: list[str] = args.between or []
+    if ends.count(files.PIPE) > 1:
+        raise UsageError("only one of the two pictures can come from stdin")
+    for name in (args.folder, *ends):
+        files.check_output(name, args.output, args.force)
     form = decode.format_of(args.output, None)
     from aecodec.latents import sample
     from aecodec.latents.autoencoder import Autoencoder
@@ -49,20 +64,35 @@ def run(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise UsageError(f"seed {args.seed} is below 0")
     model = Autoencoder.load(args.folder)
-    columns = args.columns
-    if args.between:
-        ends = []
-        for name in args.between:
-            data = files.read_input(name)
-            with files.about(name):
-                ends.append(sample.fitted(model, data))
-        found = model.interpolate(ends[0], ends[1], args.count or 10)
+    columns, notes = args.columns, []
+    if ends:
+        pictures = [_read(name) for name in ends]
+        first, last = (sample.fitted(model, picture) for picture in pictures)
+        notes = [f"{name!r}: {note}" for name, p in zip(ends, pictures, strict=True) for note in p.notes]
+        found = model.interpolate(first, last, args.count or 10)
         columns = columns or len(found)
     else:
         found = sample.from_prior(model, args.count or 64, args.seed)
-    data, _ = written.at_once(Picture(sample.contact_sheet(found, columns, args.scale)), form)
+    data, more = written.at_once(Picture(sample.contact_sheet(found, columns, args.scale)), form)
     files.write_output(args.output, data, args.force)
+    notes += more
     if args.json:
-        facts = {"output": args.output, "model": model.name, "pictures": len(found)}
-        common.tell_facts(json.dumps(facts), args.output)
+        facts = {"model": model.name, "pictures": len(found)}
+        done = Outcome(args.folder, args.output, notes=tuple(notes), found=facts)
+        common.tell_facts(done.as_json(), args.output)
+    else:
+        for text in notes:
+            common.note(text)
     return 0
+
+
+def _read(name: str) -> Picture:
+    """An .aec file or any other picture; what transparency hides shows."""
+    from aecodec import api, pixels
+    from aecodec.container import MAGIC
+
+    data = files.read_input(name)
+    with files.about(name):
+        if data.startswith(MAGIC):
+            return api.shared().decode_picture(data)
+        return pixels.read_picture(data, alpha=False)

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 
+from aecodec import remote
 from aecodec.cli import common, files, values
 from aecodec.errors import UsageError
 
@@ -27,9 +28,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    from aecodec.cli.attempt import told
+
+    with told(args, args.picture, None):
+        return _run(args)
+
+
+def _run(args: argparse.Namespace) -> int:
     from aecodec import models
     from aecodec.latents import index, reading, vectors
 
+    args.index = remote.local_path(args.index)
+    if remote.is_url(args.index):
+        raise UsageError(
+            f"{args.index!r} is a URL; an index is of files on this machine's disks: copy it to where it was"
+        )
     made = index.load(args.index)
     if made.model_id is None:
         raise UsageError(f"the index {args.index!r} is empty; give `aecodec index` folders with .aec files")
@@ -38,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     with files.about(args.picture):
         latents = reading.read(data, codec, args.quality)
     if latents.header.model_id != made.model_id:
-        have, want = latents.header.model_id.hex(), made.model_id.hex()
+        have, want = models.called(latents.header.model_id), models.called(made.model_id)
         raise UsageError(
             f"{args.picture!r} was made with model {have}, the index is of {want}; give the picture itself"
         )

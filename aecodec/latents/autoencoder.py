@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ Array = NDArray[np.float32]
 class Autoencoder:
     """An encoder and a decoder between pictures [C, H, W] in 0..1 and `latent` numbers.
 
-    All methods raise UsageError for arrays of other shapes and DeviceError where onnxruntime fails."""
+    All methods raise UsageError for arrays of other shapes or of numbers that are not finite, and DeviceError
+    where onnxruntime fails."""
 
     name: str
     objective: str
@@ -52,6 +54,8 @@ class Autoencoder:
         try:
             shape, latent = tuple(int(v) for v in manifest["input"]), int(manifest["latent"])
             channels, height, width = shape
+            if min(channels, height, width, latent) < 1:
+                raise ValueError(f"input {shape}, latent {latent}")
             graphs = [_read(folder, name, manifest["files"][name]["sha256"]) for name in GRAPHS]
             return cls(
                 name=str(manifest["name"]),
@@ -81,7 +85,7 @@ class Autoencoder:
 
     def decode(self, h: Array, clip: bool = True) -> Array:
         """h float32 [B, D] -> x_hat [B, C, H, W], clipped to 0..1 unless `clip` is False."""
-        h = np.asarray(h, np.float32)
+        h = self._numbers(h)
         if h.ndim != 2 or h.shape[1] != self.latent:
             raise UsageError(f"{self.name}: latents of shape (B, {self.latent}) wanted, not {h.shape}")
         x_hat: Array = self._decode(h=h)[0]
@@ -100,8 +104,10 @@ class Autoencoder:
         """Two pictures [C, H, W] -> [steps, C, H, W]: the decoder along the line between their latents.
 
         UsageError for less than 2 steps."""
-        if steps < 2:
-            raise UsageError(f"{steps} steps do not lead from one picture to another; give at least 2")
+        if not isinstance(steps, Integral) or steps < 2:
+            raise UsageError(
+                f"{steps} steps do not lead from one picture to another; give a whole number, at least 2"
+            )
         ends = self.encode(np.concatenate([self._checked(np.asarray(end)[None]) for end in (first, last)]))
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
         return self.decode(ends[0] * (1 - share) + ends[1] * share)
@@ -110,8 +116,17 @@ class Autoencoder:
         if not self.variational:
             raise UsageError(f"{self.name} {what}: it is {self.objective}; use a variational one")
 
+    def _numbers(self, given: object) -> Array:
+        try:
+            array = np.asarray(given, np.float32)
+        except (TypeError, ValueError):
+            raise UsageError(f"{self.name}: arrays of numbers wanted, not {type(given).__name__}") from None
+        if not np.isfinite(array).all():
+            raise UsageError(f"{self.name}: some of the numbers are not finite")
+        return array
+
     def _checked(self, x: Array) -> Array:
-        x = np.asarray(x, np.float32)
+        x = self._numbers(x)
         if x.ndim != 4 or x.shape[1:] != self.input:
             raise UsageError(f"{self.name}: pictures of shape (B, {self.input}) wanted, not {x.shape}")
         return x

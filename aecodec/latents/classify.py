@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from aecodec import models
 from aecodec.errors import FormatError, ModelError, UsageError
@@ -48,20 +48,30 @@ class Classifier:
     spread: Float
     """[D], their standard deviations."""
 
-    def probabilities(self, features: Float) -> Float:
-        """[D] or [pictures, D] of `features` -> a share of 1 for each class, last axis."""
+    def probabilities(self, features: ArrayLike) -> Float:
+        """[D] or [pictures, D] of `features` -> a share of 1 for each class, last axis. UsageError for
+        another shape, and for what are no finite numbers."""
+        features = _numbers(features)
+        if features.ndim not in (1, 2) or features.shape[-1] != len(self.mean):
+            have, want = list(features.shape), len(self.mean)
+            raise UsageError(f"features {have}; the classifier learnt from {want} numbers for each picture")
+        if not np.isfinite(features).all():
+            raise UsageError("some features are not finite; no class can be told by them")
         scores = (features - self.mean) / self.spread @ self.weight.T + self.bias
         scores = np.exp(scores - scores.max(-1, keepdims=True))
-        shares: Float = scores / scores.sum(-1, keepdims=True)
+        shares: Float = (scores / scores.sum(-1, keepdims=True)).astype(np.float32)
         return shares
 
     def predict(self, latents: Latents) -> dict[str, float]:
         """A picture -> class: probability, the likeliest first. UsageError for another model's latents,
         FormatError where its features are more or fewer than those that were learnt from. Which encoder made
         them no latents tell: take that of bundle()."""
-        have, want = latents.header.model_id.hex(), self.encoder.model_id.hex()
+        have, want = latents.header.model_id, self.encoder.model_id
         if have != want:
-            raise UsageError(f"the file was made with model {have}, the classifier learnt from {want}")
+            raise UsageError(
+                f"the file was made with model {models.called(have)}, the classifier learnt from "
+                f"{models.called(want)}; give the picture itself"
+            )
         _check_width("the classifier", self.mean, latents.model.bundle)
         shares = self.probabilities(features(latents))
         return {self.classes[k]: float(shares[k]) for k in np.argsort(-shares, kind="stable")}
@@ -166,7 +176,15 @@ def _check_features(found: Float, labels: int) -> None:
         raise UsageError("some features are not finite; leave out the pictures that they are of")
 
 
-def fit(found: Float, labels: Sequence[object], encoder: Encoder) -> Classifier:
+def _numbers(found: ArrayLike) -> NDArray[np.float64]:
+    """UsageError for what is no array of numbers."""
+    try:
+        return np.asarray(found, np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(f"features are arrays of numbers, not {type(found).__name__}") from None
+
+
+def fit(found: ArrayLike, labels: Sequence[object], encoder: Encoder) -> Classifier:
     """features() of pictures [pictures, D] and the class of each -> Classifier.
 
     labels: names; what is none, as numbers, becomes one (1 -> '1'). encoder: what made the latents.
@@ -175,7 +193,8 @@ def fit(found: Float, labels: Sequence[object], encoder: Encoder) -> Classifier:
     names = [str(label) for label in labels]
     classes = tuple(sorted(set(names)))
     check_classes(classes)
-    found = np.asarray(found, np.float32)
+    with np.errstate(over="ignore"):  # too large ones become infinite
+        found = _numbers(found).astype(np.float32)
     _check_features(found, len(names))
     try:
         from sklearn.linear_model import LogisticRegression

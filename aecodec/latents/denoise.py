@@ -36,7 +36,11 @@ def estimate_sigma(samples: pixels.Pixels) -> float:
     """[H, W, C] -> standard deviation of the noise, on the scale 0..255.
 
     The median size of the finest diagonal Haar details (Donoho and Johnstone, Ideal spatial adaptation by
-    wavelet shrinkage, 1994), averaged over the channels. 0 for a picture of a single row or column."""
+    wavelet shrinkage, 1994), averaged over the channels. 0 for a picture of a single row or column.
+    UsageError for other arrays."""
+    if samples.ndim != 3 or samples.dtype not in (np.uint8, np.uint16) or not samples.size:
+        have = f"{samples.dtype} {list(samples.shape)}"
+        raise UsageError(f"the noise of {have} cannot be told; give uint8 or uint16 [H, W, C]")
     height, width, _ = samples.shape
     if min(height, width) < 2:
         return 0.0

@@ -71,18 +71,23 @@ class Index:
         return sorted(self._entries)
 
     def vectors(self) -> Float:
-        """[files, D] in the order of `paths`."""
+        """[files, D] in the order of `paths`; [0, 0] without any."""
+        if not self._entries:
+            return np.zeros((0, 0), np.float32)
         return np.stack([self._entries[path][1] for path in self.paths])
 
     def add(self, entry: Entry, vector: ArrayLike, model_id: bytes) -> None:
         """A file's vector, in place of what is there under its path. UsageError for another model's, for
-        another length than that of the others, and for what are no finite numbers."""
+        another length than that of the others, for what are no finite numbers, and for a path that an index
+        file cannot hold."""
         numbers = _vector(vector)
+        if not entry.path or "\0" in entry.path:
+            raise UsageError(f"the path {entry.path!r} is that of no file")
         self.model_id = self.model_id or model_id
         if model_id != self.model_id:
             raise UsageError(
-                f"{entry.path!r} was made with model {model_id.hex()}, the index is of "
-                f"{self.model_id.hex()}; their latents cannot be compared. "
+                f"{entry.path!r} was made with model {models.called(model_id)}, the index is of "
+                f"{models.called(self.model_id)}; their latents cannot be compared. "
                 "Encode it again, or make another index"
             )
         self._check_length(numbers)
@@ -138,13 +143,13 @@ class Index:
                 "\0".join(e.path for e in entries).encode("utf-8", "surrogateescape"), np.uint8
             ),
             files=np.array([[e.size, e.changed] for e in entries], np.int64).reshape(-1, 2),
-            vectors=self.vectors() if entries else np.zeros((0, 0), np.float32),
+            vectors=self.vectors(),
         )
         return out.getvalue()
 
 
 def is_index(source: Source) -> bool:
-    """Of any version, damaged or not."""
+    """Of any version; its vectors may be damaged."""
     try:
         with np.load(io.BytesIO(arrays_of(source, "the index")[0]), allow_pickle=False) as parts:
             return bool(json.loads(parts["facts"].tobytes())["format"] == FORMAT)
@@ -191,24 +196,27 @@ def _check_width(where: str, rows: Float, model_id: bytes) -> None:
             )
 
 
-def folder_of(path: str) -> str:
-    """Where a file, or an index, really lies."""
-    return os.path.realpath(os.path.dirname(path) or os.curdir)
+def folder_of(index: str) -> str:
+    """Where an index really lies: what the paths in it are relative to."""
+    return os.path.dirname(os.path.realpath(index))
+
+
+def path_of(path: str, folder: str) -> str:
+    """A file's path as an index in the folder has it. It may be a link itself; of the folders
+    counts where they really lie: '..' behind a link is not what it seems."""
+    own = os.path.join(os.path.realpath(os.path.dirname(path) or os.curdir), os.path.basename(path))
+    with suppress(ValueError):  # another drive
+        own = os.path.relpath(own, os.path.realpath(folder))
+    return own.replace(os.sep, "/")
 
 
 def entry_of(path: str, folder: str) -> Entry:
-    """A file as it is now, no URL, its path relative to the folder. InputError when it is not there.
-
-    Both by where they really lie: '..' behind a link is not what it seems."""
-    own = os.path.join(folder_of(path), os.path.basename(path))
+    """A file as it is now, no URL, its path relative to the folder. InputError when it is not there."""
     try:
         facts = os.stat(path)
-        relative = os.path.relpath(own, os.path.realpath(folder))
-    except ValueError:  # another drive
-        relative = own
     except OSError as error:
         raise InputError(f"cannot read {path!r}: {error.strerror or error}") from None
-    return Entry(relative.replace(os.sep, "/"), facts.st_size, facts.st_mtime_ns)
+    return Entry(path_of(path, folder), facts.st_size, facts.st_mtime_ns)
 
 
 def vector_of(source: Source, codec: Codec, verify: bool = False) -> tuple[Float, bytes]:

@@ -7,6 +7,7 @@ docs/autoencoders.md); what comes out is a contact sheet.
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from aecodec import pixels
 from aecodec.errors import UsageError
 from aecodec.latents.autoencoder import Autoencoder
 from aecodec.orientation import upright
-from aecodec.pixels import ImageInput
+from aecodec.pixels import ImageInput, Picture
 
 Float = NDArray[np.float32]
 Sheet = NDArray[np.uint8]
@@ -30,8 +31,10 @@ def from_prior(model: Autoencoder, count: int, seed: int = 0) -> Float:
     """Pictures [count, C, H, W] in 0..1 of latents drawn from N(0, 1).
 
     UsageError if there is no prior, for a count below 1 or a seed below 0."""
-    if count < 1 or seed < 0:
-        raise UsageError(f"{count} pictures of seed {seed}: give a count from 1 on, a seed from 0 on")
+    if not all(isinstance(number, Integral) for number in (count, seed)) or count < 1 or seed < 0:
+        raise UsageError(
+            f"{count} pictures of seed {seed}: give whole numbers, a count from 1 on, a seed from 0 on"
+        )
     return model.sample(count, np.random.default_rng(seed))
 
 
@@ -42,12 +45,13 @@ def between(model: Autoencoder, first: ImageInput, last: ImageInput, steps: int)
     return model.interpolate(fitted(model, first), fitted(model, last), steps)
 
 
-def fitted(model: Autoencoder, source: ImageInput) -> Float:
+def fitted(model: Autoencoder, source: ImageInput | Picture) -> Float:
     """A picture -> [C, H, W] in 0..1 as the model takes it: upright, grey or RGB, the centre square, scaled.
 
     Raises what read_picture does."""
     channels, height, width = model.input
-    samples = upright(pixels.shallow(pixels.read_picture(source, alpha=False))).array
+    picture = source if isinstance(source, Picture) else pixels.read_picture(source, alpha=False)
+    samples = upright(pixels.shallow(picture)).array
     image = Image.fromarray(samples[:, :, 0] if samples.shape[2] == 1 else samples)
     image = image.convert("L" if channels == 1 else "RGB")
     side = min(image.width / width, image.height / height)
@@ -68,9 +72,11 @@ def contact_sheet(found: Float, columns: int | None = None, scale: int | None = 
             f"an array {list(found.shape)} makes no sheet; give pictures [count, C, H, W], one or more, "
             "C 1 or 3"
         )
+    if not np.isfinite(found).all():
+        raise UsageError("some numbers of the pictures are not finite; they cannot be shown")
     for name, value in (("columns", columns), ("scale", scale)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} {value} of a sheet: give 1 or more")
+        if value is not None and (not isinstance(value, Integral) or value < 1):
+            raise UsageError(f"{name} {value} of a sheet: give a whole number, 1 or more")
     count, _, height, width = found.shape
     columns = min(columns or math.ceil(math.sqrt(count)), count)
     rows = -(-count // columns)

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import pixels
+from aecodec import models, pixels
 from aecodec.codec import Codec
 from aecodec.container import MAGIC
 from aecodec.errors import InputError, UsageError
@@ -63,8 +63,9 @@ def read(source: ImageInput, codec: Codec, by: By = "memory", quality: float | N
         latents = read_file(data, codec)
         if latents.header.model_id != codec.bundle.model_id:
             raise UsageError(
-                f"the file was made with model {latents.header.model_id.hex()}, normal is told by latents of "
-                f"{codec.bundle.model_id.hex()}; give the picture itself"
+                f"the file was made with model {models.called(latents.header.model_id)}, normal is told by "
+                f"latents of {models.called(codec.bundle.model_id)}; learn with the file's model, or give "
+                "the picture itself"
             )
         return _of_latents(latents, by)
     picture = pixels.read_picture(source if data is None else data, codec.limits, alpha=False)
