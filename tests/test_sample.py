@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +148,16 @@ def test_sheets_and_samples_that_make_no_sense(bundle):
     for count, seed in ((0, 0), (-1, 0), (1, -1), (2.5, 0), (2, 1.5)):
         with pytest.raises(UsageError, match="a count from 1 on"):
             sample.from_prior(model, count, seed)
+
+
+def test_another_process_loads_it_once_more(bundle, monkeypatch):
+    monkeypatch.chdir(bundle.parent)
+    model = Autoencoder.load(bundle.name, threads=1)
+    monkeypatch.chdir("/")
+    again = pickle.loads(pickle.dumps(model))
+    x = np.random.default_rng(0).random((2, 1, SIDE, SIDE), np.float32)
+    np.testing.assert_array_equal(again.encode(x), model.encode(x))
+    assert again == model and copy.deepcopy(model) == model
 
 
 def test_numbers_that_are_none(bundle):

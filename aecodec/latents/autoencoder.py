@@ -43,6 +43,11 @@ class Autoencoder:
     manifest: dict[str, Any] = field(repr=False, compare=False)
     _encode: Run = field(repr=False, compare=False)
     _decode: Run = field(repr=False, compare=False)
+    _loaded: tuple[str, Device, int | None] = field(repr=False, compare=False)
+    """What load() was given, the folder with its whole path: another process loads it once more."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Autoencoder.load, self._loaded
 
     @classmethod
     def load(
@@ -66,6 +71,7 @@ class Autoencoder:
                 manifest=manifest,
                 _encode=runner(open_session(graphs[0], device, threads), folder.name, "encoder"),
                 _decode=runner(open_session(graphs[1], device, threads), folder.name, "decoder"),
+                _loaded=(os.path.abspath(folder), device, threads),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"{folder / 'manifest.json'} is not a valid manifest: {error!r}") from None
