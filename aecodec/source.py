@@ -116,7 +116,7 @@ def _all_of(stream: Binary, count: int | None = None) -> bytes:
     parts: list[bytes] = []
     missing = count
     while missing != 0:
-        part = stream.read(-1 if missing is None else missing)
+        part = stream.read() if missing is None else stream.read(missing)
         if part is None:
             _wait(stream)
         elif part:

@@ -202,8 +202,8 @@ def folder_of(index: str) -> str:
 
 
 def path_of(path: str, folder: str) -> str:
-    """A file's path as an index in the folder has it. It may be a link itself; of the folders
-    counts where they really lie: '..' behind a link is not what it seems."""
+    """A file's path as an index in the folder has it. A link is named itself; of its folders it counts where
+    they really lie: '..' behind a link is not what it seems."""
     own = os.path.join(os.path.realpath(os.path.dirname(path) or os.curdir), os.path.basename(path))
     with suppress(ValueError):  # another drive
         own = os.path.relpath(own, os.path.realpath(folder))
