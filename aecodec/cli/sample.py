@@ -88,11 +88,12 @@ def _run(args: argparse.Namespace) -> int:
 
 def _read(name: str) -> Picture:
     """An .aec file or any other picture; what transparency hides shows."""
-    from aecodec import api, pixels
+    from aecodec import pixels
+    from aecodec.codec import Codec
     from aecodec.container import MAGIC
 
     data = files.read_input(name)
     with files.about(name):
         if data.startswith(MAGIC):
-            return api.shared().decode_picture(data)
+            return Codec().decode_picture(data)
         return pixels.read_picture(data, alpha=False)
