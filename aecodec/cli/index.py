@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -72,9 +73,8 @@ def run(args: argparse.Namespace) -> int:
     irregular = {index.path_of(job.source, folder) for job in jobs.jobs if job.problem}
 
     def work(codec: Codec, job: Job) -> Outcome:
-        if os.path.lexists(job.source):
-            there.add(index.path_of(job.source, folder))
         entry = index.entry_of(job.source, folder)
+        there.add(entry.path)
         if entry in made:
             seen.add(entry.path)
             return outcome.Outcome(job.source, None, outcome.SKIPPED)
@@ -120,8 +120,6 @@ def _is_gone(path: str, folder: str) -> bool:
     """Not merely where it cannot be looked at."""
     try:
         os.stat(os.path.join(folder, path))
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        pass
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
     return False
