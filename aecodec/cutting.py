@@ -68,7 +68,7 @@ def anchors(synthesis: bytes, channels: int) -> bytes:
     graph = onnx_file.read(synthesis)
     _, factor = _scaling(graph.nodes)
     if rows := _means_in_rows(graph.nodes):
-        return _rows_at_places(_cut(graph, (*rows, factor)), channels).pack()
+        return _rows_at_places(graph.only((*rows, factor)), channels).pack()
     added = next((n for n in graph.nodes if n.kind == "Add" and "symbols" in n.inputs), None)
     gained = next(
         (n for n in graph.nodes if added and n.kind == "Mul" and n.outputs[0] in added.inputs), None
@@ -83,7 +83,7 @@ def anchors(synthesis: bytes, channels: int) -> bytes:
         )
     (mean,) = head.outputs
     gain = next(name for name in gained.inputs if name != mean)
-    return _at_places(_first_channels(_cut(graph, (mean, gain, factor)), channels)).pack()
+    return _at_places(_first_channels(graph.only((mean, gain, factor)), channels)).pack()
 
 
 def _head(graph: Graph) -> Graph:
@@ -91,11 +91,11 @@ def _head(graph: Graph) -> Graph:
     scaled, _ = _scaling(graph.nodes)
     users = [node for node in graph.nodes if scaled.outputs[0] in node.inputs]
     if not _means_in_rows(graph.nodes):
-        return _cut(graph, scaled.outputs)
+        return graph.only(scaled.outputs)
     if len(users) == 1 and users[0].kind == "Transpose":
-        return _cut(graph, users[0].outputs)
+        return graph.only(users[0].outputs)
     turned = Node("Transpose", scaled.outputs, ("y_hat_turned",), onnx_file.attributes("perm", 0, 3, 1, 2))
-    return _cut(replace(graph, nodes=(*graph.nodes, turned)), turned.outputs)
+    return replace(graph, nodes=(*graph.nodes, turned)).only(turned.outputs)
 
 
 def _outputs(nodes: Sequence[Node]) -> list[str]:
@@ -123,18 +123,6 @@ def _scaling(nodes: Sequence[Node]) -> tuple[Node, str]:
     if len(users) != 1 or users[0].kind != "Mul":
         raise ModelError("synthesis.onnx does not divide y_hat by the gain; its latents have no unit")
     return users[0], next(name for name in users[0].inputs if name != steps)
-
-
-def _cut(graph: Graph, outputs: tuple[str, ...]) -> Graph:
-    """Only what `outputs` are computed from."""
-    needed, kept = set(outputs), []
-    for node in reversed(graph.nodes):
-        if needed.intersection(node.outputs):
-            needed.update(node.inputs)
-            kept.append(node)
-    weights = {name: weight for name, weight in graph.weights.items() if name in needed}
-    inputs = {name: value for name, value in graph.inputs.items() if name in needed}
-    return replace(graph, nodes=tuple(reversed(kept)), weights=weights, inputs=inputs, outputs=outputs)
 
 
 def _first_channels(graph: Graph, count: int) -> Graph:

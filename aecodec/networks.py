@@ -123,6 +123,10 @@ class Networks:
         precision = choose(wanted, self._bundle, self._device)
         device: Device = "cpu" if precision == "int8" else self._device
         data = change(self._bundle.read(self._bundle.file_of(graph, precision)))
+        if precision == "fp16":
+            from aecodec.half import halved
+
+            data = halved(data)
         return open_session(data, device, self._threads, self._optimise)
 
     def _run(self, graph: str, **inputs: NDArray[Any]) -> list[Any]:

@@ -7,8 +7,8 @@ Nodes are read as far as it takes to rewire them; all else, such as weights, sta
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from aecodec.errors import ModelError
@@ -21,7 +21,7 @@ NODE_INPUT, NODE_OUTPUT, NODE_KIND, NODE_ATTRIBUTE = 1, 2, 4, 5
 ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_TYPE, TYPE_INT, TYPE_INTS = 1, 3, 8, 20, 2, 7
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
 VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, ELEMENT_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_NAME = 1, 2, 1, 1, 2, 1, 2
-INT64 = 7
+FLOAT, INT64, FLOAT16 = 1, 7, 10
 VARINT, EIGHT_BYTES, LENGTH_DELIMITED, FOUR_BYTES = 0, 1, 2, 5
 
 
@@ -60,6 +60,17 @@ class Graph:
         fields += [_field(GRAPH_INPUT, value) for value in self.inputs.values()]
         fields += [_field(GRAPH_OUTPUT, _field(VALUE_NAME, name.encode())) for name in self.outputs]
         return self.model + _field(MODEL_GRAPH, b"".join(fields))
+
+    def only(self, outputs: tuple[str, ...]) -> Graph:
+        """What `outputs` are computed from."""
+        needed, kept = set(outputs), []
+        for node in reversed(self.nodes):
+            if needed.intersection(node.outputs):
+                needed.update(node.inputs)
+                kept.append(node)
+        weights = {name: weight for name, weight in self.weights.items() if name in needed}
+        inputs = {name: value for name, value in self.inputs.items() if name in needed}
+        return replace(self, nodes=tuple(reversed(kept)), weights=weights, inputs=inputs, outputs=outputs)
 
 
 def read(data: bytes) -> Graph:
@@ -100,15 +111,26 @@ def attributes(name: str, *values: int) -> bytes:
     return _field(NODE_ATTRIBUTE, b"".join([*fields, _number(ATTRIBUTE_TYPE, TYPE_INTS)]))
 
 
+def tensor(name: str, kind: int, raw: bytes, shape: Sequence[int] = ()) -> bytes:
+    """Values in their order, little-endian, for Graph.weights."""
+    fields = [_number(TENSOR_DIMS, size) for size in shape]
+    fields += [_number(TENSOR_TYPE, kind), _field(TENSOR_NAME, name.encode()), _field(TENSOR_RAW, raw)]
+    return b"".join(fields)
+
+
 def integers(name: str, *values: int) -> bytes:
     """int64 [values], for Graph.weights."""
-    raw = struct.pack(f"<{len(values)}q", *values)
-    fields = (
-        _number(TENSOR_DIMS, len(values)),
-        _number(TENSOR_TYPE, INT64),
-        _field(TENSOR_NAME, name.encode()),
-    )
-    return b"".join([*fields, _field(TENSOR_RAW, raw)])
+    return tensor(name, INT64, struct.pack(f"<{len(values)}q", *values), (len(values),))
+
+
+def values_of(weight: Bytes, kind: int) -> Bytes:
+    """The values of a weight; none where they are of another type than `kind`, FLOAT say."""
+    raw: list[Bytes] = [payload for number, payload, _ in _fields(memoryview(weight)) if number == TENSOR_RAW]
+    return raw[0] if raw and _ints(memoryview(weight), TENSOR_TYPE) == (kind,) else b""
+
+
+def shape_of(weight: Bytes) -> tuple[int, ...]:
+    return _ints(memoryview(weight), TENSOR_DIMS)
 
 
 def list_of_integers(name: str) -> bytes:

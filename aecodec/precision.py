@@ -41,17 +41,17 @@ def choose(wanted: Precision, bundle: Bundle, device: Device) -> str:
 
     auto: int8 where the bundle has such graphs and the CPU multiplies bytes exactly and faster than floats
     (VNNI, Arm's dot product, AVX2 where the weights leave room for its 16-bit sums), else fp32, as wherever
-    CUDA may be used. ModelError when the bundle lacks what is asked for; DeviceError for int8 on an x86 CPU
-    without VNNI whose 16-bit sums would spoil the picture.
+    CUDA may be used. fp16 is made of the graphs in float32 (half.py), so every bundle has it.
+    ModelError when the bundle has no int8 graphs; DeviceError for int8 on an x86 CPU without VNNI whose
+    16-bit sums would spoil the picture.
     """
     from aecodec import _core
 
     if wanted == "auto":
         fast = "int8" in bundle.precisions and _multiplies_fast(bundle)
         return "int8" if fast and not _may_use_cuda(device) else "fp32"
-    if wanted != "fp32" and wanted not in bundle.precisions:
-        have = ", ".join(["fp32", *sorted(bundle.precisions)])
-        raise ModelError(f"model {bundle.name!r} has no {wanted} graphs; use one of: auto, {have}")
+    if wanted == "int8" and wanted not in bundle.precisions:
+        raise ModelError(f"model {bundle.name!r} has no int8 graphs; use precision fp32 or auto")
     if wanted == "int8" and _core.dot_product() == SATURATES and not bundle.fits_16_bits:
         raise DeviceError(
             f"precision 'int8': this CPU has no VNNI and would cut sums of model {bundle.name!r} to 16 bits; "

@@ -69,8 +69,10 @@ LADDER: dict[str, set[str]] = {
     "scale_networks": BASE | {"_core", "model_bundle", "session"},
     "onnx_file": BASE,
     "cutting": BASE | {"onnx_file"},
+    "half": BASE | {"onnx_file"},
     "networks": BASE
-    | {"cutting", "forks", "model_bundle", "parallel", "precision", "scale_networks", "session", "windows"},
+    | {"cutting", "forks", "half", "model_bundle", "parallel", "precision", "scale_networks", "session"}
+    | {"windows"},
     "rolling": {"groups"},
     "loaded": {"container", "errors", "groups", "model_bundle", "networks", "tables"},
     "quality_search": set(),
@@ -210,7 +212,7 @@ HEAVY = {
         *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec", "png", "raster"),
         *("rolling", "loaded", "encoding", "decoding", "block_choice", "colours", "latents", "thumbnail"),
         *("groups", "jpeg", "tiff", "scale_networks", "tables", "planes", "cut_short"),
-        *("block_sheet", "mode_decision"),
+        *("block_sheet", "half", "mode_decision"),
     },
     "PIL": {
         *("modes", "deep", "alpha", "pixels", "png", "raster", "blocks", "codec", "api", "pillow_plugin"),

@@ -79,7 +79,7 @@ def test_sums_that_would_saturate_are_refused(bundle, monkeypatch):
 
 
 def test_a_bundle_without_the_graphs(budgie):
-    with pytest.raises(ModelError, match="model 'tiny' has no int8 graphs; use one of: auto, fp32"):
+    with pytest.raises(ModelError, match="model 'tiny' has no int8 graphs; use precision fp32 or auto"):
         Codec(TINY, "cpu", precision="int8").encode(budgie)
     assert Codec(TINY, "cpu").encode(budgie) == Codec(TINY, "cpu", precision="fp32").encode(budgie)
 
