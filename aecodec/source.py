@@ -21,6 +21,10 @@ class Readable(Protocol):
     def read(self) -> bytes: ...
 
 
+class _NoBytesError(Exception):
+    """What read() gives is something else."""
+
+
 Binary: TypeAlias = BinaryIO | BufferedIOBase | RawIOBase
 Source: TypeAlias = "bytes | bytearray | memoryview | str | os.PathLike[str] | Readable"
 
@@ -91,10 +95,10 @@ def _read_path(stream: BinaryIO, path: str, magic: bytes) -> bytes:
 
 
 def _read_object(source: Readable, magic: bytes) -> object:
-    """Whatever its read() gives; None for text that cannot be decoded."""
+    """Whatever its read() gives; None for what is no bytes, and for text that cannot be decoded."""
     try:
         return _read(source, magic) if isinstance(source, BufferedIOBase | RawIOBase) else source.read()
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, _NoBytesError):
         return None
     except (OSError, ValueError) as error:  # ValueError: it is closed
         name = getattr(source, "name", "")
@@ -113,12 +117,14 @@ def _read(stream: Binary, magic: bytes) -> bytes:
 def _all_of(stream: Binary, count: int | None = None) -> bytes:
     """To the end, or to `count` bytes. Waits where the stream does not: whoever shares a pipe may have made
     it one that does not block, and then what read() gives ends where nothing was there yet."""
-    parts: list[bytes] = []
+    parts: list[bytes | bytearray | memoryview] = []
     missing = count
-    while missing != 0:
-        part = stream.read() if missing is None else stream.read(missing)
+    while missing is None or missing > 0:
+        part: object = stream.read() if missing is None else stream.read(missing)
         if part is None:
             _wait(stream)
+        elif not isinstance(part, bytes | bytearray | memoryview):
+            raise _NoBytesError
         elif part:
             parts.append(part)
             missing = None if missing is None else missing - len(part)

@@ -244,6 +244,8 @@ def test_command(cli, tmp_path, monkeypatch):
     assert "across" in text and text.count(",") == 2
     assert cli("classify", "fit", tmp_path / "train", "--device", "cpu").code == UsageError.exit_code
     assert cli("classify", "fit", tmp_path / "train", "-o", model, "--device", "cpu").code == 9
+    result = cli("classify", "fit", "-", tmp_path / "train", "-o", tmp_path / "none.npz", "--device", "cpu")
+    assert result.code == UsageError.exit_code and "'-' is in no folder" in result.err
     own = tmp_path / "train" / "down" / "1.png"
     before = own.read_bytes()
     result = cli("classify", "fit", tmp_path / "train", "-o", own, "--force", "--device", "cpu")
@@ -265,6 +267,9 @@ def test_classes_in_archives(cli, tmp_path):
         result = cli("classify", "fit", *names, "-o", saved, "--force", "--device", "cpu")
         assert result.code == 0, result.err
         assert set(classify.load(saved).classes) == expected
+    names = [f"zip:///0.png::{tmp_path / archive}" for archive in ("one.zip", "two.zip")]
+    assert cli("classify", "fit", *names, "-o", saved, "--force", "--device", "cpu").code == 0
+    assert set(classify.load(saved).classes) == {"one.zip", "two.zip"}
 
 
 @pytest.mark.parametrize("model", ["nano", "fast"])

@@ -76,7 +76,8 @@ def bundle(tmp_path_factory):
 def test_sheet_of_the_prior(cli, bundle, tmp_path):
     out = tmp_path / "sheet.png"
     result = cli("sample", bundle, "-o", out, "-n", 6, "--columns", 3, "--scale", 2, "--json")
-    assert result.code == 0 and json.loads(result.out)["pictures"] == 6
+    told = json.loads(result.out)
+    assert result.code == 0 and told["pictures"] == 6 and told["seconds"] > 0
     with Image.open(out) as image:
         sheet = np.asarray(image)
     step = 2 * (SIDE + sample.GAP)
@@ -197,3 +198,18 @@ def test_no_model(cli, tmp_path):
     for name in (tmp_path, "nano", Path(aecodec.__file__).parent / "bundles" / "nano"):  # of the codec
         result = cli("sample", name, "-o", tmp_path / "x.png")
         assert result.code == ModelError.exit_code and "folder of a small autoencoder is wanted" in result.err
+
+
+def test_sheets_larger_than_pictures(cli, bundle, tmp_path):
+    out = tmp_path / "o.png"
+    for options in (
+        ["-n", "1" + "0" * 20],
+        ["--scale", "1" + "0" * 20],
+        ["-n", "70000", "--columns", "70000"],
+    ):
+        result = cli("sample", bundle, "-o", out, *options)
+        assert result.code == 2 and "ask for fewer, or a smaller scale" in result.err, result
+        assert result.err.count("\n") == 1 and not out.exists()
+    with pytest.raises(UsageError, match="2 pictures of 8 x 8 pixels, 60000 times larger, make a sheet"):
+        sample.contact_sheet(np.zeros((2, 1, 8, 8), np.float32), scale=60000)
+    assert sample.layout((5, 3, 20, 10), None, None) == (3, 2, 3)

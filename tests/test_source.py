@@ -63,6 +63,23 @@ def test_a_stream_that_cannot_be_waited_for():
         read_bytes(Never())
 
 
+@pytest.mark.parametrize("kind", [io.BufferedIOBase, io.RawIOBase])
+@pytest.mark.parametrize("magic", [b"", b"\x89PNG"])
+def test_a_stream_of_text(kind, magic):
+    """It may have no end, as one of bytes has."""
+
+    class Text(kind):
+        left = 9
+
+        def read(self, size=-1):
+            self.left -= 1
+            assert self.left, "text is read on and on"
+            return "text"
+
+    with pytest.raises(InputError, match="gives text"):
+        read_bytes(Text(), magic)
+
+
 @pytest.mark.parametrize("command", [("info",), ("verify",), ("encode", "-q", "20", "--model", "nano")])
 def test_commands_wait_for_their_input(command, tmp_path, cli):
     picture, coded, out = tmp_path / "a.png", tmp_path / "a.aec", tmp_path / "out.aec"

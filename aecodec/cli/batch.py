@@ -208,6 +208,8 @@ class _Batch:
 
     def _is_kept(self) -> bool:
         """Does the next run find what this one has done?"""
+        if getattr(self._args, "rebuild", False):
+            return False
         kept = self._keep is not None or self._skipped != THERE
         return kept or any(job.target is not None for job in self._plan.jobs)
 

@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
 def _fit(args: argparse.Namespace) -> int:
     if args.output is None:
         raise UsageError("classify fit writes a model: give -o MODEL")
+    if files.PIPE in args.names:
+        raise UsageError("'-' is in no folder, whose name would be its class; give files")
     files.check_output(args.names[0], args.output, args.force)
     import numpy as np
 
@@ -101,7 +103,7 @@ def _class_of(name: str) -> str:
     """The folder that a picture is in; an archive, where there is none in it."""
     if remote.is_url(name):
         _, own, archive = remote.own_part(name)
-        return posixpath.basename(posixpath.dirname(own.partition("://")[2]) or archive.strip(":"))
+        return posixpath.basename(posixpath.dirname(own.partition("://")[2]).strip("/") or archive.strip(":"))
     return os.path.basename(os.path.dirname(os.path.abspath(name)))
 
 

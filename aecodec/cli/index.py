@@ -11,12 +11,13 @@ import argparse
 import contextlib
 import errno
 import os
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aecodec import remote
 from aecodec.cli import common, files, streams
-from aecodec.errors import InputError, OutputError, UsageError
+from aecodec.errors import FormatError, InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from aecodec.cli.outcome import Outcome
@@ -62,36 +63,42 @@ def run(args: argparse.Namespace) -> int:
     there_already = os.path.isfile(args.output)  # a device would be read without end
     if there_already and args.rebuild and not index.is_index(args.output):
         raise OutputError(f"{args.output!r} is there and no index; give another name, or remove it")
-    known = there_already and not args.rebuild
-    made = index.load(args.output) if known else index.Index()
+    state = _state(args.output)
+    made = _known(args) if there_already else index.Index()
     jobs = plan.make(args.names, True, lambda: {".aec"})
     plan.check_result(jobs.jobs, args.output)
-    if not _holds(made, [job.source for job in jobs.jobs if not job.problem], folder):
+    whole = False
+    if not _holds(made, [job.source for job in jobs.jobs if not job.problem], folder, args.rebuild):
+        whole = args.rebuild and len(made) > 0
         made = index.Index()  # its files may be of another model now
     there: set[str] = set()
     seen: set[str] = set()
     irregular = {index.path_of(job.source, folder) for job in jobs.jobs if job.problem}
+    one_at_a_time = threading.Lock()
 
     def work(codec: Codec, job: Job) -> Outcome:
         entry = index.entry_of(job.source, folder)
         there.add(entry.path)
-        if entry in made:
+        if entry in made and (entry.path in seen or not args.rebuild):
             seen.add(entry.path)
             return outcome.Outcome(job.source, None, outcome.SKIPPED)
         with files.about(job.source):
             vector, model_id = index.vector_of(job.source, codec, args.verify)
-        made.add(entry, vector, model_id)
+        with one_at_a_time:
+            made.add(entry, vector, model_id)
         seen.add(entry.path)
         return outcome.Outcome(job.source, None, bytes=entry.size)
 
     try:
         code = batch.run(args, jobs, work, skipped="in the index already")
-    except KeyboardInterrupt:  # the next run goes on from here
-        if len(made):
+    except BaseException:  # the next run goes on from here, but for a part that would replace a whole
+        if len(made) and not whole:
+            _catch_up(made, args.output, state)
             files.write_output(args.output, made.pack(), force=True)
         raise
-    if code and not there:
-        return code  # a name that was mistyped
+    if code and not (seen if args.rebuild else there):
+        return code  # a name that was mistyped, or a model that is missing
+    _catch_up(made, args.output, state)
     broken = (there | irregular) - seen
     kept = [
         path for path in made.paths if path not in broken and (path in seen or not _is_gone(path, folder))
@@ -102,15 +109,45 @@ def run(args: argparse.Namespace) -> int:
     return code
 
 
-def _holds(made: Index, names: Sequence[str], folder: str) -> bool:
-    """Is anything of the index still true, given that these files will be read, where they changed?"""
+def _known(args: argparse.Namespace) -> Index:
+    """What the file has; where it is to be built again, nothing of one that this release does not read."""
+    from aecodec.latents import index
+
+    try:
+        return index.load(args.output)
+    except FormatError:
+        if args.rebuild:
+            return index.Index()
+        raise
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    """Of a file, another one when it has been written anew."""
+    with contextlib.suppress(OSError):
+        facts = os.stat(path)
+        return facts.st_ino, facts.st_mtime_ns
+    return None
+
+
+def _catch_up(made: Index, path: str, state: tuple[int, int] | None) -> None:
+    """With what another process has written meanwhile."""
+    from aecodec.latents import index
+
+    if _state(path) != state and os.path.isfile(path):
+        with contextlib.suppress(FormatError):
+            made.fill(index.load(path))
+
+
+def _holds(made: Index, names: Sequence[str], folder: str, every: bool) -> bool:
+    """Is anything of the index still true, given that these files will be read: every one, or where they
+    changed?"""
     from aecodec.latents import index
 
     read: set[str] = set()
     for name in names:
         with contextlib.suppress(InputError):
             entry = index.entry_of(name, folder)
-            if entry in made:
+            if entry in made and not every:
                 return True
             read.add(entry.path)
     return any(path not in read and not _is_gone(path, folder) for path in made.paths)

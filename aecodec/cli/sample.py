@@ -7,6 +7,7 @@ from the prior; with --between A B those on the way from one picture to the othe
 from __future__ import annotations
 
 import argparse
+import time
 from typing import TYPE_CHECKING
 
 from aecodec.cli import common, files, values
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from aecodec.pixels import Picture
 
 HELP = "pictures from a variational model"
+COUNT, COUNT_BETWEEN = 64, 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="OUT", required=True, help="contact sheet, or - (PNG) for stdout"
     )
     parser.add_argument(
-        "-n", "--count", type=values.count, metavar="N", help="pictures (default 64, between two 10)"
+        "-n",
+        "--count",
+        type=values.count,
+        metavar="N",
+        help=f"pictures (default {COUNT}, between two {COUNT_BETWEEN})",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="another number, other pictures (default 0)"
@@ -63,22 +69,25 @@ def _run(args: argparse.Namespace) -> int:
 
     if args.seed < 0:
         raise UsageError(f"seed {args.seed} is below 0")
+    began = time.perf_counter()
     model = Autoencoder.load(args.folder)
-    columns, notes = args.columns, []
+    count, notes = args.count or (COUNT_BETWEEN if ends else COUNT), []
+    columns = args.columns or (count if ends else None)
+    sample.layout((count, *model.input), columns, args.scale)  # before anything is computed for it
     if ends:
         pictures = [_read(name) for name in ends]
         first, last = (sample.fitted(model, picture) for picture in pictures)
         notes = [f"{name!r}: {note}" for name, p in zip(ends, pictures, strict=True) for note in p.notes]
-        found = model.interpolate(first, last, args.count or 10)
-        columns = columns or len(found)
+        found = model.interpolate(first, last, count)
     else:
-        found = sample.from_prior(model, args.count or 64, args.seed)
+        found = sample.from_prior(model, count, args.seed)
     data, more = written.at_once(Picture(sample.contact_sheet(found, columns, args.scale)), form)
     files.write_output(args.output, data, args.force)
     notes += more
     if args.json:
         facts = {"model": model.name, "pictures": len(found)}
-        done = Outcome(args.folder, args.output, notes=tuple(notes), found=facts)
+        seconds = time.perf_counter() - began
+        done = Outcome(args.folder, args.output, seconds=seconds, notes=tuple(notes), found=facts)
         common.tell_facts(done.as_json(), args.output)
     else:
         for text in notes:

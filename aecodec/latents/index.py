@@ -94,6 +94,13 @@ class Index:
         self._entries[entry.path] = entry, numbers
         self._searcher = None
 
+    def fill(self, other: Index) -> None:
+        """Takes what another index has and it has not; nothing where that is of another model."""
+        if (self.model_id or other.model_id) == other.model_id:
+            self.model_id = other.model_id
+            self._entries = other._entries | self._entries
+            self._searcher = None
+
     def keep(self, paths: Iterable[str]) -> int:
         """Forgets all other files -> how many these were."""
         wanted = set(paths)
