@@ -59,9 +59,7 @@ def __getattr__(name: str) -> object:
     if name in _HOME:
         value = getattr(import_module(f"aecodec.{_HOME[name]}"), name)
     elif name == "__version__":
-        from importlib.metadata import version
-
-        value = version("aecodec")
+        value = import_module("aecodec.version").number()
     else:
         raise AttributeError(f"module 'aecodec' has no attribute {name!r}")
     globals()[name] = value

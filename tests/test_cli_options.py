@@ -8,7 +8,7 @@ import pytest
 from batches import FAST, picture
 from test_cli import CITY, one_line_error
 
-from aecodec.cli import values
+from aecodec.cli import main, values
 
 
 def test_regions_that_begin_with_a_minus(cli, aec, tmp_path):
@@ -21,6 +21,16 @@ def test_regions_that_begin_with_a_minus(cli, aec, tmp_path):
     assert one_line_error(result, 2, "'-1.5,x' is not X,Y,WIDTH,HEIGHT")
     assert one_line_error(cli("encode", CITY, tmp_path / "a.aec", "-q", "-5"), 2, "-5 is outside 0..100")
     assert one_line_error(cli("decode", aec, "--out-dir", "--force"), 2, "expected one argument")
+
+
+def test_short_options_in_one_word(cli, tmp_path):
+    """Flags, and behind them one that takes a value: joined to it, or the next word."""
+    parser = main.build_parser(["encode"])
+    for words in (["-rq", "5"], ["-rq5"], ["-r", "-q", "5"]):
+        found = parser.parse_args(["encode", *words, "in", "--out-dir", "out"])
+        assert found.recursive and found.quality == 5 and found.names == ["in"]
+    assert one_line_error(cli("encode", CITY, tmp_path / "a.aec", "-rq"), 2, "-q/--quality: expected one")
+    assert one_line_error(cli("encode", CITY, tmp_path / "a.aec", "-rx", "5"), 2, "argument 'x'")
 
 
 @pytest.mark.parametrize(

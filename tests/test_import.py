@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import warnings
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -145,6 +146,18 @@ def test_public_names():
         assert getattr(aecodec, name) is not None
     assert set(aecodec.__all__) <= set(dir(aecodec))
     assert aecodec.__version__.count(".") == 2
+
+
+def test_version_without_an_installed_distribution(monkeypatch):
+    """A folder on PYTHONPATH, a frozen program: nothing says what was installed."""
+
+    def missing(name):
+        raise metadata.PackageNotFoundError(name)
+
+    known = aecodec.__version__
+    monkeypatch.setattr(metadata, "version", missing)
+    monkeypatch.delitem(vars(aecodec), "__version__", raising=False)
+    assert aecodec.__version__ == known
     with pytest.raises(AttributeError, match="nonsense"):
         _ = aecodec.nonsense
     assert set(aecodec.latents.__all__) <= set(dir(aecodec.latents))

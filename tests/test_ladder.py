@@ -20,6 +20,7 @@ CODEC = BASE | PARTS
 LADDER: dict[str, set[str]] = {
     "__init__": BASE | {"api", "codec", "describe", "latents", "pillow_plugin"},
     "__main__": {"cli"},
+    "version": {"_core"},
     "errors": set(),
     "limits": {"errors"},
     "notes": set(),
@@ -203,6 +204,7 @@ LADDER: dict[str, set[str]] = {
         "remote",
         "thumbnail",
         "tiff",
+        "version",
     },
 }
 HEAVY = {

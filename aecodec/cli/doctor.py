@@ -35,9 +35,8 @@ def run(args: argparse.Namespace) -> int:
 def _examine() -> tuple[dict[str, Any], int]:
     import platform
     import warnings
-    from importlib import metadata
 
-    from aecodec import _core, models, session
+    from aecodec import _core, models, session, version
 
     problems: list[str] = []
     code = 0
@@ -61,7 +60,7 @@ def _examine() -> tuple[dict[str, Any], int]:
             problems.append(str(error))
             code = code or error.exit_code
     facts = {
-        "aecodec": metadata.version("aecodec"),
+        "aecodec": version.number(),
         "core": _core.version(),
         "simd": {0: "scalar", 1: "AVX2"}.get(_core.simd_available(), "unknown"),
         "dot_product": DOT_PRODUCT.get(_core.dot_product(), "unknown"),

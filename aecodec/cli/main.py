@@ -95,8 +95,8 @@ class CommandParser(Parser):
                 names.append(text)
             else:
                 options.append(text)
-                action = self._option_string_actions.get(text)
-                if action is None or action.nargs == 0:
+                action = self._awaiting(text)
+                if action is None:
                     continue
                 given = list(islice(rest, action.nargs if isinstance(action.nargs, int) else 1))
                 if action.nargs is None and given and self._is_value(given[0]):
@@ -104,6 +104,15 @@ class CommandParser(Parser):
                     options[-1] += joint + given.pop()  # argparse would take -1,0 and -a.png for an option
                 options += given
         return options, names
+
+    def _awaiting(self, text: str) -> argparse.Action | None:
+        """The option whose value comes next: --quality, -q, and the -q of -rq."""
+        whole = text in self._option_string_actions or text.startswith("--")
+        named = [text] if whole else [f"-{letter}" for letter in text[1:]]
+        *flags, last = (self._option_string_actions.get(name) for name in named)
+        if last is None or last.nargs == 0 or any(flag is None or flag.nargs != 0 for flag in flags):
+            return None
+        return last
 
     def _is_value(self, argument: str) -> bool:
         return NEGATIVE.match(argument) is not None or self._may_be_file(argument)
@@ -155,9 +164,9 @@ def run(argv: Sequence[str]) -> int:
     parser = build_parser(argv)
     args = parser.parse_args(argv)
     if args.version:
-        from importlib.metadata import version
+        from aecodec import version
 
-        print(f"aecodec {version('aecodec')}")
+        print(f"aecodec {version.number()}")
         return 0
     if args.command is None:
         parser.error("a command is needed: " + ", ".join(COMMANDS))

@@ -7,6 +7,7 @@ docs/autoencoders.md); what comes out is a contact sheet.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from numbers import Integral
 
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from aecodec import pixels
 from aecodec.errors import UsageError
 from aecodec.latents.autoencoder import Autoencoder
+from aecodec.limits import DEFAULT_LIMITS
 from aecodec.orientation import upright
 from aecodec.pixels import ImageInput, Picture
 
@@ -66,7 +68,7 @@ def contact_sheet(found: Float, columns: int | None = None, scale: int | None = 
     """[count, C, H, W] in 0..1 -> uint8 [height, width, 3], row by row.
 
     columns: None for a square; scale: how many times larger, None for what suits the eye. UsageError for no
-    pictures, for what are none, or for columns or a scale below 1."""
+    pictures, for what are none, and where layout() raises it."""
     if found.ndim != 4 or not found.size or found.shape[1] not in (1, 3):
         raise UsageError(
             f"an array {list(found.shape)} makes no sheet; give pictures [count, C, H, W], one or more, "
@@ -74,17 +76,32 @@ def contact_sheet(found: Float, columns: int | None = None, scale: int | None = 
         )
     if not np.isfinite(found).all():
         raise UsageError("some numbers of the pictures are not finite; they cannot be shown")
-    for name, value in (("columns", columns), ("scale", scale)):
-        if value is not None and (not isinstance(value, Integral) or value < 1):
-            raise UsageError(f"{name} {value} of a sheet: give a whole number, 1 or more")
     count, _, height, width = found.shape
-    columns = min(columns or math.ceil(math.sqrt(count)), count)
-    rows = -(-count // columns)
+    columns, rows, scale = layout(found.shape, columns, scale)
     sheet = np.ones((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), np.float32)
     for number, planes in enumerate(found):
         top, left = number // columns * (height + GAP), number % columns * (width + GAP)
         sheet[top : top + height, left : left + width] = planes.transpose(1, 2, 0)
-    scale = scale or max(1, round(SIDE / max(height, width)))
     small = np.rint(np.clip(sheet, 0, 1) * 255).astype(np.uint8)
     enlarged: Sheet = small.repeat(scale, 0).repeat(scale, 1)
     return enlarged
+
+
+def layout(shape: Sequence[int], columns: int | None, scale: int | None) -> tuple[int, int, int]:
+    """[count, C, H, W] on a sheet -> its columns, its rows, how many times larger they become.
+
+    UsageError for columns or a scale below 1, and where the sheet would be above the limits of a picture."""
+    for name, value in (("columns", columns), ("scale", scale)):
+        if value is not None and (not isinstance(value, Integral) or value < 1):
+            raise UsageError(f"{name} {value} of a sheet: give a whole number, 1 or more")
+    count, _, height, width = shape
+    columns = min(columns or math.isqrt(count - 1) + 1, count)
+    rows = -(-count // columns)
+    scale = scale or max(1, round(SIDE / max(height, width)))
+    sides = scale * (columns * (width + GAP) - GAP), scale * (rows * (height + GAP) - GAP)
+    if sides[0] * sides[1] > DEFAULT_LIMITS.max_pixels or max(sides) > DEFAULT_LIMITS.max_side:
+        raise UsageError(
+            f"{count} pictures of {width} x {height} pixels, {scale} times larger, make a sheet of "
+            f"{sides[0]} x {sides[1]}, more than a picture may have; ask for fewer, or a smaller scale"
+        )
+    return columns, rows, scale
