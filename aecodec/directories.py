@@ -15,6 +15,8 @@ SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12:
 SHORT, LONG = 3, 4
 ENTRY, INLINE = 12, 4
 """Bytes of an entry; those of values that lie in it."""
+MOST = (1 << 16) - 1
+"""Entries of a directory."""
 EXIF, GPS, INTEROP = 34665, 34853, 40965
 PLACES = (LONG, 13)
 """Types of these."""
@@ -69,7 +71,7 @@ def read(data: bytes | bytearray, at: int) -> Directory | None:
 
 def with_short(data: bytes, tag: int, value: int) -> bytes | None:
     """The first directory says so. Where it has the tag nothing else is changed; where not, one with it is
-    added at the end. None for damaged data."""
+    added at the end. None for damaged data, and where there is no room for one more."""
     order, found = order_of(data), first(data)
     if found is None or order is None:
         return None
@@ -78,6 +80,8 @@ def with_short(data: bytes, tag: int, value: int) -> bytes | None:
     for place in places:
         changed[place : place + len(own)] = own
     if not places:
+        if len(found.entries) == MOST:
+            return None
         entries = [entry.raw for entry in found.entries]
         entries.insert(sum(entry.tag < tag for entry in found.entries), own.ljust(ENTRY, b"\0"))
         changed += bytes(len(changed) % 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import subprocess
 import sys
 
@@ -178,3 +179,10 @@ def test_frames_that_cannot_be_counted(small):
     with Image.open(io.BytesIO(data)) as opened, pytest.raises(TypeError):
         assert opened.n_frames
     assert np.array_equal(read_picture(bytes(data)).pixels, small)
+
+
+def test_a_full_directory_gets_an_orientation():
+    """It has as many entries as one can have, so that there is no room for another."""
+    entries = struct.pack("<HHII", 0x9999, 3, 1, 0) * 65535
+    data = b"II*\0\x08\0\0\0" + struct.pack("<H", 65535) + entries + bytes(4)
+    assert exif.orientation_in(exif.load(exif.with_orientation(data, 6))) == 6

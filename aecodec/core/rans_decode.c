@@ -13,7 +13,10 @@ static const int8_t value_of[AECODEC_ROW] = {0, 1, -1, 2, -2, 3, -3, 4, -4, 5, -
 
 aecodec_simd aecodec_simd_available(void) {
 #ifdef AECODEC_HAVE_AVX2
-    if (__builtin_cpu_supports("avx2")) return AECODEC_SIMD_AVX2;
+    /* Virtual machines may hide one of them; tzcnt without BMI is another instruction. */
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt")) {
+        return AECODEC_SIMD_AVX2;
+    }
 #endif
     return AECODEC_SIMD_NONE;
 }

@@ -59,9 +59,10 @@ export class Bundle {
     );
     // Float graphs may have been exported anew since the model got its id; what decides the symbols may not.
     const identity = manifest.identity ?? hashes;
+    const kept = manifest.precisions?.int8?.context ? [...EXACT, "context.onnx"] : EXACT;
     if (
       manifest.model_id !== (await idOf(identity)) ||
-      EXACT.some((name) => identity[name] !== hashes[name])
+      kept.some((name) => identity[name] !== hashes[name])
     ) {
       throw new ModelError(`${at.pathname}: the model id does not match the files' hashes`);
     }

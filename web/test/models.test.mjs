@@ -49,6 +49,22 @@ test("a manifest whose hashes do not give its id is refused", async () => {
   );
 });
 
+test("a graph that the model's id is bound to may not be exported anew", async () => {
+  const changed = (int8) => async (folder) => {
+    const path = join(folder, "manifest.json");
+    const manifest = JSON.parse(await readFile(path, "utf8"));
+    const { files } = manifest;
+    manifest.identity = Object.fromEntries(Object.entries(files).map(([name, { sha256 }]) => [name, sha256]));
+    files["context.onnx"] = { ...files["context.onnx"], sha256: "0".repeat(64) };
+    if (int8) manifest.precisions = { int8: { context: "context.int8.onnx" } };
+    await writeFile(path, JSON.stringify(manifest));
+  };
+  await copied(changed(false), (folder) => Bundle.load(folder));
+  await copied(changed(true), (folder) =>
+    assert.rejects(Bundle.load(folder), { name: "ModelError", message: /model id/ }),
+  );
+});
+
 for (const [what, from, to] of [
   ["format", /"format": 1/, '"format": 2'],
   ["halo", /"synthesis": \d+\n/, '"synthesis": -1\n'],
