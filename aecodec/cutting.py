@@ -18,7 +18,7 @@ from dataclasses import replace
 
 from aecodec import onnx_file
 from aecodec.errors import ModelError
-from aecodec.onnx_file import Graph, Node
+from aecodec.onnx_file import INT64, Graph, Node
 
 DATA = frozenset({"symbols", "z_hat"})
 ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Relu", "Clip"})
@@ -162,7 +162,7 @@ def _at_places(graph: Graph) -> Graph:
         ]
     nodes += [replace(node, inputs=tuple(chosen.get(name, name) for name in node.inputs)) for node in late]
     weights = {**graph.weights, "axes": onnx_file.integers("axes", 0, 3)}
-    inputs = {**graph.inputs, "places": onnx_file.list_of_integers("places")}
+    inputs = {**graph.inputs, "places": onnx_file.of_any_size("places", INT64, 1)}
     return replace(graph, nodes=tuple(nodes), weights=weights, inputs=inputs)
 
 
@@ -216,7 +216,7 @@ def _rows_at_places(graph: Graph, channels: int) -> Graph:
         "around": (0, 3),
     }
     weights = {**graph.weights, **{name: onnx_file.integers(name, *n) for name, n in numbers.items()}}
-    inputs = {**graph.inputs, "places": onnx_file.list_of_integers("places")}
+    inputs = {**graph.inputs, "places": onnx_file.of_any_size("places", INT64, 1)}
     outputs = ("mean_there", "gain_there", "factor_there")
     return replace(graph, nodes=tuple(nodes), weights=weights, inputs=inputs, outputs=outputs)
 

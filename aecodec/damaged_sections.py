@@ -18,6 +18,7 @@ NAMES = {
     "xMPd": "XMP",
     "rESo": "resolution",
     "tHMB": "thumbnail",
+    "fILT": "post-filter",
     "ALPH": "alpha",
     "ALPC": "alpha",
     "BLOK": "sizes of pixel blocks",

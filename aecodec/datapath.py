@@ -19,7 +19,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from aecodec import blocks, conceal, container, mode_decision, pixels, planes, sections
+from aecodec import (
+    blocks,
+    conceal,
+    container,
+    filter_choice,
+    mode_decision,
+    pixels,
+    planes,
+    post_filter,
+    sections,
+)
 from aecodec.container import Header, Parsed
 from aecodec.decoding import Band, bands, pixel_bands
 from aecodec.errors import CorruptError
@@ -27,6 +37,7 @@ from aecodec.groups import Groups, choose_edge
 from aecodec.limits import Limits
 from aecodec.loaded import Model
 from aecodec.pixels import Picture
+from aecodec.post_filter import Filter
 from aecodec.region import BLOCK, Region, plan
 from aecodec.sections import Extras
 
@@ -66,6 +77,8 @@ def encode(
     else:
         coded = mode_decision.with_blocks_of(model, header, raster, effort, kept or ())
     header = header._replace(symbols_crc=coded.symbols_crc)
+    if effort and (found := filter_choice.choose(model, header, raster, coded)):
+        extras = extras | {post_filter.TAG: found}
     return container.write_file(header, extras, coded.payloads, coded.blocks)
 
 
@@ -82,7 +95,7 @@ def decode(model: Model, parsed: Parsed, limits: Limits, salvage: bool = False) 
     header = parsed.header
     left_out = list(parsed.lost)
     extras = sections.unpack(parsed, limits, left_out if salvage else None)
-    decoded, lost = _colours(model, parsed, salvage)
+    decoded, lost = _colours(model, parsed, extras.post_filter, salvage)
     lost |= _paste_blocks(parsed, decoded, salvage=salvage)
     if len(lost) == header.n_groups:
         raise CorruptError("no group of the picture is whole; nothing can be salvaged")
@@ -124,7 +137,9 @@ def decode_array(model: Model, parsed: Parsed, limits: Limits) -> pixels.Pixels:
     return out
 
 
-def _colours(model: Model, parsed: Parsed, salvage: bool) -> tuple[pixels.Pixels, frozenset[int]]:
+def _colours(
+    model: Model, parsed: Parsed, filtering: Filter | None, salvage: bool
+) -> tuple[pixels.Pixels, frozenset[int]]:
     """-> pixels [H, W, C] without pixel blocks, the groups that are lost"""
     header, lost = parsed.header, set[int]()
     whole = sorted(set(range(header.n_groups)) - set(parsed.damaged)) if salvage else None
@@ -138,7 +153,8 @@ def _colours(model: Model, parsed: Parsed, salvage: bool) -> tuple[pixels.Pixels
 
     out: pixels.Pixels | None = None
     coming = noted(bands(model, header, parsed.groups, whole, salvage))
-    for top, part in pixel_bands(model, header, coming, covered=covered(parsed, salvage)):
+    hidden = covered(parsed, salvage)
+    for top, part in pixel_bands(model, header, coming, covered=hidden, post_filter=filtering):
         if out is None:
             shape = header.height, header.width, header.channels
             out = part if part.shape == shape else np.empty(shape, part.dtype)
@@ -166,8 +182,9 @@ def rows(model: Model, parsed: Parsed) -> Iterator[tuple[int, pixels.Pixels]]:
     """The colours from the top down: the number of the first row, pixels [rows, W, C]. See stream()."""
     header = parsed.header
     groups = Groups.of(header).all
-    coming = bands(model, header, parsed.groups)
-    for top, part in pixel_bands(model, header, coming, covered=covered(parsed)):
+    coming, hidden = bands(model, header, parsed.groups), covered(parsed)
+    filtering = sections.filter_of(parsed)
+    for top, part in pixel_bands(model, header, coming, covered=hidden, post_filter=filtering):
         own = [n for n, group in enumerate(groups) if 0 <= 16 * group.top - top < part.shape[0]]
         blocks.paste(part, groups, parsed.blocks, (top, 0), numbers=own)
         yield top, part
@@ -195,7 +212,8 @@ def decode_region(model: Model, parsed: Parsed, limits: Limits, region: Region) 
     left = region.x - BLOCK * needed.columns.start
     coming = bands(model, header, parsed.groups, needed.groups)
     hidden = covered(parsed, numbers=needed.groups)
-    for top, part in pixel_bands(model, header, coming, part=needed, covered=hidden):
+    filtering = extras.post_filter
+    for top, part in pixel_bands(model, header, coming, part=needed, covered=hidden, post_filter=filtering):
         begin, end = max(top, region.y), min(top + part.shape[0], region.y + region.height)
         cut = part[begin - top : end - top, left : left + region.width]
         decoded[begin - region.y : end - region.y] = cut

@@ -23,6 +23,7 @@ from aecodec.groups import Group, Groups
 from aecodec.loaded import BATCH, Z_MAX, Model, check_groups, level_of, quality_of, zeros_of
 from aecodec.networks import Float
 from aecodec.parallel import Workers, ahead, workers, worth
+from aecodec.post_filter import Filter
 from aecodec.region import Plan
 from aecodec.rolling import Rows
 from aecodec.windows import Span
@@ -150,14 +151,16 @@ def pixel_bands(
     part: Plan | None = None,
     covered: NDArray[np.bool_] | None = None,
     encoding: bool = False,
+    post_filter: Filter | None = None,
 ) -> Iterator[tuple[int, pixels.Pixels]]:
     """Symbols -> the picture without its pixel blocks, from top to bottom: row, pixels [rows, W, C].
 
     divisor: of the picture's sides, a power of two up to 16; each pixel is the mean of a square.
     part: only its rows and columns of blocks are given; symbols of other groups may be None.
     covered [H/64, W/64]: blocks of which the pixels do not matter; networks run on what is around the others.
-    encoding: with less memory, in more time."""
-    return _Synthesis(model, header, divisor, part, covered, encoding).bands(coming)
+    encoding: with less memory, in more time. post_filter: the file's; small pictures of the bundle's own
+    graphs go without."""
+    return _Synthesis(model, header, divisor, part, covered, encoding, post_filter).bands(coming)
 
 
 class _Synthesis:
@@ -171,7 +174,9 @@ class _Synthesis:
         part: Plan | None,
         covered: NDArray[np.bool_] | None,
         encoding: bool,
+        post_filter: Filter | None,
     ) -> None:
+        self._post = model.networks.post(post_filter)
         self._model, self._header, self._divisor = model, header, divisor
         self._covered, self._encoding = covered, encoding
         self._side = 64 // divisor  # of a block, in pixels of what comes out
@@ -217,6 +222,7 @@ class _Synthesis:
             encoding=self._encoding,
             divisor=self._divisor,
             columns=columns,
+            post=self._post,
         )
         upper, lower = side * rows.start, min(side * rows.stop, height)
         for column, (x_hat,) in found:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,14 @@ from aecodec.errors import AecodecError
 from aecodec.forks import renew_in_children
 from aecodec.model_bundle import SCALE_NETWORKS, Bundle
 from aecodec.parallel import cpus
+from aecodec.post_filter import Filter
 from aecodec.precision import Precision, choose
 from aecodec.scale_networks import Features, Form, Level, Symbols
 from aecodec.session import Device, Session, open_session, runner, runtime
 from aecodec.windows import Cut, Span
 
 Float = NDArray[np.float32]
+Post = Callable[[Float], Float]
 Windows = Iterator[tuple[Span, list[Float]]]
 """Columns of a window in a band, and a network's results there."""
 Index = NDArray[np.uint8]
@@ -204,21 +206,32 @@ class Networks:
         encoding: bool = False,
         divisor: int = 1,
         columns: Span | None = None,
+        post: Post | None = None,
     ) -> Windows:
         """synthesis() of one band, or of some of its columns; cut gives [symbols, z_hat].
 
         encoding: with less memory, in more time. divisor: each pixel is the mean of a square, by the bundle's
-        graph for it or of the whole."""
+        graph for it or of the whole. post: of post(), but for the bundle's small pictures."""
         most = CHECKED if encoding else windows.LARGEST
-        return self._bands("synthesis", self._synthesis(quality, divisor), cut, rows, width, most, columns)
+        call = self._synthesis(quality, divisor, post)
+        return self._bands("synthesis", call, cut, rows, width, most, columns)
 
-    def _synthesis(self, quality: Float, divisor: int = 1) -> windows.Network:
+    def post(self, post_filter: Filter | None) -> Post | None:
+        """What a file's filter does to x_hat [1, 3, H, W]."""
+        if post_filter is None:
+            return None
+        run = runner(self._open_exact(post_filter.graph), self._bundle.name, "post-filter")
+        return lambda x_hat: cast(Float, run(x_hat=x_hat)[0])
+
+    def _synthesis(self, quality: Float, divisor: int = 1, post: Post | None = None) -> windows.Network:
         if divisor in self._bundle.previews:
             run = self._preview(divisor)
             return lambda symbols, z_hat: run(symbols=symbols, z_hat=z_hat, quality=quality)
 
         def whole(symbols: Float, z_hat: Float) -> list[Float]:
             (x_hat,) = self._run("synthesis", symbols=symbols, z_hat=z_hat, quality=quality)
+            if post:
+                x_hat = post(x_hat)
             return [x_hat if divisor == 1 else means(x_hat, divisor)]
 
         return whole

@@ -15,10 +15,12 @@ from aecodec.errors import ModelError
 
 Bytes: TypeAlias = bytes | memoryview
 
-MODEL_GRAPH = 7
+MODEL_FORMAT, MODEL_GRAPH, MODEL_OPERATORS, OPERATORS_VERSION = 1, 7, 8, 2
+GRAPH_NAME = 2
 GRAPH_NODE, GRAPH_WEIGHT, GRAPH_INPUT, GRAPH_OUTPUT, GRAPH_SHAPES = 1, 5, 11, 12, 13
 NODE_INPUT, NODE_OUTPUT, NODE_KIND, NODE_ATTRIBUTE = 1, 2, 4, 5
-ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_INTS, ATTRIBUTE_TYPE, TYPE_INT, TYPE_INTS = 1, 3, 8, 20, 2, 7
+ATTRIBUTE_NAME, ATTRIBUTE_INT, ATTRIBUTE_TEXT, ATTRIBUTE_INTS, ATTRIBUTE_TYPE = 1, 3, 4, 8, 20
+TYPE_INT, TYPE_TEXT, TYPE_INTS = 2, 3, 7
 TENSOR_DIMS, TENSOR_TYPE, TENSOR_NAME, TENSOR_RAW = 1, 2, 8, 9
 VALUE_NAME, VALUE_TYPE, TYPE_TENSOR, ELEMENT_TYPE, TENSOR_SHAPE, SHAPE_DIM, DIM_NAME = 1, 2, 1, 1, 2, 1, 2
 FLOAT, INT64, FLOAT16 = 1, 7, 10
@@ -111,6 +113,12 @@ def attributes(name: str, *values: int) -> bytes:
     return _field(NODE_ATTRIBUTE, b"".join([*fields, _number(ATTRIBUTE_TYPE, TYPE_INTS)]))
 
 
+def text_attribute(name: str, text: str) -> bytes:
+    """A text as an attribute, for Node.rest."""
+    fields = _field(ATTRIBUTE_NAME, name.encode()), _field(ATTRIBUTE_TEXT, text.encode())
+    return _field(NODE_ATTRIBUTE, b"".join([*fields, _number(ATTRIBUTE_TYPE, TYPE_TEXT)]))
+
+
 def tensor(name: str, kind: int, raw: bytes, shape: Sequence[int] = ()) -> bytes:
     """Values in their order, little-endian, for Graph.weights."""
     fields = [_number(TENSOR_DIMS, size) for size in shape]
@@ -133,11 +141,18 @@ def shape_of(weight: Bytes) -> tuple[int, ...]:
     return _ints(memoryview(weight), TENSOR_DIMS)
 
 
-def list_of_integers(name: str) -> bytes:
-    """int64 [any length], for Graph.inputs."""
-    length = _field(TENSOR_SHAPE, _field(SHAPE_DIM, _field(DIM_NAME, f"{name}_count".encode())))
-    kind = _field(TYPE_TENSOR, _number(ELEMENT_TYPE, INT64) + length)
-    return _field(VALUE_NAME, name.encode()) + _field(VALUE_TYPE, kind)
+def of_any_size(name: str, kind: int, dimensions: int) -> bytes:
+    """A tensor for Graph.inputs; kind: INT64, say."""
+    sizes = [_field(SHAPE_DIM, _field(DIM_NAME, f"{name}_{i}".encode())) for i in range(dimensions)]
+    shape = _field(TENSOR_SHAPE, b"".join(sizes))
+    form = _field(TYPE_TENSOR, _number(ELEMENT_TYPE, kind) + shape)
+    return _field(VALUE_NAME, name.encode()) + _field(VALUE_TYPE, form)
+
+
+def around() -> tuple[bytes, bytes]:
+    """Graph.rest and Graph.model of a new graph."""
+    operators = _field(MODEL_OPERATORS, _number(OPERATORS_VERSION, 17))
+    return _field(GRAPH_NAME, b"graph"), _number(MODEL_FORMAT, 8) + operators
 
 
 def _node(payload: memoryview) -> Node:

@@ -40,7 +40,10 @@ def decode(model: Model, parsed: Parsed, limits: Limits, divisor: int) -> Pictur
     width, height = size_at(header.width, header.height, divisor)
     colours: Pixels = np.empty((height, width, header.channels), planes.kind_of(header.bit_depth))
     coming = bands(model, header, parsed.groups)
-    for top, part in pixel_bands(model, header, coming, divisor=divisor, covered=datapath.covered(parsed)):
+    hidden, filtering = datapath.covered(parsed), extras.post_filter
+    for top, part in pixel_bands(
+        model, header, coming, divisor=divisor, covered=hidden, post_filter=filtering
+    ):
         colours[top : top + len(part)] = part
     blocks.paste(colours, Groups.of(header).all, parsed.blocks, divisor=divisor)
     alpha = extras.alpha

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from aecodec import alpha, container, metadata
+from aecodec import alpha, container, metadata, post_filter
 from aecodec.alpha import Pixels
 from aecodec.container import Parsed
 from aecodec.damaged_sections import name_of
 from aecodec.errors import CorruptError, FormatError
 from aecodec.limits import DEFAULT_LIMITS, Limits
 from aecodec.pixels import Picture
+from aecodec.post_filter import Filter
 
 T = TypeVar("T")
 DPI_UNIT = 10_000
@@ -40,6 +41,7 @@ class Extras:
     exif: bytes
     xmp: bytes
     dpi: tuple[float, float] | None
+    post_filter: Filter | None = None
 
 
 def pack(picture: Picture) -> dict[str, bytes]:
@@ -74,7 +76,14 @@ def unpack(parsed: Parsed, limits: Limits, lost: list[str] | None = None) -> Ext
     plane = whole("ALPH", plain_alpha)
     coded = whole("ALPC", lambda: _coded_alpha(parsed, limits))
     icc, exif, xmp = (whole(tag, partial(_metadata, parsed, tag, limits)) or b"" for tag in METADATA)
-    return Extras(plane, coded, icc, exif, xmp, whole("rESo", lambda: resolution(parsed)))
+    dpi = whole("rESo", lambda: resolution(parsed))
+    return Extras(plane, coded, icc, exif, xmp, dpi, whole(post_filter.TAG, lambda: filter_of(parsed)))
+
+
+def filter_of(parsed: Parsed) -> Filter | None:
+    """CorruptError."""
+    payload = parsed.sections.get(post_filter.TAG)
+    return None if payload is None else Filter(post_filter.unpack(payload))
 
 
 def metadata_of(parsed: Parsed, limits: Limits = DEFAULT_LIMITS) -> tuple[bytes, bytes, bytes]:

@@ -59,7 +59,7 @@ LADDER: dict[str, set[str]] = {
     "opening": BASE | {"container", "deep", "png_metadata", "reasons"},
     "png_metadata": BASE | {"modes", "picture_notes"},
     "metadata": BASE,
-    "sections": BASE | {"alpha", "container", "damaged_sections", "metadata", "pixels"},
+    "sections": BASE | {"alpha", "container", "damaged_sections", "metadata", "pixels", "post_filter"},
     "orientation": {"exif", "pixels"},
     "forks": set(),
     "session": BASE | {"forks"},
@@ -71,9 +71,12 @@ LADDER: dict[str, set[str]] = {
     "onnx_file": BASE,
     "cutting": BASE | {"onnx_file"},
     "half": BASE | {"onnx_file"},
+    "post_filter": BASE | {"onnx_file"},
+    "filter_choice": {"blocks", "container", "decoding", "groups", "loaded", "mode_decision", "networks"}
+    | {"post_filter", "raster", "region"},
     "networks": BASE
-    | {"cutting", "forks", "half", "model_bundle", "parallel", "precision", "scale_networks", "session"}
-    | {"windows"},
+    | {"cutting", "forks", "half", "model_bundle", "parallel", "post_filter", "precision", "scale_networks"}
+    | {"session", "windows"},
     "rolling": {"groups"},
     "loaded": {"container", "errors", "groups", "model_bundle", "networks", "tables"},
     "quality_search": set(),
@@ -88,10 +91,12 @@ LADDER: dict[str, set[str]] = {
     "metrics": BASE,
     "region": BASE | {"container", "windows"},
     "encoding": CODEC | {"blocks", "loaded", "parallel", "raster", "rolling", "scale_networks", "windows"},
-    "decoding": CODEC | {"loaded", "parallel", "region", "rolling", "windows"},
+    "decoding": CODEC | {"loaded", "parallel", "post_filter", "region", "rolling", "windows"},
     "mode_decision": {"block_choice", "blocks", "container", "decoding", "encoding"}
     | {"groups", "loaded", "raster"},
-    "datapath": CODEC | {"blocks", "conceal", "decoding", "loaded", "mode_decision", "region", "sections"},
+    "datapath": CODEC
+    | {"blocks", "conceal", "decoding", "filter_choice", "loaded", "mode_decision", "post_filter", "region"}
+    | {"sections"},
     "preview": CODEC | {"blocks", "datapath", "decoding", "loaded", "sections"},
     "thumbnail": BASE | {"container", "pixels", "raster", "sections"},
     "model_loader": BASE
@@ -214,7 +219,7 @@ HEAVY = {
         *("windows", "networks", "blocks", "conceal", "datapath", "preview", "codec", "png", "raster"),
         *("rolling", "loaded", "encoding", "decoding", "block_choice", "colours", "latents", "thumbnail"),
         *("groups", "jpeg", "tiff", "scale_networks", "tables", "planes", "cut_short"),
-        *("block_sheet", "half", "mode_decision"),
+        *("block_sheet", "filter_choice", "half", "mode_decision", "post_filter"),
     },
     "PIL": {
         *("modes", "deep", "alpha", "pixels", "png", "raster", "blocks", "codec", "api", "pillow_plugin"),

@@ -28,6 +28,7 @@ def invalid_files(codec: Codec, files: dict[str, bytes]) -> Iterator[Case]:
     yield from _metadata(base, files)
     yield from _indices(base, payload, files["rgb_520x40"])
     yield from _pixel_blocks(files["pixel_blocks"], files["grey16_40x32"])
+    yield from _filters(base, bytes(container.read_file(files["filter"]).sections["fILT"]), payload)
     yield from broken_groups.payload_files(codec, base, payload, files["escapes"])
     yield from _limits(base, payload)
 
@@ -79,6 +80,23 @@ def _pixel_blocks(base: bytes, deep: bytes) -> Iterator[Case]:
                 picture.putpixel((0, 0), (1, 2, 3, 4))
             picture.save(out, "WEBP", **options)
             yield f"blocks_{name}", with_blocks(mask + out.getvalue()), CorruptError, text
+
+
+def _filters(base: bytes, good: bytes, payload: bytes) -> Iterator[Case]:
+    """fILT of a picture that has one group."""
+    kind, second = good[:2]
+    large = (0).to_bytes(2, "little") + b"\1"  # sixteen zeros, and then a coefficient of 16 bits
+    for name, data, text in (
+        ("empty", b"", "fILT without a byte"),
+        ("kind", bytes([4]) + good[1:], "a kind of post-filter that does not exist"),
+        ("shift", bytes([kind, second & 0x70 | 13]) + good[2:], "a step of 2^-13"),
+        ("reserved", bytes([kind, second | 0x80]) + good[2:], "a reserved bit of fILT"),
+        ("cut", good[:-1], "fILT ends within a coefficient"),
+        ("left_over", good + b"\0", "a byte left over in fILT"),
+        ("padding", good[:-1] + bytes([good[-1] | 0x80]), "a padding bit of fILT that is not 0"),
+        ("large", bytes([kind, 9]) + large + bytes(80), "a coefficient of 17 bits"),
+    ):
+        yield f"filter_{name}", base[:HEADER] + section("fILT", data) + body(payload), CorruptError, text
 
 
 def _headers(base: bytes) -> Iterator[Case]:

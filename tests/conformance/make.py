@@ -21,7 +21,7 @@ from conformance import broken  # noqa: E402
 from conformance.pieces import png_chunk  # noqa: E402
 from conformance.symbols import file_from_symbols, tiny_codec  # noqa: E402
 
-from aecodec import blocks, container, deep, entropy, metadata, pixels  # noqa: E402
+from aecodec import blocks, container, deep, entropy, metadata, pixels, post_filter  # noqa: E402
 from aecodec.codec import Codec  # noqa: E402
 from aecodec.container import Header  # noqa: E402
 from aecodec.decoding import decode_symbols  # noqa: E402
@@ -125,6 +125,12 @@ def valid_files(codec: Codec) -> Iterator[tuple[str, bytes, str]]:
         alone,
         "pixel_blocks_grey.aec, but no bytes for symbols",
     )
+    for name, kind, base, text in (
+        ("filter", (3, 1), encode(24, 30, 60), "fILT: one set of coefficients, contrasts within 3x3"),
+        ("filter_by_place", (8, 4), encode(30, 70, 50), "a set for each place of 2x2, within 5x5"),
+        ("filter_grey", (8, 1), encode(20, 24, 30, 1), "fILT in a grey picture: before the luma is taken"),
+    ):
+        yield name, _filtered(base, *kind), text
     yield "escapes", _escapes(codec), "escapes of all lengths, shifted rows, the symbols -32768 and 32767"
     for log2 in range(1, 6):
         name = f"lanes_{1 << log2:02}"
@@ -135,6 +141,14 @@ def _at_level(codec: Codec, quality: int) -> bytes:
     data = container.read_file(codec.encode_picture(Picture(scene(64, 64)), quality / 256 / 0.63))
     assert data.header.quality == quality
     return container.write_file(data.header, {}, [bytes(g) for g in data.groups])
+
+
+def _filtered(data: bytes, contrasts: int, sets: int) -> bytes:
+    """With coefficients that change the picture by some levels."""
+    parsed, rng = container.read_file(data), np.random.default_rng(sets)
+    steps = np.rint(rng.laplace(0, 9, (sets, 3, post_filter.features(contrasts)))).astype(np.int64)
+    payload = post_filter.pack(post_filter.Coefficients(contrasts, 9, steps))
+    return container.write_file(parsed.header, {post_filter.TAG: payload}, [bytes(g) for g in parsed.groups])
 
 
 def _without_dictionary(data: bytes) -> bytes:

@@ -11,6 +11,7 @@ import { checkZ, GroupReader } from "./entropy.js";
 import { CorruptError, FormatError } from "./errors.js";
 import { Groups } from "./groups.js";
 import { emptySamples, fromNetwork } from "./pixels.js";
+import { applyFilter } from "./post_filter.js";
 import { unpackSections } from "./sections.js";
 import { loadTables } from "./tables.js";
 import { cut, inner, windows } from "./windows.js";
@@ -29,7 +30,7 @@ export async function decodeFile(model, core, parsed, limits, progress = () => {
       `groups of ${header.groupEdge} positions; those of model ${bundle.name} have ${bundle.group} at most`,
     );
   }
-  const { codedAlpha, ...extras } = await unpackSections(core, parsed, limits);
+  const { codedAlpha, filter, ...extras } = await unpackSections(core, parsed, limits);
   const [h, w] = latentSize(header);
   const groups = new Groups([h, w], header.groupEdge, bundle.group);
   const { symbols, zHat, crc } = await decodeSymbols(model, core, parsed, groups, (share) =>
@@ -46,7 +47,7 @@ export async function decodeFile(model, core, parsed, limits, progress = () => {
       const part = cut(symbols, bundle.n, size, window, 4, Float32Array); // [N, h', w'] of the window
       const zPart = cut(zHat, bundle.z, size, window, 1, Float32Array);
       const xHat = await networks.synthesis(part, zPart, sidesOf(window, 4), header.quality / 256); // [3, H', W']
-      fromNetwork(xHat, picture, window);
+      fromNetwork(filter ? applyFilter(filter, xHat, sidesOf(window, 64)) : xHat, picture, window);
     }
     progress(0.3 + (0.7 * (i + 1)) / views.length);
   }

@@ -9,6 +9,7 @@ import { deflate } from "./inflate.js";
 import { inflateMetadata } from "./metadata.js";
 import { hex } from "./models.js";
 import { decodeGrey, encodePng } from "./png.js";
+import { filterOf, unpackFilter } from "./post_filter.js";
 
 const DPI_UNIT = 10_000;
 /** As in aecodec/modes.py. */
@@ -39,7 +40,7 @@ export async function packSections({ icc, exif, xmp, dpi, alpha, width, height, 
 /**
  * @param {import("./container.js").Parsed} parsed
  * @returns {Promise<{alpha?: Uint8Array|Uint16Array, codedAlpha?: import("./container.js").Parsed, icc?: Uint8Array,
- *   exif?: Uint8Array, xmp?: Uint8Array, dpi?: [number, number]}>}
+ *   exif?: Uint8Array, xmp?: Uint8Array, dpi?: [number, number], filter?: object[]}>}
  */
 export async function unpackSections(core, parsed, limits) {
   const { header, sections } = parsed;
@@ -51,6 +52,7 @@ export async function unpackSections(core, parsed, limits) {
     if (sections[tag]) extras[name] = await inflateMetadata(tag, sections[tag], limits.maxMetadata);
   }
   if (sections.rESo) extras.dpi = resolution(sections.rESo);
+  if (sections.fILT) extras.filter = filterOf(unpackFilter(sections.fILT));
   return extras;
 }
 
