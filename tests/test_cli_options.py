@@ -30,7 +30,7 @@ def test_short_options_in_one_word(cli, tmp_path):
         found = parser.parse_args(["encode", *words, "in", "--out-dir", "out"])
         assert found.recursive and found.quality == 5 and found.names == ["in"]
     assert one_line_error(cli("encode", CITY, tmp_path / "a.aec", "-rq"), 2, "-q/--quality: expected one")
-    assert one_line_error(cli("encode", CITY, tmp_path / "a.aec", "-rx", "5"), 2, "argument 'x'")
+    assert one_line_error(cli("encode", CITY, tmp_path / "a.aec", "-rx", "5"), 2, "argument")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,18 @@ def test_commands_load_only_what_they_use(command, city_file, tmp_path):
 
 STANDARD = (
     *("argparse", "gettext", "locale", "shutil"),  # argparse itself
-    *("__future__", "importlib", "json", "math", "mmap", "signal", "threading", "typing", "zlib"),
+    *(
+        "__future__",
+        "contextlib",
+        "importlib",
+        "json",
+        "math",
+        "mmap",
+        "signal",
+        "threading",
+        "typing",
+        "zlib",
+    ),
 )
 """Of the standard library, with what they load, `aecodec info` needs this."""
 OWN = {
