@@ -46,6 +46,8 @@ FINEST = 12
 ORDERS = 8
 LARGEST = 1 << 15
 """Coefficients are below, in steps."""
+LONGEST = 2 + 4 * 3 * 28 * 5
+"""Bytes of a payload, none of whose coefficients has more than 33 bits."""
 OFFSET = 0.25
 """What the last coefficient is multiplied by, 1 being white."""
 
@@ -97,6 +99,8 @@ def pack(found: Coefficients) -> bytes:
 
 def unpack(payload: bytes | memoryview) -> Coefficients:
     """CorruptError for what pack() does not make."""
+    if len(payload) > LONGEST:
+        raise CorruptError("section fILT goes on behind its coefficients")
     data = bytes(payload)
     if len(data) < 3 or data[0] >= len(KINDS) or data[1] & 15 > FINEST or data[1] >> 7:
         raise CorruptError("section fILT: not the beginning of a post-filter")

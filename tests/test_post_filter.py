@@ -61,6 +61,13 @@ def test_there_and_back(kind, scale):
             post_filter.unpack(payload[:cut])
 
 
+def test_long_sections_are_not_taken_apart():
+    with pytest.raises(CorruptError, match="goes on"):
+        post_filter.unpack(memoryview(bytes([3, 9]) + bytes(post_filter.LONGEST)))
+    largest = Coefficients(8, 12, np.full((4, 3, 28), post_filter.LARGEST - 1, np.int64))
+    assert len(post_filter.pack(largest)) <= post_filter.LONGEST
+
+
 def test_flipped_bits_are_refused_or_other_coefficients():
     payload = post_filter.pack(drawn(0))
     read = 0

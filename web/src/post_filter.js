@@ -56,7 +56,7 @@ export function unpackFilter(payload) {
   const list = (length, make) => Array.from({ length }, make);
   const scaled = list(sets, () => list(3, () => list(3 * contrasts + 4, coefficient)));
   let rest = end - at >= 8 ? 1 : 0;
-  while (at < end) rest |= bit();
+  while (!rest && at < end) rest = bit();
   if (rest) throw new CorruptError("section fILT goes on behind its coefficients");
   return { contrasts, scaled };
 }
