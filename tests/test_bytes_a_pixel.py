@@ -125,7 +125,7 @@ def without_networks(monkeypatch):
             symbols = [None if number == lost else () for number in range(len(groups))]
             yield Band(groups, symbols, 0, header.latent_size[0] // 4)
 
-        def pixel_bands(model, header, coming, covered=None):
+        def pixel_bands(model, header, coming, covered=None, post_filter=None):
             list(coming)
             for top in range(0, header.height, 64):
                 rows = min(64, header.height - top)
