@@ -58,7 +58,7 @@ def encode(
 
     extras: payloads of the picture's other sections, by tag; quality: as stored, level * 256.
     pixel_blocks: may blocks be coded as pixels, where that costs less?
-    effort: see encode_symbols.
+    effort: see encode_symbols; from 1 on the file has a post-filter where it pays.
     kept: pixel blocks of each group, which are taken whatever they cost; then there are no others."""
     raster = picture.pixels
     height, width, channels = raster.shape

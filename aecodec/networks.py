@@ -107,10 +107,10 @@ class Networks:
         """One of the scale networks. They decide how bytes are read, and run on the CPU on every device:
         a GPU library may pick an algorithm (Winograd, FFT, reduced precision) that is not exact."""
         return self._once(
-            self._exact, graph, lambda: scale_networks.load(self._bundle, graph, self._open_exact)
+            self._exact, graph, lambda: scale_networks.load(self._bundle, graph, self._open_on_cpu)
         )
 
-    def _open_exact(self, data: bytes) -> Session:
+    def _open_on_cpu(self, data: bytes) -> Session:
         return open_session(data, "cpu", self._threads, self._optimise)
 
     def derived(
@@ -220,7 +220,7 @@ class Networks:
         """What a file's filter does to x_hat [1, 3, H, W]."""
         if post_filter is None:
             return None
-        run = runner(self._open_exact(post_filter.graph), self._bundle.name, "post-filter")
+        run = runner(self._open_on_cpu(post_filter.graph), self._bundle.name, "post-filter")
         return lambda x_hat: cast(Float, run(x_hat=x_hat)[0])
 
     def _synthesis(self, quality: Float, divisor: int = 1, post: Post | None = None) -> windows.Network:

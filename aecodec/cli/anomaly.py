@@ -118,7 +118,7 @@ def _score(args: argparse.Namespace) -> int:
         facts = {"score": round(score.score, 4), "anomalous": score.anomalous}
         return outcome.Outcome(job.source, job.target, notes=notes, found=facts)
 
-    return batch.run_all(args, jobs, work, _show)
+    return batch.run_all(args, jobs, work, _show, goes_on=False)  # all are scored again
 
 
 def _show(outcome: Outcome) -> list[tuple[str, IO[str]]]:

@@ -50,11 +50,19 @@ def show_problems(outcome: Outcome) -> list[tuple[str, IO[str]]]:
 THERE = "there already; --force replaces them"
 
 
-def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems, skipped: str = THERE) -> int:
+def run(
+    args: Namespace,
+    plan: Plan,
+    work: Work,
+    show: Show = show_problems,
+    skipped: str = THERE,
+    goes_on: bool | None = None,
+) -> int:
     """All jobs whose results are not there -> the exit code: that of the first input, in their order, that
     did not go well; else 0.
 
-    skipped: why inputs may be skipped, in words.
+    skipped: why inputs may be skipped, in words. goes_on: does the same command go on where this one ended?
+    None: where results are files.
     After Ctrl-C the pictures in progress are finished, the sum is told, and KeyboardInterrupt goes on."""
 
     def unless_there(codec: Codec, job: Job) -> Outcome:
@@ -62,7 +70,7 @@ def run(args: Namespace, plan: Plan, work: Work, show: Show = show_problems, ski
             return Outcome(job.source, job.target, SKIPPED)
         return work(codec, job)
 
-    return run_all(args, plan, unless_there, show, skipped=skipped)
+    return run_all(args, plan, unless_there, show, skipped=skipped, goes_on=goes_on)
 
 
 def is_wanted(args: Namespace, job: Job) -> bool:
@@ -84,9 +92,12 @@ def run_all(
     keep: Keep | None = None,
     engine: Engine | None = None,
     skipped: str = THERE,
+    goes_on: bool | None = None,
 ) -> int:
     """run() without a look at what is there. engine: instead of threads of this process, and of `work`."""
-    batch = _Batch(args, plan, work, show, keep, engine, skipped)
+    if goes_on is None:
+        goes_on = keep is not None or any(job.target is not None for job in plan.jobs)
+    batch = _Batch(args, plan, work, show, keep, engine, skipped, goes_on)
     try:
         batch.work_through()
     finally:
@@ -104,10 +115,11 @@ class _Batch:
         keep: Keep | None,
         engine: Engine | None,
         skipped: str,
+        goes_on: bool,
     ) -> None:
         self._args, self._plan, self._work, self._show = args, plan, work, show
         self._keep, self._engine, self._out = keep, engine, sys.stdout
-        self._skipped = skipped
+        self._skipped, self._goes_on = skipped, goes_on
         self._workers = min(args.jobs, len(plan.jobs)) or 1
         self._threads: int | None = args.threads or _share(self._workers)
         self._own, self._lock, self._shared = threading.local(), threading.Lock(), self._new_codec()
@@ -201,17 +213,10 @@ class _Batch:
         if counts[FAILED]:
             parts.append(f"{counts[FAILED]} failed")
         if left := total - counts.total():
-            parts.append(f"{left} not begun{' (the same command goes on)' * self._is_kept()}")
+            parts.append(f"{left} not begun{' (the same command goes on)' * self._goes_on}")
         if self._plan.left_out:
             parts.append(f"{self._plan.left_out} other files left alone")
         common.tell(f"aecodec: {', '.join(parts)}")
-
-    def _is_kept(self) -> bool:
-        """Does the next run find what this one has done?"""
-        if getattr(self._args, "rebuild", False):
-            return False
-        kept = self._keep is not None or self._skipped != THERE
-        return kept or any(job.target is not None for job in self._plan.jobs)
 
 
 def _next(outcomes: SimpleQueue[tuple[int, Outcome]]) -> tuple[int, Outcome]:

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         return outcome.Outcome(job.source, None, bytes=entry.size)
 
     try:
-        code = batch.run(args, jobs, work, skipped="in the index already")
+        code = batch.run(args, jobs, work, skipped="in the index already", goes_on=not args.rebuild)
     except BaseException:  # the next run goes on from here, but for a part that would replace a whole
         if len(made) and not whole:
             _catch_up(made, args.output, state)

@@ -9,28 +9,25 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 ran=0
+run() { # NAME PROCESSOR EMULATOR CMAKE_ARGUMENT...
+  echo "$1"
+  cmake -S . -B "$work/$1" -G Ninja -DAECODEC_TESTS=ON -DAECODEC_WERROR=ON -DCMAKE_SYSTEM_NAME=Linux \
+    -DCMAKE_SYSTEM_PROCESSOR="$2" -DCMAKE_CROSSCOMPILING_EMULATOR="$3" "${@:4}" >"$work/log" || { cat "$work/log"; exit 1; }
+  cmake --build "$work/$1" >"$work/log" || { cat "$work/log"; exit 1; }
+  ctest --test-dir "$work/$1" --output-on-failure
+  ran=$((ran + 1))
+}
+
 for machine in aarch64-linux-gnu:aarch64 riscv64-linux-gnu:riscv64 s390x-linux-gnu:s390x \
   i686-linux-gnu:i386 arm-linux-gnueabihf:arm; do
   target=${machine%:*} emulator=qemu-${machine#*:}
-  if ! command -v "$target-gcc" "$emulator" >/dev/null; then
+  if command -v "$target-gcc" >/dev/null && command -v "$emulator" >/dev/null; then
+    run "$target" "${target%%-*}" "$emulator;-L;/usr/$target" -DCMAKE_C_COMPILER="$target-gcc"
+  else
     echo "$target: left out; needs $target-gcc and $emulator"
-    continue
   fi
-  echo "$target"
-  cmake -S . -B "$work/$target" -G Ninja -DAECODEC_TESTS=ON -DAECODEC_WERROR=ON -DCMAKE_SYSTEM_NAME=Linux \
-    -DCMAKE_SYSTEM_PROCESSOR="${target%%-*}" -DCMAKE_C_COMPILER="$target-gcc" \
-    -DCMAKE_CROSSCOMPILING_EMULATOR="$emulator;-L;/usr/$target" >"$work/log" || { cat "$work/log"; exit 1; }
-  cmake --build "$work/$target" >"$work/log" || { cat "$work/log"; exit 1; }
-  ctest --test-dir "$work/$target" --output-on-failure
-  ran=$((ran + 1))
 done
 if [ "$(uname -m)" = x86_64 ] && command -v qemu-x86_64 >/dev/null; then
-  echo "x86-64 without BMI"
-  cmake -S . -B "$work/x86-64" -G Ninja -DAECODEC_TESTS=ON -DAECODEC_WERROR=ON -DCMAKE_SYSTEM_NAME=Linux \
-    -DCMAKE_SYSTEM_PROCESSOR=x86_64 \
-    -DCMAKE_CROSSCOMPILING_EMULATOR="qemu-x86_64;-cpu;max,-bmi1,-bmi2" >"$work/log" || { cat "$work/log"; exit 1; }
-  cmake --build "$work/x86-64" >"$work/log" || { cat "$work/log"; exit 1; }
-  ctest --test-dir "$work/x86-64" --output-on-failure
-  ran=$((ran + 1))
+  run x86_64-without-bmi x86_64 "qemu-x86_64;-cpu;max,-bmi1,-bmi2"
 fi
 [ "$ran" -gt 0 ] || { echo "nothing was run" >&2; exit 1; }

@@ -10,6 +10,7 @@ const TO_YCC = [
   [0.5, -0.418688, -0.081312],
 ];
 /** Rows and columns from a pixel to those that a contrast compares with it. */
+// prettier-ignore
 const RINGS = [
   [[0, 1], [0, -1]],
   [[1, 0], [-1, 0]],
@@ -19,7 +20,7 @@ const RINGS = [
   [[1, 2], [1, -2], [-1, 2], [-1, -2]],
   [[2, 1], [2, -1], [-2, 1], [-2, -1]],
   [[2, 2], [2, -2], [-2, 2], [-2, -2]],
-]; // prettier-ignore
+];
 /** Contrasts of a plane; sets of coefficients. */
 const KINDS = [
   [3, 1],
