@@ -118,7 +118,7 @@ class Codec:
         thumbnail: adds the picture at 1/16, about 0.01 bits a pixel, which decodes without any network.
         effort: 0 .. 2, how often the encoder looks at what the decoder will make of its file, to mend it;
         from 1 on it adds a post-filter, too. Fewer bytes for the same quality; at one `quality` the file
-        grows by 1 to 4 % and is 0.1 to 0.5 dB better.
+        grows by 2 to 4 % and is 0.1 to 0.6 dB better.
         target_bpp, target_size (bytes), target_psnr (dB): find the quality instead; max_size (bytes): lower
         it where the file would be larger. At most one of the four; see rate_control.Target.
         Raises UsageError, InputError, LimitError, ModelError, DeviceError.
